@@ -16,9 +16,7 @@ from typing import Literal
 from jobrunner.errors import SpecError
 
 # Scripts whose vowels are combining marks: Whisper's basic normaliser deletes them.
-_VOWEL_SIGN_SCRIPTS = (
-    "Beng Deva Gujr Guru Khmr Knda Laoo Mlym Mymr Orya Sinh Taml Telu Thai Tibt"
-)
+_VOWEL_SIGN_SCRIPTS = "Beng Deva Gujr Guru Khmr Knda Laoo Mlym Mymr Orya Sinh Taml Telu Thai Tibt"
 # Written without spaces between words, so words cannot be counted and characters are.
 _SPACELESS = frozenset(("bo", "ja", "km", "lo", "my", "th", "yue", "zh"))
 
@@ -184,9 +182,7 @@ zu  | zul | Zulu                  | Latn | -  | zu_za       |
 
 def _read(table: str) -> Iterator[Language]:
     for line in table.strip().splitlines():
-        code, iso, name, script, whisper, fleurs, aliases = (
-            c.strip() for c in line.split("|")
-        )
+        code, iso, name, script, whisper, fleurs, aliases = (c.strip() for c in line.split("|"))
         yield Language(
             code=code,
             name=name,
@@ -194,9 +190,7 @@ def _read(table: str) -> Iterator[Language]:
             script=script,
             whisper_code={"=": code, "-": None}.get(whisper, whisper),
             fleurs=None if fleurs == "-" else fleurs,
-            aliases=tuple(
-                alias.strip() for alias in aliases.split(",") if alias.strip()
-            ),
+            aliases=tuple(alias.strip() for alias in aliases.split(",") if alias.strip()),
         )
 
 

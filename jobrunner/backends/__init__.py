@@ -1,0 +1,1 @@
+"""Where stages run: processes on this machine, or Jobs on a cluster."""

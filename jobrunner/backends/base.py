@@ -1,0 +1,65 @@
+"""The backend protocol: the verbs that a place to run must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from jobrunner.plan import Plan
+from jobrunner.spec import RunSpec
+from jobrunner.status import RunStatus
+
+Outcome = Literal["created", "adopted", "continued"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line of a stage's log, without its newline."""
+
+    stage: str
+    attempt: str
+    text: str
+
+
+class Backend(Protocol):
+    """A place where runs run. `run` is always a run id."""
+
+    name: str
+
+    def submit(self, plan: Plan) -> Outcome:
+        """Starts a run, goes on with a stopped one, or finds that it is there already.
+
+        Stages of a finished run that the plan adds (more languages to evaluate) are started.
+        """
+        ...
+
+    def status(self, run: str) -> RunStatus:
+        """Raises UsageError when there is no such run."""
+        ...
+
+    def list(self) -> list[RunStatus]:
+        """All runs, newest first."""
+        ...
+
+    def spec(self, run: str) -> RunSpec:
+        """The spec as submitted. Raises UsageError when there is no such run."""
+        ...
+
+    def watch(self, run: str) -> Iterator[RunStatus]:
+        """The status now and at each change, until the run has ended."""
+        ...
+
+    def logs(
+        self, run: str, *, stage: str | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Lines of all stages and attempts in order; with `follow`, until the run has ended."""
+        ...
+
+    def cancel(self, run: str) -> None:
+        """Stops all stages; keeps the run, its storage and its results."""
+        ...
+
+    def delete(self, run: str) -> None:
+        """Removes the run from the backend; results in storage stay."""
+        ...

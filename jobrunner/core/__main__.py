@@ -1,0 +1,103 @@
+"""`python -m jobrunner.core prepare|train|evaluate`: one stage, as a process.
+
+What it needs beside its arguments comes from the environment, which pods and the local backend
+set alike:
+
+    JOBRUNNER_SPEC           file with the spec (`run.json`)
+    JOBRUNNER_ATTEMPT        name of this try; a random one unless given
+    JOBRUNNER_SCRATCH        folder on a local disk
+    JOBRUNNER_PROGRESS_FILE  where to write progress, if anybody reads it
+    JOBRUNNER_GRACE_SECONDS  time between SIGTERM and SIGKILL
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+import click
+
+from jobrunner import spec as specs
+from jobrunner.core.context import StageContext
+from jobrunner.core.progress import Reporter, log
+from jobrunner.errors import JobrunnerError, UsageError
+from jobrunner.storage import open_storage
+
+
+def stage_context() -> StageContext:
+    """The context that the environment describes.
+
+    Raises:
+        UsageError: a variable is missing or the spec is wrong.
+    """
+    file = os.environ.get("JOBRUNNER_SPEC")
+    if not file:
+        raise UsageError("JOBRUNNER_SPEC is not set.", hint="It names the file with the spec.")
+    try:
+        text = Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}.") from None
+    spec = specs.parse_json(text)
+    progress = os.environ.get("JOBRUNNER_PROGRESS_FILE")
+    scratch = Path(os.environ.get("JOBRUNNER_SCRATCH") or tempfile.gettempdir()) / "jobrunner"
+    scratch.mkdir(parents=True, exist_ok=True)
+    context = StageContext(
+        spec=spec,
+        storage=open_storage(spec.storage, endpoint=spec.cluster.storage_endpoint),
+        attempt=os.environ.get("JOBRUNNER_ATTEMPT") or uuid.uuid4().hex[:12],
+        scratch=scratch,
+        progress=Reporter(Path(progress) if progress else None),
+        log=log,
+        grace_seconds=float(os.environ.get("JOBRUNNER_GRACE_SECONDS", "30")),
+    )
+    context.stop.install()
+    return context
+
+
+@click.group()
+def main() -> None:
+    """Runs one stage of a run."""
+
+
+@main.command()
+def prepare() -> None:
+    """Brings data and the base model into storage."""
+    from jobrunner.core import prepare as stage
+
+    stage.run(stage_context())
+
+
+@main.command()
+def train() -> None:
+    """Fine-tunes the model, from the last checkpoint if there is one."""
+    from jobrunner.core import train as stage
+
+    stage.run(stage_context())
+
+
+@main.command()
+@click.option("--lang", required=True, help="Language to measure.")
+def evaluate(lang: str) -> None:
+    """Measures base and fine-tuned model on one language."""
+    from jobrunner.core import evaluate as stage
+
+    stage.run(stage_context(), language=lang)
+
+
+def entry() -> None:
+    """Runs a stage and turns its errors into an exit code and one line."""
+    try:
+        main(standalone_mode=False)
+    except JobrunnerError as error:
+        log(f"error: {error}")
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        log(f"error: {error.format_message()}")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,77 @@
+"""Folders in storage that are complete or invisible: base models, exports.
+
+A folder's files land first and `manifest.json`, with the size and SHA-256 of each, lands last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from jobrunner.errors import NotFound, StorageError
+from jobrunner.storage import Storage
+from jobrunner.storage.local import LocalStorage
+
+MANIFEST = "manifest.json"
+_CHUNK = 1 << 20
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_published(storage: Storage, prefix: str) -> bool:
+    """True when the folder is complete in storage."""
+    return storage.stat(prefix + MANIFEST) is not None
+
+
+def publish(storage: Storage, prefix: str, folder: Path) -> None:
+    """Stores all files of a folder below `prefix` (which ends with a slash), the manifest last."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    told = {}
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        storage.write_file(prefix + name, path)
+        told[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
+    storage.write(prefix + MANIFEST, json.dumps({"files": told}, indent=1).encode())
+
+
+def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
+    """A published folder as a folder on this machine.
+
+    A folder storage gives its own folder; from elsewhere the files are downloaded to `scratch`
+    once and verified while they come.
+
+    Raises:
+        NotFound: nothing complete lies below `prefix`.
+        StorageError: a file differs from the manifest.
+    """
+    try:
+        manifest = storage.read(prefix + MANIFEST)
+    except NotFound:
+        raise NotFound(f"{prefix} is not in storage, or not complete.") from None
+    if isinstance(storage, LocalStorage):
+        return storage.path(prefix.rstrip("/"))
+    place = scratch / prefix.strip("/").replace("/", "_")
+    if (place / MANIFEST).exists() and (place / MANIFEST).read_bytes() == manifest:
+        return place
+    shutil.rmtree(place, ignore_errors=True)
+    for name, told in json.loads(manifest)["files"].items():
+        _download(storage, prefix + name, place / name, told["sha256"])
+    (place / MANIFEST).write_bytes(manifest)
+    return place
+
+
+def _download(storage: Storage, key: str, path: Path, digest: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seen = hashlib.sha256()
+    with storage.open(key) as source, path.open("wb") as target:
+        while chunk := source.read(_CHUNK):
+            seen.update(chunk)
+            target.write(chunk)
+    if seen.hexdigest() != digest:
+        raise StorageError(f"{key} differs from its manifest.", hint="Delete it and prepare again.")

@@ -1,0 +1,62 @@
+"""Progress of a stage: to a file for the local backend, and to the log for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from jobrunner.status import Progress
+
+# Progress files are replaced at most so often; the last report of a stage is always written.
+SECONDS_BETWEEN_WRITES = 0.5
+
+
+def log(line: str) -> None:
+    """One line to the stage's log."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stdout.flush()
+
+
+class Reporter:
+    """Keeps the stage's progress and writes it to where the backend looks.
+
+    Args:
+        file: the local backend's progress file; None when nobody reads one.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.now = Progress()
+        self._file = file
+        self._written = 0.0
+        self._started = time.monotonic()
+        self._started_at = 0.0
+
+    def update(self, *, urgent: bool = False, **changes: Any) -> None:
+        """Changes fields of `Progress`; `seconds_left` follows from `done` unless given."""
+        if "done" in changes and "seconds_left" not in changes:
+            changes["seconds_left"] = self._seconds_left(changes["done"])
+        self.now = self.now.model_copy(update={**changes, "updated": time.time()})
+        if urgent or time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
+            self.flush()
+
+    def restart_clock(self, done: float) -> None:
+        """Time left is judged from here on: the work began at the ratio `done`."""
+        self._started, self._started_at = time.monotonic(), done
+
+    def flush(self) -> None:
+        """Writes what is known now."""
+        self._written = time.monotonic()
+        if self._file is None:
+            return
+        temporary = self._file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(self.now.model_dump_json())
+        temporary.replace(self._file)
+
+    def _seconds_left(self, done: float) -> float | None:
+        gained = done - self._started_at
+        if gained <= 0:
+            return None
+        return (time.monotonic() - self._started) / gained * max(0.0, 1.0 - done)

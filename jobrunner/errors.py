@@ -1,0 +1,111 @@
+"""Every error that a user can meet, and the exit code it ends with.
+
+    JobrunnerError           1   the run failed
+    ├── UsageError           2   wrong input: the field, what is wrong, what would be right
+    │   └── SpecError        2   the same, for a field of the spec
+    ├── ClusterError         3   the cluster or its API
+    ├── StorageError         3   reading or writing storage
+    │   ├── StorageFull      3   no room left; nothing that was acknowledged is lost
+    │   └── NotFound         3   the key is not there
+    ├── WaitTimeout          4   --wait gave up; the run goes on
+    ├── DataError           65   the data cannot be used: a second try would not help
+    ├── CheckpointError     66   checkpoints are there and none verifies
+    ├── DeviceError         67   a GPU was asked for and none is seen
+    └── Interrupted        143   SIGTERM: the stage stopped between steps and can go on
+    Detached               130   Ctrl-C while following; the run goes on
+
+Only the entry points (`cli`, `core.__main__`, the local supervisor) turn these into exit codes.
+"""
+
+from __future__ import annotations
+
+# Exit codes after which a second attempt would fail in the same way. The chart's
+# podFailurePolicy and the local supervisor read this one list.
+PERMANENT_EXIT_CODES = (2, 65, 66, 67)
+
+
+class JobrunnerError(Exception):
+    """What went wrong, and what to do next.
+
+    `str()` gives one line: the message, then the hint.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(JobrunnerError):
+    """Input that the user can correct."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A field of the spec with a value it cannot have."""
+
+    def __init__(self, field: str, problem: str, *, hint: str = "") -> None:
+        super().__init__(f"{field}: {problem}", hint=hint)
+        self.field = field
+
+
+class ClusterError(JobrunnerError):
+    """The cluster refused, or did not answer."""
+
+    exit_code = 3
+
+
+class StorageError(JobrunnerError):
+    """Storage refused, or did not answer."""
+
+    exit_code = 3
+
+
+class StorageFull(StorageError):
+    """No room left on the storage or on the disk."""
+
+
+class NotFound(StorageError):
+    """The key is not in storage."""
+
+
+class WaitTimeout(JobrunnerError):
+    """Waiting ended before the run did."""
+
+    exit_code = 4
+
+
+class DataError(JobrunnerError):
+    """The data cannot be used as it is."""
+
+    exit_code = 65
+
+
+class CheckpointError(JobrunnerError):
+    """Checkpoints exist and none can be trusted."""
+
+    exit_code = 66
+
+
+class DeviceError(JobrunnerError):
+    """The devices asked for are not there."""
+
+    exit_code = 67
+
+
+class Interrupted(JobrunnerError):
+    """Asked to stop; the state is saved."""
+
+    exit_code = 143
+
+
+class Detached(Exception):
+    """The user stopped following. The run goes on."""
+
+    exit_code = 130

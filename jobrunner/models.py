@@ -1,0 +1,99 @@
+"""The models that can be fine-tuned by name, with the numbers a plan needs."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from jobrunner.errors import SpecError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPreset:
+    """A pre-trained model of the hub."""
+
+    name: str
+    """What `--model` takes."""
+    repo: str
+    """The hub id."""
+    parameters: int
+    """Number of weights."""
+    learning_rate: float
+    """Peak rate for fine-tuning: the rate of pre-training / 40 (Radford et al. 2022, table 17)."""
+    window_tflop: float
+    """TFLOP forward and backward of one 30 s window with 200 label tokens (FlopCounterMode)."""
+    english_only: bool = False
+    """True for the `.en` models."""
+
+
+def _family(name: str, repo: str, parameters: int, rate: float, tflop: float) -> list[ModelPreset]:
+    presets = [
+        ModelPreset(
+            name=name,
+            repo=repo,
+            parameters=parameters,
+            learning_rate=rate,
+            window_tflop=tflop,
+        )
+    ]
+    if name in {"whisper-tiny", "whisper-base", "whisper-small", "whisper-medium"}:
+        presets.append(
+            ModelPreset(
+                name=f"{name}.en",
+                repo=f"{repo}.en",
+                parameters=parameters,
+                learning_rate=rate,
+                window_tflop=tflop,
+                english_only=True,
+            )
+        )
+    return presets
+
+
+# Rates for tiny to large: Whisper's own divided by 40. The turbo model was distilled with the
+# large model's rate. TFLOP of small to turbo measured with FlopCounterMode on the meta device;
+# tiny and base scaled from small by the number of weights.
+PRESETS: dict[str, ModelPreset] = {
+    preset.name: preset
+    for preset in [
+        *_family("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.21),
+        *_family("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.41),
+        *_family("whisper-small", "openai/whisper-small", 241_734_912, 1.25e-5, 1.36),
+        *_family("whisper-medium", "openai/whisper-medium", 763_857_920, 6.25e-6, 4.45),
+        *_family("whisper-large", "openai/whisper-large", 1_543_304_960, 4.375e-6, 8.89),
+        *_family("whisper-large-v2", "openai/whisper-large-v2", 1_543_304_960, 4.375e-6, 8.89),
+        *_family("whisper-large-v3", "openai/whisper-large-v3", 1_543_490_560, 4.375e-6, 8.89),
+        *_family(
+            "whisper-turbo",
+            "openai/whisper-large-v3-turbo",
+            808_878_080,
+            4.375e-6,
+            7.15,
+        ),
+    ]
+}
+
+# For a model that is no preset: the rate of whisper-small, the size in the middle.
+DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
+
+
+def is_folder(model: str) -> bool:
+    """True when `--model` names a folder: it has a path's form rather than a hub id's."""
+    return model.startswith(("/", "./", "../", "~")) or model.count("/") > 1
+
+
+def check_model(model: str) -> str:
+    """The model as given, if it can be one: a preset, a hub id `owner/name`, or a folder.
+
+    Raises:
+        SpecError: the text is none of them; the hint names the nearest presets.
+    """
+    if model in PRESETS or is_folder(model):
+        return model
+    owner, _, name = model.partition("/")
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+    if name and set(owner + name) <= allowed and ".." not in model:
+        return model
+    near = difflib.get_close_matches(model, PRESETS, n=3, cutoff=0.5)
+    nearest = f"Nearest: {', '.join(near)}." if near else "See `jobrunner models`."
+    raise SpecError("model", f"{model!r} is no preset, hub id or folder.", hint=nearest)

@@ -1,0 +1,135 @@
+"""Names of objects, labels and storage keys. Nothing else in the project builds one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from pathlib import PurePosixPath
+
+from jobrunner.errors import SpecError
+from jobrunner.spec import RunSpec, canonical_json
+
+# A Job's name becomes a pod label, so the limit of labels holds (RFC 1123).
+LONGEST_NAME = 63
+# Room in LONGEST_NAME for "-evaluate-" and the longest language code.
+LONGEST_RUN_ID = 46
+LABEL_PREFIX = "jobrunner.dev"
+RUN_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,44}[a-z0-9])?")
+
+
+def slug(text: str, limit: int) -> str:
+    """`text` as lower-case letters, digits and dashes, at most `limit` characters."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-") or "x"
+
+
+def model_name(model: str) -> str:
+    """The short name of a preset, hub id or folder: its last part."""
+    return PurePosixPath(model.rstrip("/")).name
+
+
+def run_id(spec: RunSpec) -> str:
+    """`<lang>-<model>-<8 hex of the digest>`."""
+    tail = f"-{spec.digest()[:8]}"
+    head = slug(spec.lang, 8)
+    room = LONGEST_RUN_ID - len(head) - 1 - len(tail)
+    return f"{head}-{slug(model_name(spec.model), room)}{tail}"
+
+
+def check_run_id(text: str) -> str:
+    """The run id as given.
+
+    Raises:
+        SpecError: the text cannot be one.
+    """
+    if not RUN_ID.fullmatch(text):
+        shown = repr(text[:60])
+        raise SpecError("run", f"{shown} is no run id.", hint="`jobrunner list` shows them.")
+    return text
+
+
+def job_name(run: str, stage: str) -> str:
+    """Name of the Job of a stage, at most 63 characters."""
+    name = f"{run}-{stage}"
+    if len(name) > LONGEST_NAME:
+        raise SpecError("run", f"the name {name} is longer than {LONGEST_NAME} characters.")
+    return name
+
+
+def labels(spec: RunSpec, stage: str = "") -> dict[str, str]:
+    """Labels of a run's objects, or of one stage's."""
+    found = {
+        "app.kubernetes.io/name": "jobrunner",
+        "app.kubernetes.io/instance": run_id(spec),
+        f"{LABEL_PREFIX}/run": run_id(spec),
+        f"{LABEL_PREFIX}/language": spec.lang,
+        f"{LABEL_PREFIX}/model": slug(model_name(spec.model), LONGEST_NAME),
+    }
+    if stage:
+        found[f"{LABEL_PREFIX}/stage"] = stage
+    return found
+
+
+# Storage keys. All are relative to the storage URL; folders end with a slash.
+
+
+def model_prefix(spec: RunSpec) -> str:
+    """`models/<digest>/`: the base model, fetched once for all runs."""
+    from jobrunner import models
+
+    named = "" if models.is_folder(spec.model) else spec.model
+    return f"models/{_digest(named, spec.model_revision)}/"
+
+
+def data_prefix(spec: RunSpec, language: str) -> str:
+    """`data/<digest>/`: prepared speech of one language, shared by the runs that prepare alike."""
+    told = spec.data.model_dump(mode="json")
+    if spec.data.source.startswith("folder:"):
+        told["source"] = "folder"
+    return f"data/{_digest(canonical_json(told), language)}/"
+
+
+def run_prefix(run: str) -> str:
+    """`runs/<run>/`."""
+    return f"runs/{run}/"
+
+
+def run_file(run: str) -> str:
+    """The spec as it was submitted."""
+    return f"runs/{run}/run.json"
+
+
+def checkpoints_prefix(run: str) -> str:
+    """`runs/<run>/checkpoints/`."""
+    return f"runs/{run}/checkpoints/"
+
+
+def checkpoint_prefix(run: str, step: int) -> str:
+    """`runs/<run>/checkpoints/step-00001000/`."""
+    return f"{checkpoints_prefix(run)}step-{step:08d}/"
+
+
+def export_prefix(run: str) -> str:
+    """The model for use, in Hugging Face form."""
+    return f"runs/{run}/export/"
+
+
+def evaluation_prefix(run: str, model: str, test_set: str, language: str) -> str:
+    """Where one result lies; `model` is `base` or `tuned`."""
+    return f"runs/{run}/evaluations/{model}/{slug(test_set, 40)}/{language}/"
+
+
+def log_file(run: str, stage: str, attempt: str) -> str:
+    """The log of one attempt."""
+    return f"runs/{run}/logs/{stage}/{attempt}.log"
+
+
+def test_set(spec: RunSpec) -> str:
+    """Short name of the test set that the data source gives, such as `fleurs`."""
+    kind, _, place = spec.data.source.partition(":")
+    return kind if kind != "folder" else slug(PurePosixPath(place).name, 40)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

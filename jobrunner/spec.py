@@ -1,0 +1,365 @@
+"""`RunSpec`: the validated description of a run, the only thing that passes from CLI to pod.
+
+Everything else is derived from it: the plan, the chart's values, `values.schema.json`,
+`docs/reference.md` and the `--set` keys. Field descriptions here are what users read there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from jobrunner import languages, models
+from jobrunner.errors import SpecError
+
+SPEC_VERSION = 1
+# The largest whole number that survives JSON, YAML and Helm's float64 unchanged.
+LARGEST_INT = 2**53 - 1
+
+
+def _plain(text: str) -> str:
+    if any(ord(c) < 32 or ord(c) == 127 or c in "\u202a\u202b\u202c\u202d\u202e" for c in text):
+        raise ValueError("has control characters")
+    return text
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a number that can be used")
+    return value
+
+
+def _quantity(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*(m|[kMGTP]i?|Ki)?", text):
+        raise ValueError(f"{text!r} is no Kubernetes quantity such as 16Gi or 4")
+    return text
+
+
+def _object_name(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
+        raise ValueError(f"{text!r} is not lower-case letters, digits and dashes, 63 at most")
+    return text
+
+
+def _storage_url(url: str) -> str:
+    if url.startswith("s3://"):
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise ValueError(f"{url!r} has no bucket; write s3://BUCKET/PREFIX")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+            raise ValueError(f"{bucket!r} is no bucket name")
+        if ".." in prefix.split("/"):
+            raise ValueError(f"{url!r} climbs out of its prefix")
+        return url.rstrip("/")
+    if "://" in url and not url.startswith("file://"):
+        raise ValueError(f"{url!r} is neither s3://BUCKET/PREFIX nor a folder")
+    return url.removeprefix("file://")
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_INT)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_INT)]
+Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
+Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
+LanguageCode = Annotated[str, AfterValidator(lambda code: languages.find(code).code)]
+
+
+class _Part(BaseModel):
+    """Frozen, strict, closed: a typo or a wrong type is an error, never a silent default."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class DataSpec(_Part):
+    """Which speech, and how it is read."""
+
+    source: Text = Field("fleurs", description="`fleurs`, `fleurs:MIRROR` or `folder:PATH`.")
+    revision: Text = Field(
+        "",
+        description="Pins the source: a hub revision, or the fingerprint of a folder.",
+    )
+    audio_column: Text = Field("", description="Column with the audio file; empty: found by name.")
+    text_column: Text = Field("", description="Column with the transcript; empty: found by name.")
+    speaker_column: Text = Field("", description="Column with the speaker; empty: found by name.")
+    train_split: Text = Field(
+        "",
+        description="Splits to train on, joined by `+`; empty: the source's usual ones.",
+    )
+    validation_split: Text = Field(
+        "",
+        description="Split that chooses the best model; empty: the usual one, or held out.",
+    )
+    test_split: Text = Field("test", description="Split that evaluations use.")
+    holdout: Ratio = Field(
+        0.05,
+        description="Share of the training sentences held out when no split validates.",
+    )
+    min_seconds: NotNegative = Field(0.2, description="Shorter clips are dropped, in seconds.")
+
+
+class TrainSpec(_Part):
+    """How the model is fine-tuned. All of it is part of the run's id."""
+
+    steps: Count = Field(2000, description="Optimiser steps.")
+    learning_rate: Positive = Field(
+        models.DEFAULT_LEARNING_RATE,
+        description="Peak learning rate; from the model's preset unless given.",
+    )
+    warmup_steps: CountOrZero = Field(
+        500,
+        description="Steps of linear warm-up; at most a fifth of the steps unless given.",
+    )
+    batch_seconds: Positive = Field(
+        640.0,
+        description="Seconds of audio in a step, over all devices (64 utterances of 10 s).",
+    )
+    pack_probability: Ratio = Field(
+        0.9,
+        description="Chance that an utterance is packed with others of its speaker.",
+    )
+    weight_decay: NotNegative = Field(0.0, description="AdamW's weight decay.")
+    max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")
+    dropout: Ratio = Field(0.0, description="Dropout in encoder and decoder.")
+    spec_augment: bool = Field(False, description="Masks times and frequencies of the input.")
+    freeze_encoder: bool = Field(False, description="Trains the decoder only.")
+    save_every: Count = Field(250, description="Steps between checkpoints.")
+    validate_every: Count = Field(
+        250, description="Steps between validations; a multiple of `save_every`."
+    )
+    validation_utterances: Count = Field(
+        256,
+        description="Utterances of the validation split that a validation decodes, at most.",
+    )
+    patience: CountOrZero = Field(
+        0, description="Stops after so many validations without a better WER; 0: never."
+    )
+
+    @model_validator(mode="after")
+    def _in_step(self) -> TrainSpec:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} is more than steps {self.steps}")
+        if self.validate_every % self.save_every:
+            raise ValueError(
+                f"validate_every {self.validate_every} is no multiple of "
+                f"save_every {self.save_every}"
+            )
+        return self
+
+
+class EvaluateSpec(_Part):
+    """What is measured after training. Not part of the run's id: more can be added later."""
+
+    languages: tuple[LanguageCode, ...] = Field(
+        (),
+        strict=False,
+        description="One evaluation each; empty: the run's own language.",
+    )
+    base: bool = Field(True, description="Measures the base model as well.")
+    max_utterances: CountOrZero = Field(0, description="Utterances of a test set; 0: all.")
+    batch_size: Count = Field(16, description="Utterances decoded together.")
+
+    @model_validator(mode="after")
+    def _once_each(self) -> EvaluateSpec:
+        if len(set(self.languages)) != len(self.languages):
+            raise ValueError(f"languages {','.join(self.languages)} names one of them twice")
+        return self
+
+
+class ResourcesSpec(_Part):
+    """What a stage may use. Not part of the run's id: a run continues on other devices."""
+
+    device: Literal["auto", "cuda", "cpu"] = Field(
+        "auto",
+        description="`cpu` trains on the CPU; otherwise a missing GPU is an error.",
+    )
+    gpus: CountOrZero = Field(1, description="GPUs of the training stage.")
+    gpu_product: Text = Field(
+        "",
+        description="Exact GPU product, such as `NVIDIA-A100-SXM4-80GB`; empty: any.",
+    )
+    device_seconds: Positive = Field(
+        480.0,
+        description="Seconds of audio that one device takes at a time; the rest accumulates.",
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="`auto`: bf16 where the GPU has it, fp32 elsewhere."
+    )
+    compile: bool = Field(False, description="Compiles the encoder with torch.compile.")
+    workers: CountOrZero = Field(
+        0,
+        description="Processes that load data; 0: one less than the cores, 8 at most.",
+    )
+    cpu: Quantity = Field("8", description="CPU request of GPU stages.")
+    memory: Quantity = Field("48Gi", description="Memory of GPU stages.")
+    shared_memory: Quantity = Field("8Gi", description="Size of /dev/shm.")
+    prepare_cpu: Quantity = Field("8", description="CPU request of `prepare`.")
+    prepare_memory: Quantity = Field("16Gi", description="Memory of `prepare`.")
+    scratch: Quantity = Field("100Gi", description="Local disk for shards and models.")
+
+
+class ClusterSpec(_Part):
+    """Where on a cluster the run goes. Not part of the run's id."""
+
+    namespace: ObjectName = Field("jobrunner", description="Namespace of the run's objects.")
+    image: Text = Field(
+        "ghcr.io/jobrunner/jobrunner:0.1.0",
+        description="The one image, better with its digest.",
+    )
+    image_pull_secret: ObjectName = Field("", description="Secret to pull the image with.")
+    storage_secret: ObjectName = Field(
+        "", description="Secret with AWS variables; empty: workload identity."
+    )
+    hub_secret: ObjectName = Field("", description="Secret with HF_TOKEN, for `prepare` only.")
+    storage_endpoint: Text = Field("", description="S3 endpoint; empty: AWS.")
+    service_account: ObjectName = Field("jobrunner-stage", description="Service account of stages.")
+    gpu_label: Text = Field("nvidia.com/gpu.product", description="Node label of the product.")
+    tolerations: tuple[Text, ...] = Field(
+        ("nvidia.com/gpu",),
+        strict=False,
+        description="Taint keys that GPU stages tolerate.",
+    )
+    priority_class: ObjectName = Field("", description="Priority class of the pods.")
+    queue: ObjectName = Field("", description="Kueue LocalQueue; empty: no Kueue.")
+    spot: bool = Field(False, description="Allows nodes that can vanish.")
+    attempts: Count = Field(4, description="Tries of a stage; disruptions do not count.")
+    deadline_hours: Positive = Field(72.0, description="A stage is ended after so many hours.")
+    keep_hours: Positive = Field(72.0, description="Finished Jobs are removed after so many hours.")
+    monitor: bool = Field(False, description="Adds a PodMonitor for the Prometheus operator.")
+
+
+class RunSpec(_Part):
+    """One run: one language, one model, its data and options."""
+
+    version: Literal[1] = Field(SPEC_VERSION, description="Version of this format.")
+    lang: LanguageCode = Field(description="Language to fine-tune for, such as `el`.")
+    model: Annotated[Text, AfterValidator(models.check_model)] = Field(
+        "whisper-small", description="A preset, a hub id, or a folder."
+    )
+    model_revision: Text = Field(
+        "",
+        description="Pins the model: a hub revision, or the fingerprint of a folder.",
+    )
+    task: Literal["fine-tune", "evaluate"] = Field(
+        "fine-tune",
+        description="`evaluate` measures the model as it is and trains nothing.",
+    )
+    seed: CountOrZero = Field(0, description="Seed of data order, dropout and masks.")
+    again: CountOrZero = Field(0, description="Another run of the same spec, by number.")
+    storage: Annotated[Text, AfterValidator(_storage_url)] = Field(
+        "", description="`s3://BUCKET/PREFIX`, or a folder."
+    )
+    data: DataSpec = DataSpec()
+    train: TrainSpec = TrainSpec()
+    evaluate: EvaluateSpec = EvaluateSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    cluster: ClusterSpec = ClusterSpec()
+
+    @model_validator(mode="after")
+    def _model_knows_language(self) -> RunSpec:
+        preset = models.PRESETS.get(self.model)
+        if preset and preset.english_only and self.lang != "en":
+            raise ValueError(
+                f"model {self.model} knows English only; use {self.model.removesuffix('.en')}"
+            )
+        return self
+
+    @property
+    def evaluation_languages(self) -> tuple[str, ...]:
+        """Languages to evaluate, the run's own when none is named."""
+        return self.evaluate.languages or (self.lang,)
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what determines the result, not of where or how it runs.
+
+        A folder counts by its fingerprint, so that the same files elsewhere are the same run.
+        """
+        told: dict[str, Any] = self.model_dump(
+            mode="json", include={"lang", "model_revision", "task", "seed", "again"}
+        )
+        told["train"] = self.train.model_dump(mode="json") if self.task == "fine-tune" else None
+        told["data"] = self.data.model_dump(mode="json")
+        told["model"] = self.model
+        if models.is_folder(self.model):
+            told["model"] = "folder"
+        if self.data.source.startswith("folder:"):
+            told["data"]["source"] = "folder"
+        return hashlib.sha256(canonical_json(told).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, the form that digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def parse(values: dict[str, Any]) -> RunSpec:
+    """A spec from nested dictionaries.
+
+    Raises:
+        SpecError: names the first wrong field by its dotted path, and what would be right.
+    """
+    try:
+        return RunSpec.model_validate(values)
+    except ValidationError as error:
+        raise _first_problem(error) from None
+
+
+def parse_json(text: str | bytes) -> RunSpec:
+    """The same from JSON, as it lies in `run.json`."""
+    try:
+        return RunSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise _first_problem(error) from None
+
+
+def _first_problem(error: ValidationError) -> SpecError:
+    first = error.errors(include_url=False)[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, SpecError):
+        return cause
+    field = ".".join(str(part) for part in first["loc"]) or "spec"
+    if first["type"] == "extra_forbidden":
+        return _unknown(field)
+    if first["type"] == "missing":
+        return SpecError(field, "is missing.")
+    problem = first["msg"].removeprefix("Value error, ")
+    given = repr(first["input"]) if first["type"] not in {"value_error", "missing"} else ""
+    shown = given if len(given) <= 60 else given[:57] + "..."
+    text = f"{problem[0].lower()}{problem[1:]}" + (f", not {shown}" if shown else "")
+    return SpecError(field, f"{text}.")
+
+
+def _unknown(field: str) -> SpecError:
+    near = difflib.get_close_matches(field, field_paths(), n=1, cutoff=0.6)
+    return SpecError(
+        field,
+        "there is no such field.",
+        hint=f"Did you mean {near[0]}?" if near else "`jobrunner config show` lists all.",
+    )
+
+
+def field_paths() -> list[str]:
+    """Dotted paths of all fields that can be set, such as `train.steps`."""
+    paths = []
+    for name, field in RunSpec.model_fields.items():
+        part = field.annotation
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            paths += [f"{name}.{inner}" for inner in part.model_fields]
+        else:
+            paths.append(name)
+    return paths

@@ -1,0 +1,104 @@
+"""What is known of a run while it goes on and after: states, progress, attempts. No I/O."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class State(StrEnum):
+    """State of a stage or a run, the same for every backend."""
+
+    WAITING = "Waiting"  # a stage before it has not finished
+    QUEUED = "Queued"  # wants a device or a place in the queue
+    STARTING = "Starting"  # a process or pod is being made
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    STOPPED = "Stopped"  # nothing runs and it is not finished; a submit goes on
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing happens any more unless someone submits again."""
+        return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED, State.STOPPED}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Progress(_Record):
+    """How far a stage is. Written by the stage, read by everybody."""
+
+    message: str = ""
+    """What it is doing, such as `training` or `decoding`."""
+    done: float = 0.0
+    """Ratio from 0 to 1."""
+    step: int = 0
+    steps: int = 0
+    audio_seconds: float = 0.0
+    """Seconds of audio trained on, prepared or decoded so far."""
+    loss: float | None = None
+    learning_rate: float | None = None
+    wer: float | None = None
+    """Latest WER on the validation split, a ratio."""
+    best_wer: float | None = None
+    seconds_left: float | None = None
+    resumes: int = 0
+    updated: float = 0.0
+    """Unix time."""
+
+
+class StageStatus(_Record):
+    """One stage of a run."""
+
+    stage: str
+    state: State
+    reason: str = ""
+    """One line: why it waits, or why it failed."""
+    attempts: int = 0
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    progress: Progress = Progress()
+
+
+class RunStatus(_Record):
+    """One run."""
+
+    run: str
+    lang: str
+    model: str
+    state: State
+    reason: str = ""
+    backend: str = "local"
+    storage: str = ""
+    submitted: float = 0.0
+    stages: tuple[StageStatus, ...] = ()
+
+    @property
+    def current(self) -> StageStatus | None:
+        """The stage to look at: the first failed one, else the first not finished, else the last."""
+        for wanted in (State.FAILED, State.RUNNING, State.STARTING, State.QUEUED):
+            for stage in self.stages:
+                if stage.state == wanted:
+                    return stage
+        unfinished = [stage for stage in self.stages if stage.state != State.SUCCEEDED]
+        return (unfinished or list(self.stages) or [None])[0 if unfinished else -1]
+
+
+def run_state(stages: tuple[StageStatus, ...]) -> State:
+    """The state of a run whose stages are in these states."""
+    states = {stage.state for stage in stages}
+    if states <= {State.SUCCEEDED}:
+        return State.SUCCEEDED
+    live = states & {State.RUNNING, State.STARTING, State.QUEUED}
+    if live:
+        order = (State.RUNNING, State.STARTING, State.QUEUED)
+        return next(state for state in order if state in live)
+    for final in (State.FAILED, State.CANCELLED, State.STOPPED):
+        if final in states:
+            return final
+    return State.QUEUED
