@@ -28,10 +28,9 @@ uz_uz vi_vn wo_sn xh_za yo_ng yue_hant_hk zu_za
 def whisper_table(name: str) -> dict[str, str]:
     """A literal table of transformers' Whisper tokenizer, read without importing it (8 s)."""
     package = find_spec("transformers")
-    assert package is not None and package.origin is not None
-    source = (
-        Path(package.origin).parent / "models" / "whisper" / "tokenization_whisper.py"
-    )
+    assert package is not None
+    assert package.origin is not None
+    source = Path(package.origin).parent / "models" / "whisper" / "tokenization_whisper.py"
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
             keys, values = node.value.keys, node.value.values  # type: ignore[attr-defined]
@@ -42,9 +41,7 @@ def whisper_table(name: str) -> dict[str, str]:
 
 def test_every_language_of_whisper_is_known_and_no_other_claims_a_token() -> None:
     whisper = whisper_table("LANGUAGES")
-    ours = {
-        language.whisper_code for language in LANGUAGES.values() if language.whisper
-    }
+    ours = {language.whisper_code for language in LANGUAGES.values() if language.whisper}
     assert len(whisper) == 100
     assert ours == set(whisper)
 
@@ -167,9 +164,7 @@ def test_any_text_gives_a_language_or_one_printable_line(text: str) -> None:
 
 
 def test_languages_without_spaces_count_characters_and_others_words() -> None:
-    spaceless = {
-        code for code, language in LANGUAGES.items() if language.unit == "characters"
-    }
+    spaceless = {code for code, language in LANGUAGES.items() if language.unit == "characters"}
     assert spaceless == {"zh", "yue", "ja", "th", "lo", "km", "my", "bo"}
 
 

@@ -1,0 +1,87 @@
+"""Three ways to normalise a transcript before errors are counted.
+
+    raw     as written; only white space is collapsed
+    marks   NFC, case and punctuation off, combining marks kept: the way that leads
+    basic   Whisper's basic normaliser, for comparison with published tables
+
+`basic` replaces every combining mark by a space. In Hindi, Malayalam and others those are vowels,
+so it cuts words apart and flatters (openai/whisper#2849; Manohar and Pillai 2024,
+arXiv 2409.02449).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Literal
+
+Way = Literal["raw", "marks", "basic"]
+
+
+class _Spacing(dict[int, str]):
+    """A table for `str.translate` that blanks characters by the first letter of their category."""
+
+    def __init__(self, categories: str) -> None:
+        super().__init__()
+        self._categories = categories
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        blank = unicodedata.category(character)[0] in self._categories
+        return self.setdefault(code, " " if blank else character)
+
+
+class _Invisible(dict[int, str]):
+    """A table for `str.translate` that deletes what has no glyph: format characters, selectors.
+
+    Joiners and direction marks are written or left out at will. The zero-width space separates
+    words in Khmer and Thai text, so it becomes a space.
+    """
+
+    def __missing__(self, code: int) -> str:
+        if code == 0x200B:
+            return " "
+        selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
+        hidden = selector or unicodedata.category(chr(code)) == "Cf"
+        return self.setdefault(code, "" if hidden else chr(code))
+
+
+_WITHOUT_SYMBOLS = _Spacing("PS")
+_WITHOUT_SYMBOLS_AND_MARKS = _Spacing("MPS")
+_VISIBLE = _Invisible()
+_BRACKETED = re.compile(r"[<\[][^>\]]*[>\]]")
+_PARENTHESISED = re.compile(r"\(([^)]+?)\)")
+
+
+def raw(text: str) -> str:
+    """The text as written, with runs of white space made one space and none at the ends."""
+    return " ".join(text.split())
+
+
+def marks(text: str) -> str:
+    """The text in NFC without case, punctuation, symbols and invisible characters.
+
+    Each punctuation mark or symbol becomes a space; letters, digits and all combining marks stay.
+    Case is folded on the decomposed form (Unicode, definition D145 of canonical caseless
+    matching).
+    """
+    decomposed = unicodedata.normalize("NFD", text).translate(_VISIBLE)
+    composed = unicodedata.normalize("NFC", decomposed.casefold())
+    plain = composed.translate(_WITHOUT_SYMBOLS)
+    return " ".join(plain.split())
+
+
+def basic(text: str) -> str:
+    """The text as Whisper's `BasicTextNormalizer` gives it (Radford et al. 2022, appendix C).
+
+    Lower case; what stands in brackets goes; NFKC; marks, symbols and punctuation become spaces;
+    runs of white space become one space, also at the ends, exactly as there.
+    """
+    text = _BRACKETED.sub("", text.lower())
+    text = _PARENTHESISED.sub("", text)
+    text = unicodedata.normalize("NFKC", text).translate(_WITHOUT_SYMBOLS_AND_MARKS).lower()
+    return re.sub(r"\s+", " ", text)
+
+
+NORMALISERS: dict[Way, Callable[[str], str]] = {"raw": raw, "marks": marks, "basic": basic}
