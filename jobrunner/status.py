@@ -80,7 +80,7 @@ class RunStatus(_Record):
 
     @property
     def current(self) -> StageStatus | None:
-        """The stage to look at: the first failed one, else the first not finished, else the last."""
+        """The stage to look at: the failed one, else the live one, else the next, else the last."""
         for wanted in (State.FAILED, State.RUNNING, State.STARTING, State.QUEUED):
             for stage in self.stages:
                 if stage.state == wanted:
