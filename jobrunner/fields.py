@@ -6,7 +6,7 @@ import math
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobrunner import languages
 
@@ -63,3 +63,9 @@ Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
 LanguageCode = Annotated[str, AfterValidator(lambda code: languages.find(code).code)]
+
+
+class Part(BaseModel):
+    """Frozen, strict, closed: a typo or a wrong type is an error, never a silent default."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")

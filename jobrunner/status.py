@@ -85,8 +85,10 @@ class RunStatus(_Record):
             for stage in self.stages:
                 if stage.state == wanted:
                     return stage
-        unfinished = [stage for stage in self.stages if stage.state != State.SUCCEEDED]
-        return (unfinished or list(self.stages) or [None])[0 if unfinished else -1]
+        for stage in self.stages:
+            if stage.state != State.SUCCEEDED:
+                return stage
+        return self.stages[-1] if self.stages else None
 
 
 def run_state(stages: tuple[StageStatus, ...]) -> State:
