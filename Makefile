@@ -1,0 +1,65 @@
+# What people and CI type. `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLUSTER := tests/cluster/testcluster/cluster
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+.PHONY: setup
+setup: $(VENV)/.ready ## install everything into .venv, as locked
+
+# uv resolves nothing here: it installs what requirements.lock names, and checks each hash.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@./.ci/uv venv -q --allow-existing --python $(PYTHON) $(VENV)
+	@./.ci/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@./.ci/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: lock
+lock: setup ## choose newer versions of all dependencies
+	$(BIN)/uv pip compile -q pyproject.toml --extra core --extra dev --python-version 3.11 --universal \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
+
+.PHONY: demo
+demo: setup ## fine-tune a small Whisper on Greek speech; WER before and after
+	@examples/demo
+
+.PHONY: test
+test: setup ## run every test that this machine can run
+	$(BIN)/pytest -q
+
+.PHONY: check
+check: setup ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: generate
+generate: setup ## write what is generated from the spec and the commands
+	$(BIN)/python docs/generate.py
+
+.PHONY: bench
+bench: setup ## measure; prints the tables of docs/performance.md
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
+
+.PHONY: image
+image: ## build the one image with buildah, podman or docker
+	images/build
+
+.PHONY: cluster-up
+cluster-up: ## start a real one-node Kubernetes with S3 on this machine
+	$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## stop it and remove its state
+	$(CLUSTER) down
+
+.PHONY: test-cluster
+test-cluster: setup ## run the tests that need a cluster
+	$(BIN)/pytest -q tests/cluster
