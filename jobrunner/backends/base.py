@@ -46,8 +46,11 @@ class Backend(Protocol):
         """The spec as submitted. Raises UsageError when there is no such run."""
         ...
 
-    def watch(self, run: str) -> Iterator[RunStatus]:
-        """The status now and at each change, until the run has ended."""
+    def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
+        """The status now and at each change, until the run has ended or `timeout` seconds are over.
+
+        Raises UsageError when there is no such run.
+        """
         ...
 
     def logs(

@@ -1,0 +1,1 @@
+"""Runs as processes on this machine: one detached supervisor per run, queued by devices."""

@@ -1,0 +1,144 @@
+"""Submit, watch, cancel, evaluate: the small Python API that the CLI and notebooks share.
+
+runner = open_runner(local=True)
+submission = runner.submit(spec)
+for status in runner.watch(submission.run): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jobrunner import plan as plans
+from jobrunner import preflight as checks
+from jobrunner.backends import Backend, open_backend
+from jobrunner.backends.base import LogLine, Outcome
+from jobrunner.errors import SpecError, WaitTimeout
+from jobrunner.plan import Plan
+from jobrunner.spec import RunSpec, parse
+from jobrunner.status import RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What a submit did."""
+
+    run: str
+    outcome: Outcome
+    plan: Plan
+    warnings: tuple[str, ...] = ()
+    """One line each: what the user should know and need not mend."""
+
+
+def open_runner(*, local: bool) -> Runner:
+    """A runner for this machine, or for the cluster.
+
+    Raises:
+        UsageError: this version has no cluster backend; the hint says what to type instead.
+    """
+    return Runner(open_backend("local" if local else "kubernetes"))
+
+
+class Runner:
+    """The verbs of the project over one backend.
+
+    Args:
+        backend: where the stages run.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def preflight(self, spec: RunSpec) -> list[str]:
+        """Warnings about a spec, one line each; nothing is started.
+
+        Raises:
+            SpecError: a folder, model, language or storage that cannot be used.
+            DeviceError: more GPUs than this machine has.
+        """
+        return checks.preflight(spec, backend=self.backend.name)
+
+    def resolve(self, spec: RunSpec) -> RunSpec:
+        """The spec with absolute folders, each pinned by its fingerprint.
+
+        Raises:
+            SpecError: a folder is missing, or differs from the revision that the spec names.
+        """
+        return checks.resolve(spec)
+
+    def submit(self, spec: RunSpec) -> Submission:
+        """Checks the spec and starts the run, goes on with it, or finds that it is there.
+
+        Raises:
+            SpecError, DeviceError: as `preflight` and `resolve`.
+            StorageError: storage or the state directory cannot be written.
+        """
+        warnings = self.preflight(spec)
+        plan = plans.plan(self.resolve(spec))
+        outcome = self.backend.submit(plan)
+        return Submission(run=plan.run, outcome=outcome, plan=plan, warnings=tuple(warnings))
+
+    def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
+        """Adds evaluations of more languages to a run; those that it has are not repeated.
+
+        Raises:
+            UsageError: there is no such run.
+            SpecError: a language that is not known; none given.
+        """
+        if not languages:
+            raise SpecError("evaluate.languages", "names no language.")
+        spec = self.backend.spec(run)
+        values = spec.model_dump(mode="json")
+        asked = parse({**values, "evaluate": {"languages": list(dict.fromkeys(languages))}})
+        both = dict.fromkeys((*spec.evaluation_languages, *asked.evaluate.languages))
+        values["evaluate"]["languages"] = list(both)
+        return self.submit(parse(values))
+
+    def status(self, run: str) -> RunStatus:
+        """Raises UsageError when there is no such run."""
+        return self.backend.status(run)
+
+    def list(self) -> list[RunStatus]:
+        """All runs, newest first."""
+        return self.backend.list()
+
+    def spec(self, run: str) -> RunSpec:
+        """The spec as submitted. Raises UsageError when there is no such run."""
+        return self.backend.spec(run)
+
+    def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
+        """The status now and at each change, until the run has ended or `timeout` s are over."""
+        return self.backend.watch(run, timeout=timeout)
+
+    def logs(
+        self, run: str, *, stage: str | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Lines of all stages and attempts in order; with `follow`, until the run has ended."""
+        return self.backend.logs(run, stage=stage, follow=follow)
+
+    def cancel(self, run: str) -> None:
+        """Stops the run and returns when nothing of it runs any more. Results stay."""
+        self.backend.cancel(run)
+
+    def delete(self, run: str) -> None:
+        """Cancels the run and forgets it; results in storage stay."""
+        self.backend.delete(run)
+
+    def wait(self, run: str, *, timeout: float | None = None) -> RunStatus:
+        """The status of the run when it has ended.
+
+        Args:
+            run: the run id.
+            timeout: seconds to wait at most; None waits for ever.
+
+        Raises:
+            WaitTimeout: the run had not ended by then. It goes on.
+        """
+        for status in self.backend.watch(run, timeout=timeout):
+            if status.state.ended:
+                return status
+        raise WaitTimeout(
+            f"{run} has not ended after {timeout or 0:g} s.",
+            hint=f"It goes on; `jobrunner status {run}` shows it.",
+        )
