@@ -51,6 +51,11 @@ class Language:
         return self.script in _VOWEL_SIGN_SCRIPTS
 
     @property
+    def label(self) -> str:
+        """Name and code, as reports show it: `Greek (el)`."""
+        return f"{self.name} ({self.code})"
+
+    @property
     def whisper(self) -> bool:
         """True if Whisper was trained on the language and has a token for it."""
         return self.whisper_code is not None
@@ -133,7 +138,7 @@ my  | mya | Burmese               | Mymr | =  | my_mm       | bur, myanmar
 ne  | nep | Nepali                | Deva | =  | ne_np       | npi
 nl  | nld | Dutch                 | Latn | =  | nl_nl       | dut, flemish
 nn  | nno | Norwegian Nynorsk     | Latn | =  | -           | nynorsk
-no  | nor | Norwegian             | Latn | =  | nb_no       | nb, nob, bokmål, bokmal, norwegian bokmål
+no  | nor | Norwegian             | Latn | =  | nb_no       | nb, nob, bokmål, norwegian bokmål
 nso | nso | Northern Sotho        | Latn | -  | nso_za      | pedi, sepedi
 ny  | nya | Nyanja                | Latn | -  | ny_mw       | chichewa, chewa
 oc  | oci | Occitan               | Latn | =  | oc_fr       |

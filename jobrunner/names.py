@@ -115,9 +115,14 @@ def export_prefix(run: str) -> str:
     return f"runs/{run}/export/"
 
 
+def evaluations_prefix(run: str) -> str:
+    """`runs/<run>/evaluations/`."""
+    return f"runs/{run}/evaluations/"
+
+
 def evaluation_prefix(run: str, model: str, test_set: str, language: str) -> str:
     """Where one result lies; `model` is `base` or `tuned`."""
-    return f"runs/{run}/evaluations/{model}/{slug(test_set, 40)}/{language}/"
+    return f"{evaluations_prefix(run)}{model}/{slug(test_set, 40)}/{language}/"
 
 
 def log_file(run: str, stage: str, attempt: str) -> str:

@@ -1,1 +1,13 @@
-"""Results → table, page, model card."""
+"""Results of runs as a table, records or a page.
+
+results = collect(storage, ["el-whisper-medium-1f6e09ab"])
+comparisons = compare(results)
+table(comparisons); records(comparisons); page(comparisons)
+"""
+
+from jobrunner.report.collect import collect
+from jobrunner.report.rows import records, table
+from jobrunner.report.webpage import page
+from jobrunner.result import compare
+
+__all__ = ["collect", "compare", "page", "records", "table"]

@@ -1,0 +1,123 @@
+"""Results as a table for people and as records for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobrunner import languages
+from jobrunner.result import Comparison, Result, hours, percent, points
+from jobrunner.scoring import Difference, Rate, Scores
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+CAPTION = (
+    "Rates in % with their 95 % interval. * the change is significant: the 95 % interval of the "
+    "paired difference excludes 0."
+)
+
+
+def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
+    """One row for each run, language and test set.
+
+    Args:
+        comparisons: what to show, in this order.
+        wide: adds the other two normalisations, empty texts and decode speed.
+    """
+    from rich.table import Table
+
+    several = len({comparison.run for comparison in comparisons}) > 1
+    made = Table(caption=CAPTION, caption_justify="left", caption_style="dim")
+    for name in ["Run"] if several or wide else []:
+        made.add_column(name, overflow="fold")
+    for name in ("Language", "Test set", "Metric"):
+        made.add_column(name)
+    right = ["Base", "Fine-tuned", "Change", "CER", "Utterances", "Hours"]
+    for name in right + (["Raw", "Basic", "Empty", "RTFx"] if wide else []):
+        made.add_column(name, justify="right", no_wrap=True)
+    for comparison in comparisons:
+        run = [comparison.run] if several or wide else []
+        made.add_row(*run, *_cells(comparison), *(_wide_cells(comparison) if wide else []))
+    return made
+
+
+def _cells(comparison: Comparison) -> list[str]:
+    either = comparison.either
+    return [
+        languages.find(comparison.language).label,
+        comparison.test_set,
+        either.scores.metric.upper(),
+        percent(comparison.base.scores.lead if comparison.base else None),
+        percent(comparison.tuned.scores.lead if comparison.tuned else None),
+        points(comparison.change),
+        percent(either.scores.cer.marks, interval=False),
+        str(either.scores.utterances),
+        hours(either.audio_seconds),
+    ]
+
+
+def _wide_cells(comparison: Comparison) -> list[str]:
+    scores = comparison.either.scores
+    ways = scores.cer if scores.unit == "characters" else scores.wer
+    return [
+        percent(ways.raw, interval=False),
+        percent(ways.basic, interval=False),
+        f"{scores.empty_references}+{scores.empty_hypotheses}",
+        f"{comparison.either.rtfx:.0f}",
+    ]
+
+
+def records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """The same as plain data for JSON and YAML; rates are ratios, times are seconds."""
+    return [
+        {
+            "run": comparison.run,
+            "language": comparison.language,
+            "test_set": comparison.test_set,
+            "split": comparison.either.split,
+            "model": comparison.either.model,
+            "metric": comparison.either.scores.metric,
+            "base": _measured(comparison.base),
+            "tuned": _measured(comparison.tuned),
+            "change": _change(comparison.change),
+        }
+        for comparison in comparisons
+    ]
+
+
+def _measured(result: Result | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    return {
+        "lead": _rate(result.scores.lead),
+        **_ways(result.scores),
+        "utterances": result.scores.utterances,
+        "empty_references": result.scores.empty_references,
+        "empty_hypotheses": result.scores.empty_hypotheses,
+        "resampled": result.scores.resampled,
+        "audio_seconds": result.audio_seconds,
+        "decode_seconds": result.decode_seconds,
+        "rtfx": result.rtfx,
+        "device": result.device,
+        "model_digest": result.model_digest,
+        "data_digest": result.data_digest,
+        "finished": result.finished,
+    }
+
+
+def _ways(scores: Scores) -> dict[str, Any]:
+    return {
+        metric: {way: _rate(getattr(ways, way)) for way in ("raw", "marks", "basic")}
+        for metric, ways in (("wer", scores.wer), ("cer", scores.cer))
+    }
+
+
+def _rate(rate: Rate) -> dict[str, float]:
+    return {"value": rate.value, "low": rate.low, "high": rate.high}
+
+
+def _change(change: Difference | None) -> dict[str, Any] | None:
+    if change is None:
+        return None
+    return {**change.model_dump(mode="json"), "significant": change.significant}
