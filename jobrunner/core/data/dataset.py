@@ -1,0 +1,140 @@
+"""Prepared speech as training and evaluation read it: utterances in a fixed order, and their audio.
+
+A `Dataset` can be pickled, so that workers of a DataLoader read for themselves. Shards in a folder
+are read in place; from elsewhere each is fetched into scratch when a clip of it is first asked for.
+Memory holds one clip at a time beside the list of utterances.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from jobrunner.core.data import layout
+from jobrunner.core.data.layout import SAMPLE_RATE, SPLITS, Split, Utterance
+from jobrunner.errors import NotFound, StorageError
+from jobrunner.storage import Storage
+from jobrunner.storage.local import LocalStorage
+
+__all__ = ["SAMPLE_RATE", "SPLITS", "Dataset", "Split", "Utterance"]
+
+_CHUNK = 1 << 20
+
+
+class Dataset:
+    """Prepared speech of one language. Made by `Dataset.open`."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        prefix: str,
+        scratch: Path,
+        manifests: Mapping[str, dict[str, Any]],
+    ) -> None:
+        self.prefix = prefix
+        self._storage = storage
+        self._cache = scratch / prefix.strip("/").replace("/", "_")
+        self._manifests = dict(manifests)
+
+    @classmethod
+    def open(cls, storage: Storage, prefix: str, scratch: Path) -> Dataset:
+        """The data set below `prefix` (which ends with a slash).
+
+        Args:
+            storage: where it lies.
+            prefix: from `names.data_prefix`.
+            scratch: a folder on a local disk for shards of a remote storage.
+
+        Raises:
+            NotFound: no split of it is prepared.
+        """
+        found = {split: layout.read_manifest(storage, prefix, split) for split in SPLITS}
+        complete = {split: manifest for split, manifest in found.items() if manifest}
+        if not complete:
+            raise NotFound(f"{prefix} holds no prepared speech.", hint="Prepare comes first.")
+        return cls(storage, prefix, scratch, complete)
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that are complete, of `train`, `validation` and `test`."""
+        return tuple(split for split in SPLITS if split in self._manifests)
+
+    def utterances(self, split: str) -> list[Utterance]:
+        """All utterances of a split, in an order that only the data determine.
+
+        Raises:
+            NotFound: the split is not prepared.
+        """
+        if split not in self._manifests:
+            raise NotFound(f"{self.prefix} has no prepared split {split!r}.")
+        lines = layout.read_index(self._storage, self.prefix, self._manifests[split])
+        return [
+            Utterance(
+                index=index,
+                shard=line["shard"],
+                offset=line["offset"],
+                size=line["size"],
+                seconds=line["samples"] / SAMPLE_RATE,
+                text=line["text"],
+                speaker=line["speaker"],
+                clip=line["clip"],
+            )
+            for index, line in enumerate(lines)
+        ]
+
+    def audio(self, utterance: Utterance) -> npt.NDArray[np.float32]:
+        """The samples of an utterance: float32 [samples] from -1 to 1 at 16 kHz.
+
+        Raises:
+            StorageError: the shard is not there or damaged.
+        """
+        with self._shard(utterance.shard).open("rb", buffering=0) as file:
+            data = os.pread(file.fileno(), utterance.size, utterance.offset)
+        try:
+            samples, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+        except soundfile.LibsndfileError:
+            raise StorageError(
+                f"{self.prefix}{utterance.shard}: {utterance.clip} is damaged.",
+                hint="Delete the data set's folder and prepare again.",
+            ) from None
+        return np.asarray(samples, dtype=np.float32)
+
+    def _shard(self, name: str) -> Path:
+        key = self.prefix + name
+        if isinstance(self._storage, LocalStorage):
+            path = self._storage.path(key)
+            if not path.exists():
+                raise NotFound(f"{key} is not in storage.")
+            return path
+        path = self._cache / name
+        if not path.exists():
+            self._fetch(key, path, self._manifests[name.partition("/")[0]]["shards"][name])
+        return path
+
+    def _fetch(self, key: str, path: Path, digest: str) -> None:
+        """Downloads a shard once, however many workers want it, and verifies its SHA-256."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():
+                return
+            seen = hashlib.sha256()
+            temporary = path.with_suffix(".incomplete")
+            with self._storage.open(key) as source, temporary.open("wb") as target:
+                while chunk := source.read(_CHUNK):
+                    seen.update(chunk)
+                    target.write(chunk)
+            if seen.hexdigest() != digest:
+                raise StorageError(
+                    f"{key} differs from its manifest.", hint="Delete it and prepare again."
+                )
+            temporary.replace(path)
