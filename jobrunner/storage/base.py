@@ -1,17 +1,25 @@
 """The storage protocol: flat keys, whole objects, one conditional create.
 
 Keys are relative, with `/` between parts. What `write` and `create` acknowledge is durable and
-seen by every later call; a reader never sees half an object.
+seen by every later call; a reader never sees half an object. No key may be a folder of another:
+`a` and `a/b` do not go together.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from jobrunner.errors import StorageError
+
+# Bytes of UTF-8. S3 allows 1,024 for prefix and key together; a folder 255 for each part.
+LONGEST_KEY = 900
+LONGEST_PART = 255
+# The folder of a local storage where files are written before they get their name.
+TEMPORARY = ".incomplete"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +36,8 @@ class Entry:
 class Storage(Protocol):
     """Where data, checkpoints and results live.
 
-    Every method raises `StorageError` (or `NotFound`, `StorageFull`) and nothing else.
+    Every method raises `StorageError` (or `NotFound`, `StorageFull`) and nothing else. A
+    `StorageError` of `write` or `create` leaves open whether the object is there.
     """
 
     @property
@@ -61,11 +70,23 @@ class Storage(Protocol):
         ...
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """All objects below a prefix, sorted by key. Half-written ones are never listed."""
+        """All objects whose key starts with `prefix`, sorted by key. Half-written ones are never
+        listed."""
         ...
 
     def delete(self, key: str) -> None:
         """Removes an object; no error when it is not there."""
+        ...
+
+    def clean_uploads(self, older_than: float) -> int:
+        """Removes what writers that died left half-written, invisible and taking room.
+
+        Args:
+            older_than: seconds; younger ones may still be written by somebody.
+
+        Returns:
+            How many were removed.
+        """
         ...
 
 
@@ -73,25 +94,67 @@ def check_key(key: str) -> str:
     """The key as given.
 
     Raises:
-        StorageError: the key is absolute, empty, or climbs out.
+        StorageError: the key is absolute, empty, too long, climbs out, or holds characters that
+            no storage keeps.
     """
     parts = key.split("/")
-    if not key or key.startswith("/") or any(part in {"", ".", ".."} for part in parts):
-        raise StorageError(f"{key!r} is no storage key.")
+    if not key or any(part in {"", ".", "..", TEMPORARY} for part in parts):
+        raise StorageError(f"{key[:100]!r} is no storage key.")
+    if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) < 0xE000 for char in key):
+        raise StorageError(f"{key[:100]!r} is no storage key: it has control characters.")
+    if len(key.encode()) > LONGEST_KEY or any(len(part.encode()) > LONGEST_PART for part in parts):
+        raise StorageError(f"{key[:100]!r}... is too long for a storage key.")
     return key
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix of keys as given; an empty one stands for everything.
+
+    Raises:
+        StorageError: no key could start with it.
+    """
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def probe(storage: Storage) -> None:
+    """Makes sure that storage can be reached, written, read, listed and deleted from, and that
+    of two writers who create the same key one is refused.
+
+    Raises:
+        StorageError: what does not work, and what to do about it.
+    """
+    key = f".probe/{uuid.uuid4().hex}"
+    body = key.encode()
+    try:
+        if not storage.create(key, body) or storage.read(key) != body:
+            raise StorageError(f"{storage.url} does not give back what was written to it.")
+        if storage.create(key, body + b" again"):
+            raise StorageError(
+                f"{storage.url} overwrites an object that it was asked to create only if absent.",
+                hint="Use a server that honours conditional writes (If-None-Match).",
+            )
+        if [entry.key for entry in storage.list(key)] != [key]:
+            raise StorageError(f"{storage.url} does not list what was written to it.")
+    finally:
+        storage.delete(key)
 
 
 def open_storage(url: str, *, endpoint: str = "") -> Storage:
     """The storage behind a URL: a folder, or `s3://BUCKET/PREFIX`.
 
+    Args:
+        url: where it is.
+        endpoint: of an S3 server; empty: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS.
+
     Raises:
-        StorageError: the URL's kind is not known.
+        StorageError: the URL or the endpoint cannot be one.
     """
     if url.startswith("s3://"):
-        raise StorageError(
-            f"{url} cannot be reached by this version.",
-            hint="Use a folder with --storage.",
-        )
+        from jobrunner.storage.s3 import S3Storage
+
+        return S3Storage(url, endpoint=endpoint)
     from jobrunner.storage.local import LocalStorage
 
     return LocalStorage(Path(url.removeprefix("file://")))

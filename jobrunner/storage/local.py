@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
+import stat
+import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from jobrunner.errors import NotFound, StorageError, StorageFull
-from jobrunner.storage.base import Entry, check_key
+from jobrunner.storage.base import TEMPORARY, Entry, check_key, check_prefix
 
-# Files still being written; on the same file system as their final place, so a rename is atomic.
-TEMPORARY = ".incomplete"
+_MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+# How often a folder that another process removed meanwhile is made again.
+TRIES = 100
 
 
 class LocalStorage:
@@ -28,6 +31,9 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root.expanduser()))
 
+    def __repr__(self) -> str:
+        return f"LocalStorage({str(self.root)!r})"
+
     @property
     def url(self) -> str:
         return str(self.root)
@@ -37,40 +43,46 @@ class LocalStorage:
         return self.root / check_key(key)
 
     def read(self, key: str) -> bytes:
+        path = self.path(key)
         with _mapped(key):
-            return self.path(key).read_bytes()
+            return path.read_bytes()
 
     def open(self, key: str) -> BinaryIO:
+        path = self.path(key)
         with _mapped(key):
-            return self.path(key).open("rb")
+            return path.open("rb")
 
     def write(self, key: str, data: bytes) -> None:
-        self._put(key, lambda file: _write_all(file, data), os.replace)
+        self._put(key, lambda file: file.write(data), os.replace)
 
     def write_file(self, key: str, path: Path) -> None:
-        def copy(file: BinaryIO) -> None:
-            with path.open("rb") as source:
-                shutil.copyfileobj(source, file, 1 << 20)
-
-        self._put(key, copy, os.replace)
+        try:
+            source = path.open("rb")
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}.") from None
+        with source:
+            self._put(key, lambda file: shutil.copyfileobj(source, file, 1 << 20), os.replace)
 
     def create(self, key: str, data: bytes) -> bool:
         try:
-            self._put(key, lambda file: _write_all(file, data), os.link)
-        except FileExistsError:
+            self._put(key, lambda file: file.write(data), _link)
+        except _TakenError:
             return False
         return True
 
     def stat(self, key: str) -> Entry | None:
+        path = self.path(key)
         with _mapped(key):
             try:
-                found = self.path(key).stat()
+                found = path.stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
         return Entry(key=key, size=found.st_size, modified=found.st_mtime)
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        folder = self.root / prefix.rpartition("/")[0]
+        folder = self.root / check_prefix(prefix).rpartition("/")[0]
         found: list[Entry] = []
         with _mapped(prefix):
             for place, folders, files in os.walk(folder):
@@ -86,77 +98,106 @@ class LocalStorage:
     def delete(self, key: str) -> None:
         path = self.path(key)
         with _mapped(key):
-            path.unlink(missing_ok=True)
+            with suppress(*_MISSING):
+                path.unlink()
             for folder in path.parents:
-                if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                if folder == self.root or not _removed_empty(folder):
                     break
-                _remove_empty(folder)
+
+    def clean_uploads(self, older_than: float) -> int:
+        removed = 0
+        with _mapped(TEMPORARY):
+            for path in (self.root / TEMPORARY).glob("*"):
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime < time.time() - older_than:
+                        path.unlink()
+                        removed += 1
+        return removed
 
     def _put(
         self,
         key: str,
         fill: Callable[[BinaryIO], object],
-        place: Callable[[str, Path], None],
+        place: Callable[[Path, Path], None],
     ) -> None:
         path = self.path(key)
-        temporary = ""
-        with _mapped(key, keep=FileExistsError):
+        # Beside its final place, on the same file system, so that a rename is atomic.
+        temporary = self.root / TEMPORARY / uuid.uuid4().hex
+        with _mapped(key, writing=True):
             try:
-                (self.root / TEMPORARY).mkdir(parents=True, exist_ok=True)
-                handle, temporary = tempfile.mkstemp(dir=self.root / TEMPORARY)
-                with os.fdopen(handle, "wb") as file:
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                with temporary.open("xb") as file:
                     fill(file)
                     file.flush()
                     os.fsync(file.fileno())
                 _place(temporary, path, place)
+                _sync_folders(path.parent, self.root)
             finally:
-                if temporary and os.path.exists(temporary):
-                    os.unlink(temporary)
+                temporary.unlink(missing_ok=True)
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
+class _TakenError(Exception):
+    """Another writer's object has the key."""
 
 
-def _place(temporary: str, path: Path, place: Callable[[str, Path], None]) -> None:
-    # Another process may remove the folder between mkdir and rename when it deletes its last
-    # object there, so a vanished folder is made again.
-    for last in (False, False, True):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _link(temporary: Path, path: Path) -> None:
+    """Gives the file its name unless the name is taken; a rename would replace."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        raise _TakenError from None
+
+
+def _place(temporary: Path, path: Path, place: Callable[[Path, Path], None]) -> None:
+    # Another process that deletes its last object in a folder removes the folder too, between
+    # this one's mkdir and rename: a vanished folder is made again.
+    for tries_left in reversed(range(TRIES)):
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             place(temporary, path)
             break
         except FileNotFoundError:
-            if last:
+            if not tries_left:
                 raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
-def _remove_empty(folder: Path) -> None:
+def _sync_folders(folder: Path, root: Path) -> None:
+    """Makes the new name, and the folders that may be new too, survive a loss of power."""
+    while True:
+        with suppress(FileNotFoundError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        if folder == root:
+            break
+        folder = folder.parent
+
+
+def _removed_empty(folder: Path) -> bool:
     try:
         folder.rmdir()
     except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.ENOENT}:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}:
             raise
+        return error.errno == errno.ENOENT
+    return True
 
 
 @contextmanager
-def _mapped(key: str, keep: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+def _mapped(key: str, *, writing: bool = False) -> Iterator[None]:
     """Turns the operating system's errors into storage errors."""
     try:
         yield
-    except keep:
-        raise
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise NotFound(f"{key} is not in storage.") from None
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageFull(
                 f"No room left to write {key}.",
                 hint="Free some space and submit the run again; it goes on where it was.",
             ) from None
+        if isinstance(error, _MISSING) and not writing:
+            raise NotFound(f"{key} is not in storage.") from None
         raise StorageError(f"{key}: {error.strerror or error}.") from error

@@ -1,0 +1,193 @@
+"""What went wrong with S3, in one clear line: what, where, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from jobrunner.errors import NotFound, StorageError, StorageFull
+
+# Text that a server sent is cut to so many characters.
+LONGEST_TEXT = 200
+_RENEW = "Renew them and submit the run again; it goes on where it was."
+_KEYS = (
+    "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Secret that "
+    "cluster.storage_secret names."
+)
+
+# Error codes of S3 and of the servers that speak it: what to say, and what to do next.
+_TOLD = {
+    "NoSuchBucket": (
+        "The bucket of {place} does not exist at {endpoint}.",
+        "Create it, or correct --storage or the endpoint.",
+    ),
+    "AccessDenied": (
+        "Access to {place} is denied ({operation}).",
+        "The credentials need to read, write, list and delete below this prefix.",
+    ),
+    "ExpiredToken": ("The credentials for {place} have expired.", _RENEW),
+    "InvalidAccessKeyId": ("{endpoint} does not know the access key for {place}.", _KEYS),
+    "SignatureDoesNotMatch": ("{endpoint} refuses the credentials for {place}.", _KEYS),
+    "RequestTimeTooSkewed": (
+        "{endpoint} refuses requests for {place}: this machine's clock is wrong.",
+        "Set the clock.",
+    ),
+    "PermanentRedirect": (
+        "The bucket of {place} lies in another region.",
+        "Set AWS_REGION to the bucket's region.",
+    ),
+    "NotImplemented": (
+        "{endpoint} cannot do what {place} needs ({operation}).",
+        "Use a server with conditional writes (If-None-Match) and multipart uploads.",
+    ),
+}
+_SAME = {
+    "Forbidden": "AccessDenied",
+    "403": "AccessDenied",
+    "AllAccessDisabled": "AccessDenied",
+    "ExpiredTokenException": "ExpiredToken",
+    "TokenRefreshRequired": "ExpiredToken",
+    "RequestExpired": "ExpiredToken",
+    "InvalidToken": "SignatureDoesNotMatch",
+    "InvalidClientTokenId": "InvalidAccessKeyId",
+    "XAdminUserNotFound": "InvalidAccessKeyId",
+    "AuthorizationHeaderMalformed": "PermanentRedirect",
+    "IllegalLocationConstraintException": "PermanentRedirect",
+    "301": "PermanentRedirect",
+    "501": "NotImplemented",
+}
+_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
+_MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
+# Refusals that another try can turn: the server was busy, or the body was damaged on its way.
+_PASSING = {
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "SlowDown",
+    "RequestTimeout",
+    "IncompleteBody",
+    "BadDigest",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+    "NoSuchUpload",
+    "408",
+    "429",
+}
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.ProfileNotFound,
+)
+_SSO = (boto.SSOError, boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError)
+# A line that is cut, an answer that is not S3's, a body that is not what its checksum says.
+_TRANSIENT = (
+    boto.ConnectionError,
+    boto.HTTPClientError,
+    boto.IncompleteReadError,
+    boto.FlexibleChecksumError,
+    ResponseParserError,
+)
+
+
+class BodyCutError(Exception):
+    """A body ended before its time."""
+
+
+# Everything that botocore raises, to be given to `storage_error`.
+FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError, BodyCutError)
+
+
+def code(error: BaseException) -> str:
+    """The error code that the server sent; empty where it sent none."""
+    return str(_answer(error).get("Error", {}).get("Code", ""))
+
+
+def status(error: BaseException) -> int:
+    """The HTTP status; 0 where there was no answer."""
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _answer(error: BaseException) -> dict[str, Any]:
+    return getattr(error, "response", None) or {}
+
+
+def is_transient(error: BaseException) -> bool:
+    """True when the same request may succeed a moment later."""
+    if isinstance(error, (boto.SSLError, boto.ProxyConnectionError)):
+        return False
+    if isinstance(error, (*_TRANSIENT, BodyCutError)):
+        return True
+    if code(error) in _FULL or status(error) in {501, 507}:
+        return False
+    return status(error) >= 500 or code(error) in _PASSING
+
+
+def storage_error(
+    error: Exception, *, place: str, endpoint: str, operation: str, secrets: Iterable[str] = ()
+) -> StorageError:
+    """One line for any error of botocore.
+
+    Args:
+        error: as botocore raised it.
+        place: `s3://BUCKET/KEY`.
+        endpoint: the server, as a URL without credentials.
+        operation: what was tried, such as `put_object`.
+        secrets: texts that must not appear, whatever the server sent.
+    """
+    where = {"place": place, "endpoint": endpoint, "operation": operation}
+    found = code(error)
+    if found in _MISSING:
+        return NotFound(f"{place} is not in storage.")
+    if found in _FULL or status(error) == 507:
+        return StorageFull(
+            f"No room left to write {place}.",
+            hint="Free some space and submit the run again; it goes on where it was.",
+        )
+    told = _TOLD.get(_SAME.get(found, found)) or _TOLD.get(_SAME.get(str(status(error)), ""))
+    if told:
+        return StorageError(told[0].format(**where), hint=told[1])
+    if found:
+        text = _plain(str(_answer(error)["Error"].get("Message", "")), secrets)
+        answer = f"{found}, {text}" if text and text != found else found
+        hint = "Submit the run again later; it goes on where it was." if status(error) > 499 else ""
+        return StorageError(f"{place}: {endpoint} answered {answer.rstrip('.')}.", hint=hint)
+    return _without_answer(error, place=place, endpoint=endpoint, secrets=secrets)
+
+
+def _without_answer(
+    error: Exception, *, place: str, endpoint: str, secrets: Iterable[str]
+) -> StorageError:
+    if isinstance(error, _SSO):
+        return StorageError(f"The login for {place} has expired.", hint="Run `aws sso login`.")
+    if isinstance(error, _NO_CREDENTIALS):
+        return StorageError(
+            f"There are no usable credentials for {place}.",
+            hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
+            "on a cluster, cluster.storage_secret names a Secret with them.",
+        )
+    if isinstance(error, boto.SSLError):
+        return StorageError(
+            f"The certificate of {endpoint} is not trusted.",
+            hint="Name the authority's certificate with AWS_CA_BUNDLE.",
+        )
+    if isinstance(error, (*_TRANSIENT, BodyCutError)):
+        return StorageError(
+            f"{endpoint} does not answer, or not to the end ({type(error).__name__}, {place}).",
+            hint="Check the endpoint (cluster.storage_endpoint, AWS_ENDPOINT_URL_S3) and the "
+            "network.",
+        )
+    text = _plain(str(error), secrets).rstrip(".")
+    return StorageError(f"{place} cannot be used: {text}.")
+
+
+def _plain(text: str, secrets: Iterable[str]) -> str:
+    """One line of printable text without secrets, cut to a readable length."""
+    for secret in secrets:
+        for form in (secret, quote(secret, safe=""), quote(secret)):
+            text = text.replace(form, "***")
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())[:LONGEST_TEXT]
