@@ -151,11 +151,11 @@ def percent(rate: Rate | None, *, interval: bool = True) -> str:
 
 
 def points(change: Difference | None) -> str:
-    """`−87.1 *`: a difference in percentage points, marked where it is significant."""
+    """`−87.1*`: a difference in percentage points, marked where it is significant."""
     if change is None:
         return NOTHING
     sign = "−" if change.value < 0 else "+"
-    return f"{sign}{abs(100 * change.value):.1f}{' *' if change.significant else ''}"
+    return f"{sign}{abs(100 * change.value):.1f}{'*' if change.significant else ''}"
 
 
 def hours(seconds: float) -> str:

@@ -83,15 +83,15 @@ def _labels(comparison: Comparison, note: str, y: float) -> str:
 
 
 def _mark(result: Result, ends: list[float], y: float) -> str:
-    """An interval with its point, and the value above it."""
+    """An interval with its point; the value above it (fine-tuned) or below (base)."""
     low, value, high = (f"{end:.1f}" for end in ends)
     which = result.which
-    name = "base model" if which == "base" else "fine-tuned"
+    name, above = ("base model", -20) if which == "base" else ("fine-tuned", 11)
     return (
         f'<g class="{which}"><title>{name}: {percent(result.scores.lead)} %</title>'
         f'<line x1="{low}" x2="{high}" y1="{y}" y2="{y}"/>'
         f'<line x1="{low}" x2="{low}" y1="{y - CAP}" y2="{y + CAP}"/>'
         f'<line x1="{high}" x2="{high}" y1="{y - CAP}" y2="{y + CAP}"/>'
         f'<circle cx="{value}" cy="{y}" r="5.5"/>'
-        f'<text x="{value}" y="{y - 12}">{100 * result.scores.lead.value:.1f}</text></g>'
+        f'<text x="{value}" y="{y - above}">{100 * result.scores.lead.value:.1f}</text></g>'
     )

@@ -23,18 +23,26 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
 
     Args:
         comparisons: what to show, in this order.
-        wide: adds the other two normalisations, empty texts and decode speed.
+        wide: adds the run, hours, the other normalisations, texts that are empty (references and
+            hypotheses) and decode speed.
     """
+    from rich import box
     from rich.table import Table
 
     several = len({comparison.run for comparison in comparisons}) > 1
-    made = Table(caption=CAPTION, caption_justify="left", caption_style="dim")
-    for name in ["Run"] if several or wide else []:
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        caption=CAPTION,
+        caption_justify="left",
+        caption_style="dim",
+    )
+    # Narrow enough for 80 columns: the metric's own column has no heading.
+    for name in (["Run"] if several or wide else []) + ["Language", "Test"]:
         made.add_column(name, overflow="fold")
-    for name in ("Language", "Test set", "Metric"):
-        made.add_column(name)
-    right = ["Base", "Fine-tuned", "Change", "CER", "Utterances", "Hours"]
-    for name in right + (["Raw", "Basic", "Empty", "RTFx"] if wide else []):
+    made.add_column("", no_wrap=True)
+    right = ["Base", "Fine-tuned", "Change", "CER", "Clips"]
+    for name in right + (["Hours", "Raw", "Basic", "Empty", "RTFx"] if wide else []):
         made.add_column(name, justify="right", no_wrap=True)
     for comparison in comparisons:
         run = [comparison.run] if several or wide else []
@@ -45,7 +53,7 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
 def _cells(comparison: Comparison) -> list[str]:
     either = comparison.either
     return [
-        languages.find(comparison.language).label,
+        languages.find(comparison.language).name,
         comparison.test_set,
         either.scores.metric.upper(),
         percent(comparison.base.scores.lead if comparison.base else None),
@@ -53,7 +61,6 @@ def _cells(comparison: Comparison) -> list[str]:
         points(comparison.change),
         percent(either.scores.cer.marks, interval=False),
         str(either.scores.utterances),
-        hours(either.audio_seconds),
     ]
 
 
@@ -61,6 +68,7 @@ def _wide_cells(comparison: Comparison) -> list[str]:
     scores = comparison.either.scores
     ways = scores.cer if scores.unit == "characters" else scores.wer
     return [
+        hours(comparison.either.audio_seconds),
         percent(ways.raw, interval=False),
         percent(ways.basic, interval=False),
         f"{scores.empty_references}+{scores.empty_hypotheses}",

@@ -20,6 +20,7 @@ body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 60rem; backgroun
   color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 2.5rem 0 .5rem; }
+h3 { font-size: .95rem; margin: 1.2rem 0 .3rem; }
 p, li { max-width: 44rem; }
 .lede { color: var(--quiet); margin-top: 0; }
 .wide { overflow-x: auto; }
@@ -85,26 +86,35 @@ def page(comparisons: Sequence[Comparison], *, title: str = "Speech recognition 
 
 
 def _summary(comparisons: Sequence[Comparison]) -> str:
-    """What a reader should know first, in a sentence or two."""
-    better = [c for c in comparisons if c.change and c.change.significant and c.change.value < 0]
-    worse = [c for c in comparisons if c.change and c.change.significant and c.change.value > 0]
+    """What a reader should know first: the run's own language, then how many others changed."""
     measured = [c for c in comparisons if c.change]
     if not measured:
-        return f"{len(comparisons)} test sets. Base and fine-tuned model were not both measured."
-    if len(measured) == 1:
-        only = measured[0]
-        assert only.base is not None
-        assert only.tuned is not None
-        told = "a significant change" if (better or worse) else "no significant change"
-        return (
-            f"{languages.find(only.language).label}: {only.either.scores.metric.upper()} "
-            f"{percent(only.base.scores.lead, interval=False)} % before fine-tuning, "
-            f"{percent(only.tuned.scores.lead, interval=False)} % after, {told}."
-        )
+        return "Base and fine-tuned model were not both measured."
+    if len({comparison.run for comparison in measured}) > 1:
+        return _counts(measured, f"{len(measured)} test sets")
+    own = [c for c in measured if c.language == c.either.trained_on]
+    others = [c for c in measured if c not in own]
+    told = [_before_and_after(comparison) for comparison in own]
+    return " ".join(told + ([_counts(others, f"{len(others)} others")] if others else []))
+
+
+def _before_and_after(comparison: Comparison) -> str:
+    assert comparison.base
+    assert comparison.tuned
+    assert comparison.change
     return (
-        f"Fine-tuning changed {len(better) + len(worse)} of {len(measured)} test sets "
-        f"significantly: {len(better)} for the better, {len(worse)} for the worse."
+        f"{languages.find(comparison.language).label}: "
+        f"{comparison.either.scores.metric.upper()} "
+        f"{percent(comparison.base.scores.lead, interval=False)} % before fine-tuning, "
+        f"{percent(comparison.tuned.scores.lead, interval=False)} % after, "
+        f"{'a' if comparison.change.significant else 'no'} significant change."
     )
+
+
+def _counts(comparisons: Sequence[Comparison], of: str) -> str:
+    changes = [c.change for c in comparisons if c.change and c.change.significant]
+    better = sum(change.value < 0 for change in changes)
+    return f"Of {of}, {better} became significantly better and {len(changes) - better} worse."
 
 
 def _figures(comparisons: Sequence[Comparison]) -> str:
