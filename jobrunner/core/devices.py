@@ -1,0 +1,37 @@
+"""Which device a stage computes on, and in which precision."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from jobrunner.errors import DeviceError
+from jobrunner.placement import ResourcesSpec
+
+
+def choose_device(resources: ResourcesSpec) -> torch.device:
+    """The GPU of this process (by LOCAL_RANK), or the CPU where that was asked for.
+
+    Raises:
+        DeviceError: the run asked for a GPU and none is seen.
+    """
+    if resources.device == "cpu" or (resources.device == "auto" and resources.gpus == 0):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            "The run asked for a GPU and none is seen.",
+            hint="Check the driver and the GPU request, or run with --device cpu.",
+        )
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+def choose_dtype(resources: ResourcesSpec, device: torch.device) -> torch.dtype:
+    """bfloat16 where asked for, or where the GPU has it and nothing was asked; else float32."""
+    if resources.precision == "bf16":
+        return torch.bfloat16
+    if resources.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
