@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobrunner import text
 from jobrunner.errors import SpecError
-from jobrunner.spec import DataSpec
+from jobrunner.spec import DataSpec, RunSpec
 
 # Names by which corpora call the same split.
 _ALIASES = (
@@ -39,6 +39,12 @@ class Choice:
             "test": (self.test,) if self.test else (),
         }
         return {role: splits for role, splits in told.items() if splits}
+
+
+def wanted(spec: RunSpec, language: str) -> tuple[str, ...]:
+    """The roles that a run needs of a language: `train` brings validation with it."""
+    trained = ("train",) if spec.task == "fine-tune" and language == spec.lang else ()
+    return trained + (("test",) if language in spec.evaluation_languages else ())
 
 
 def choose(

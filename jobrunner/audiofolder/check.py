@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from jobrunner import splits
@@ -21,7 +21,12 @@ _SAMPLE = 1024
 
 
 def check(
-    root: Path, language: str, data: DataSpec, *, own: bool = True, train: bool = True
+    root: Path,
+    language: str,
+    data: DataSpec,
+    *,
+    own: bool = True,
+    wanted: Collection[str] = ("train", "test"),
 ) -> list[str]:
     """Warnings about the speech of one language, one line each.
 
@@ -30,14 +35,13 @@ def check(
         language: code of the language.
         data: columns and splits, where they are given.
         own: True for the run's own language.
-        train: False when only the test split is needed.
+        wanted: roles that are needed, from `splits.wanted`.
 
     Raises:
         SpecError: the folder cannot be used; what is wrong, and what would be right.
     """
     clips = read(root, language, data, own=own)
     existing = list(dict.fromkeys(clip.split for clip in clips))
-    wanted = ("train", "test") if train else ("test",)
     choice = splits.choose(existing, data, wanted=wanted)
     role_of = {split: role for role, found in choice.roles.items() for split in found}
     roles: dict[str, list[Clip]] = defaultdict(list)
