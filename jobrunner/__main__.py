@@ -1,0 +1,5 @@
+"""`python -m jobrunner`, the same as `jobrunner`."""
+
+from jobrunner.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""The command line: one command, one file. Errors become one line and an exit code here only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from jobrunner.cli.group import cli
+from jobrunner.cli.output import CLOSED, escape, paint
+from jobrunner.errors import Detached, JobrunnerError
+
+# What errors.py promises of the command line; codes of stages (65 …) mean wrong input here.
+EXIT_CODES = (1, 2, 3, 4)
+INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Runs the command that was typed and ends the process."""
+    sys.exit(run())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and gives its exit code.
+
+    Args:
+        arguments: what follows `jobrunner`; those of this process unless given.
+    """
+    try:
+        code = cli.main(arguments, prog_name="jobrunner", standalone_mode=False)
+        sys.stdout.flush()
+    except JobrunnerError as error:
+        _tell(str(error))
+        return error.exit_code if error.exit_code in EXIT_CODES else 2
+    except Detached as error:
+        click.echo(escape(str(error)), err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        _tell(_sentence(error))
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    except Exception as error:
+        if os.environ.get("JOBRUNNER_DEBUG"):
+            raise
+        _tell(
+            f"{type(error).__name__}: {error}. This is a defect of jobrunner. "
+            "Report it with what the same command prints under JOBRUNNER_DEBUG=1."
+        )
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(error: click.ClickException) -> str:
+    """Click's message in the form of ours: no capital, a full stop, what to do next."""
+    text = error.format_message().strip()
+    text = f"{text[:1].lower()}{text[1:]}"
+    text = text if text.endswith((".", "?")) else f"{text}."
+    context = getattr(error, "ctx", None)
+    return f"{text} See `{context.command_path} --help`." if context else text
+
+
+def _tell(line: str) -> None:
+    click.echo(f"{paint('error:', 'red', err=True)} {escape(line)}", err=True)

@@ -1,0 +1,31 @@
+"""`jobrunner completion`."""
+
+from __future__ import annotations
+
+import click
+
+from jobrunner.cli.output import out
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  eval "$(jobrunner completion bash)"                    # in ~/.bashrc
+  eval "$(jobrunner completion zsh)"                     # in ~/.zshrc
+  jobrunner completion fish > ~/.config/fish/completions/jobrunner.fish
+"""
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+def command(shell: str) -> None:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    from jobrunner.cli.group import cli
+
+    found = get_completion_class(shell)
+    assert found is not None
+    script = found(cli, {}, "jobrunner", "_JOBRUNNER_COMPLETE")
+    # The class's own source() starts a shell only to judge its version.
+    out(script.source_template % script.source_vars())

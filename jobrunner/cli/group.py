@@ -1,0 +1,86 @@
+"""The group of commands. A command's module is imported when it is called, not for --help."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from jobrunner import __version__
+from jobrunner.cli.output import CLOSED
+
+# The first line of each command's own help, repeated here so that --help imports none of them.
+SECTIONS: dict[str, dict[str, str]] = {
+    "Run": {
+        "submit": "Fine-tune a model for one language.",
+        "render": "Print the Kubernetes manifests of a run.",
+        "evaluate": "Measure a run or a model in several languages.",
+        "cancel": "Stop a run; its checkpoints and results stay.",
+        "delete": "Forget a run; its checkpoints and results stay.",
+    },
+    "Look": {
+        "status": "Show the stages and the progress of a run.",
+        "list": "List runs, newest first.",
+        "logs": "Print the logs of a run.",
+        "report": "Compare base and fine-tuned models per language.",
+    },
+    "Set up": {
+        "init": "Write a commented jobrunner.toml.",
+        "config": "Show the configuration.",
+        "doctor": "Check that this machine can run jobs with --local.",
+        "models": "List the models that have presets.",
+        "languages": "List the languages.",
+        "completion": "Print the completion script of a shell.",
+    },
+}
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each in the module of the same name as `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for section in SECTIONS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found = importlib.import_module(f"jobrunner.cli.{cmd_name}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(
+                error.command_name[:60], possibilities=self.list_commands(ctx), ctx=ctx
+            ) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(section.items()), col_max=12)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(CLOSED) from None
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`jobrunner COMMAND --help` tells more, with examples.",
+)
+@click.version_option(__version__, prog_name="jobrunner")
+def cli() -> None:
+    """Fine-tune Whisper for one language at a time, and measure it.
+
+    \b
+      jobrunner submit --lang el --model whisper-small --local --follow
+      jobrunner report
+    """

@@ -1,0 +1,184 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from jobrunner.config import Configuration
+
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was typed about the run."""
+
+    flags: tuple[tuple[str, str, str], ...]
+    """Option, field of the spec, text."""
+    config: str | None
+    profile: str | None
+    local: bool
+
+    def load(self) -> Configuration:
+        """Everything that is known of the run, with files and environment."""
+        from jobrunner import config
+
+        return config.load(
+            flags=[config.Flag(origin=o, path=path, text=text) for o, path, text in self.flags],
+            config=self.config,
+            profile=self.profile,
+            local=self.local,
+        )
+
+
+def complete_language(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Codes of languages; after a comma, the next one."""
+    from jobrunner.languages import LANGUAGES
+
+    before, comma, last = incomplete.rpartition(",")
+    return [
+        CompletionItem(f"{before}{comma}{code}", help=language.name)
+        for code, language in LANGUAGES.items()
+        if code.startswith(last)
+    ]
+
+
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of presets."""
+    from jobrunner.models import PRESETS
+
+    return [name for name in PRESETS if name.startswith(incomplete)]
+
+
+def complete_field(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Fields of the spec, for --set."""
+    from jobrunner.config.fields import fields
+
+    return [f"{path}=" for path in fields() if path.startswith(incomplete)]
+
+
+def complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the profiles that come with the project."""
+    from jobrunner.config.profiles import BUILT_IN
+
+    return [name for name in BUILT_IN if name.startswith(incomplete)]
+
+
+# Option, field of the spec, name of its value, help.
+FIELDS: tuple[tuple[str, str, str, str], ...] = (
+    ("--lang", "lang", "LANG", "Language to fine-tune for: `el`, `Greek`, `el_gr`."),
+    ("--model", "model", "MODEL", "Preset, hub id or folder.  [default: whisper-small]"),
+    ("--data", "data.source", "SOURCE", "`fleurs` or `folder:PATH`.  [default: fleurs]"),
+    ("--eval-lang", "evaluate.languages", "LANGS", "Languages to measure: `el,en,hi`."),
+    ("--steps", "train.steps", "N", "Optimiser steps.  [default: 2000]"),
+    ("--learning-rate", "train.learning_rate", "RATE", "Peak rate.  [default: the model's]"),
+    ("--gpus", "resources.gpus", "N", "GPUs of the training stage.  [default: 1]"),
+    ("--device", "resources.device", "DEVICE", "`auto`, `cuda` or `cpu`.  [default: auto]"),
+    ("--storage", "storage", "URL", "s3://BUCKET/PREFIX, or a folder with --local."),
+    ("--namespace", "cluster.namespace", "NAME", "Namespace.  [default: jobrunner]"),
+    ("--seed", "seed", "N", "Seed of data order and dropout.  [default: 0]"),
+    ("--again", "again", "N", "Another run of the same spec, by number."),
+)
+COMPLETE: dict[str, Any] = {
+    "--lang": complete_language,
+    "--eval-lang": complete_language,
+    "--model": complete_model,
+    "--device": lambda c, p, i: [d for d in ("auto", "cuda", "cpu") if d.startswith(i)],
+}
+
+
+def spec_options(function: Command, *, leave_out: tuple[str, ...] = ()) -> Command:
+    """All options that describe a run; the command gets them as one `choice`."""
+
+    @functools.wraps(function)
+    def gathered(
+        *,
+        assignments: tuple[str, ...],
+        config: str | None,
+        profile: str | None,
+        local: bool,
+        **others: Any,
+    ) -> Any:
+        flags = []
+        for option, path, _, _ in FIELDS:
+            text = others.pop(_parameter(option), None)
+            if text is not None:
+                flags.append((option, path, text))
+        for assignment in assignments:
+            path, equals, text = assignment.partition("=")
+            if not equals or not path:
+                raise click.BadParameter(
+                    f"{assignment[:60]!r} is not KEY=VALUE, such as train.steps=500.",
+                    param_hint="--set",
+                )
+            flags.append((f"--set {path[:60]}", path.strip(), text))
+        choice = Choice(flags=tuple(flags), config=config, profile=profile, local=local)
+        return function(choice=choice, **others)
+
+    added: Command = gathered
+    for decorate in reversed(_decorators(leave_out)):
+        added = decorate(added)
+    return added
+
+
+def _decorators(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]]:
+    made: list[Callable[[Command], Command]] = [
+        click.option(
+            *((option, "-n") if option == "--namespace" else (option,)),
+            _parameter(option),
+            metavar=metavar,
+            help=told,
+            shell_complete=COMPLETE.get(option),
+        )
+        for option, _, metavar, told in FIELDS
+        if option not in leave_out
+    ]
+    made.append(
+        click.option(
+            "--set",
+            "assignments",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Any field of the spec, such as train.dropout=0.1; may be repeated.",
+            shell_complete=complete_field,
+        )
+    )
+    made.append(
+        click.option("--config", metavar="FILE", help="Read FILE instead of ./jobrunner.toml.")
+    )
+    made.append(
+        click.option(
+            "--profile",
+            metavar="NAME",
+            shell_complete=complete_profile,
+            help="A profile of jobrunner.toml, or a100-80gb, a100-40gb, h100, l4.",
+        )
+    )
+    made.append(click.option("--local", is_flag=True, help="Run on this machine."))
+    return made
+
+
+def _parameter(option: str) -> str:
+    return f"spec_{option.strip('-').replace('-', '_')}"
+
+
+def output_option(*kinds: str) -> Callable[[Command], Command]:
+    """`-o`, with the first kind as default."""
+    return click.option(
+        "-o",
+        "--output",
+        "kind",
+        type=click.Choice(kinds),
+        default=kinds[0],
+        show_default=True,
+        help="Form of what is printed.",
+    )

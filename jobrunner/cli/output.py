@@ -1,0 +1,104 @@
+"""What is printed: data on stdout, talk on stderr, colours on terminals only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+# Exit code when the reader of stdout has gone, as of a process that SIGPIPE ended.
+CLOSED = 141
+# Version of the JSON and YAML that commands print.
+VERSION = 1
+BIDI = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+COLOURS = {
+    "Running": "blue",
+    "Starting": "blue",
+    "Succeeded": "green",
+    "Failed": "red",
+    "Cancelled": "yellow",
+    "Stopped": "yellow",
+}
+
+
+def out(text: str) -> None:
+    """Data: one or more lines on stdout."""
+    click.echo(text)
+
+
+def say(text: str = "") -> None:
+    """Talk: one or more lines on stderr."""
+    click.echo(text, err=True)
+
+
+def warn(line: str) -> None:
+    """A warning on stderr."""
+    say(f"{paint('warning:', 'yellow', err=True)} {escape(line)}")
+
+
+def escape(text: str) -> str:
+    """The text with control characters, newlines too, written out: a terminal obeys none of it."""
+    return "".join(
+        c.encode("unicode_escape").decode() if not c.isprintable() or c in BIDI else c for c in text
+    )
+
+
+def paint(text: str, colour: str, *, err: bool = False, bold: bool = False) -> str:
+    """Coloured text where a terminal shows it (https://no-color.org)."""
+    stream = sys.stderr if err else sys.stdout
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return click.style(text, fg=colour or None, bold=bold)
+
+
+def state(name: str) -> str:
+    """The name of a state in its colour."""
+    return paint(name, COLOURS.get(name, ""))
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as kubectl prints it: aligned, two spaces between columns, no lines."""
+    table = [[escape(cell) or "-" for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *table, strict=True)]
+    lines = []
+    for row in [list(head), *table]:
+        cells = [state(cell) + " " * (w - len(cell)) for cell, w in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def structured(kind: str, told: Mapping[str, Any]) -> str:
+    """JSON or YAML with the version of its form."""
+    whole = {"version": VERSION, **told}
+    if kind == "yaml":
+        import yaml
+
+        text: str = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
+        return text.rstrip("\n")
+    import json
+
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def duration(seconds: float | None) -> str:
+    """`48s`, `12m`, `3h20m`, `5d`: as much as one needs to know."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes}m{rest}s" if minutes < 10 and rest else f"{minutes}m"
+    if whole < 48 * 3600:
+        hours, rest = divmod(whole // 60, 60)
+        return f"{hours}h{rest}m" if rest else f"{hours}h"
+    return f"{whole // 86400}d"
+
+
+def percent(ratio: float | None, digits: int = 0) -> str:
+    """`43%`; empty for None."""
+    return "" if ratio is None else f"{100 * ratio:.{digits}f}%"

@@ -1,0 +1,31 @@
+"""`jobrunner render`."""
+
+from __future__ import annotations
+
+import click
+
+from jobrunner.cli.options import Choice, spec_options
+from jobrunner.cli.output import out, warn
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  jobrunner render --lang el --storage s3://speech/runs
+  jobrunner render --lang el --profile a100-80gb --storage s3://speech/runs > run.yaml
+"""
+)
+@spec_options
+def command(choice: Choice) -> None:
+    """Print the Kubernetes manifests of a run.
+
+    Exactly what `submit` sends to the cluster. Nothing is sent or started: it works offline,
+    and the same spec gives the same text.
+    """
+    from jobrunner import chart, runner
+
+    spec = choice.load().spec()
+    plan, warnings = runner.prepare(spec, local=False)
+    for warning in warnings:
+        warn(warning)
+    out(chart.render(plan).rstrip("\n"))

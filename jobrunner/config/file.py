@@ -1,0 +1,101 @@
+"""jobrunner.toml: fields of the spec at the top and in tables, and `[profiles.NAME]`.
+
+backend = "local"            # or "kubernetes"
+profile = "a100-80gb"        # unless --profile names another
+model = "whisper-medium"
+
+[train]
+steps = 4000
+
+[profiles.small.resources]
+gpu_product = "NVIDIA-L4"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobrunner.config.fields import fields, sections, unknown
+from jobrunner.errors import SpecError, UsageError
+
+NAME = "jobrunner.toml"
+BACKENDS = ("local", "kubernetes")
+# More than a configuration can need; keeps /dev/zero out of memory.
+LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
+    """What one file says."""
+
+    shown: str
+    """The file as messages name it."""
+    folder: Path
+    """Relative folders in the file are relative to this one."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """By dotted path."""
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    backend: str | None = None
+    profile: str | None = None
+
+
+def read(path: Path, shown: str) -> ConfigFile:
+    """The file's content, checked for names; values are checked with the spec.
+
+    Raises:
+        UsageError: the file cannot be read or is no TOML.
+        SpecError: a key that does not exist, with the nearest one.
+    """
+    top = _toml(path, shown)
+    profiles = top.pop("profiles", {})
+    backend, profile = (top.pop(name, None) for name in ("backend", "profile"))
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise SpecError("profiles", f"is a table of tables, [profiles.NAME] ({shown}).")
+    if backend is not None and backend not in BACKENDS:
+        raise SpecError("backend", f"is one of {', '.join(BACKENDS)}, not {backend!r} ({shown}).")
+    if profile is not None and not isinstance(profile, str):
+        raise SpecError("profile", f"is the name of a profile, not {profile!r} ({shown}).")
+    return ConfigFile(
+        shown=shown,
+        folder=path.absolute().parent,
+        values=_flat(top, shown, others=("backend", "profile", "profiles")),
+        profiles={name: _flat(part, f"{shown}, {name}") for name, part in profiles.items()},
+        backend=backend,
+        profile=profile,
+    )
+
+
+def _toml(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{shown}: {(error.strerror or str(error)).lower()}.") from None
+    if len(data) > LARGEST:
+        raise UsageError(f"{shown}: is larger than {LARGEST >> 20} MiB and no configuration.")
+    try:
+        return tomllib.loads(data.decode().removeprefix("\ufeff"))
+    except UnicodeDecodeError:
+        raise UsageError(f"{shown}: is not text in UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{shown}: is not TOML: {error}.") from None
+    except RecursionError:
+        raise UsageError(f"{shown}: is nested too deeply.") from None
+
+
+def _flat(table: dict[str, Any], shown: str, others: tuple[str, ...] = ()) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if name in sections():
+            if not isinstance(value, dict):
+                raise SpecError(name, f"is a table, [{name}], not {value!r} ({shown}).")
+            found |= {f"{name}.{inner}": given for inner, given in value.items()}
+        else:
+            found[name] = value
+    for path in found:
+        if path not in fields():
+            raise unknown(path, shown, others)
+    return found

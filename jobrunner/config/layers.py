@@ -1,0 +1,238 @@
+"""The layers of configuration, the strongest last, and the spec that they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_origin
+
+from jobrunner import models, spec
+from jobrunner.config import file as files
+from jobrunner.config.fields import Flag, default, fields, from_text, unknown
+from jobrunner.config.file import ConfigFile
+from jobrunner.config.presets import presets
+from jobrunner.config.profiles import BUILT_IN
+from jobrunner.errors import SpecError, UsageError
+from jobrunner.spec import RunSpec
+
+VARIABLE = "JOBRUNNER_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A value and where it came from."""
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """All values of a run, by dotted path, before they are a spec."""
+
+    values: dict[str, Value]
+    local: bool
+    """True for runs on this machine, False for the cluster."""
+    profile: str | None = None
+
+    def spec(self) -> RunSpec:
+        """The run that the values describe.
+
+        Raises:
+            SpecError: names the first wrong field and where its value came from.
+        """
+        lang = self.values["lang"]
+        if lang.value is None:
+            raise SpecError(
+                "lang", "is missing.", hint="Give --lang el, say; `jobrunner languages` lists them."
+            )
+        return self._parse(lang.value)
+
+    def check(self) -> None:
+        """Raises the same errors as `spec`, but for a language that is missing."""
+        self._parse(self.values["lang"].value or "en")
+
+    def _parse(self, lang: Any) -> RunSpec:
+        nested: dict[str, Any] = {}
+        for path, told in self.values.items():
+            section, _, name = path.rpartition(".")
+            (nested.setdefault(section, {}) if section else nested)[name] = told.value
+        try:
+            return spec.parse({**nested, "lang": lang})
+        except SpecError as error:
+            raise self._with_origin(error) from None
+
+    def _with_origin(self, error: SpecError) -> SpecError:
+        told = self.values.get(error.field)
+        if told is None or told.origin == "default":
+            return error
+        problem = error.message.removeprefix(f"{error.field}: ").removesuffix(".")
+        return SpecError(error.field, f"{problem} (from {told.origin}).", hint=error.hint)
+
+
+def load(
+    *,
+    flags: Sequence[Flag] = (),
+    config: str | None = None,
+    profile: str | None = None,
+    local: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Configuration:
+    """Every value of a run and where it came from.
+
+    Args:
+        flags: what was typed.
+        config: a file to read instead of ./jobrunner.toml.
+        profile: name of a profile.
+        local: True for a run on this machine, whatever the files say.
+        environment: variables; those of this process unless given.
+
+    Raises:
+        UsageError: a file, profile, key or value that cannot be used.
+    """
+    variables = os.environ if environment is None else environment
+    user, project = _user_file(), _project_file(config)
+    backend = variables.get(f"{VARIABLE}BACKEND") or project.backend or user.backend
+    if backend is not None and backend not in files.BACKENDS:
+        raise SpecError(
+            "backend",
+            f"is one of {', '.join(files.BACKENDS)}, not {backend!r} (JOBRUNNER_BACKEND).",
+        )
+    profile = profile or variables.get(f"{VARIABLE}PROFILE") or project.profile or user.profile
+    given = {
+        **_from_file(user),
+        **_from_file(project),
+        **(_from_profile(profile, user, project) if profile else {}),
+        **_from_text(_variables(variables)),
+        **_from_text(flags),
+    }
+    local = local or backend == "local"
+    derived = presets({path: told.value for path, told in given.items()})
+    values = {path: Value(value=default(path), origin="default") for path in fields()}
+    values |= {path: Value(value=value, origin=origin) for path, (value, origin) in derived.items()}
+    if local:
+        values["storage"] = Value(value=str(_local_storage()), origin="default with --local")
+    return Configuration(values={**values, **given}, local=local, profile=profile)
+
+
+def _user_file() -> ConfigFile:
+    from platformdirs import user_config_path
+
+    path = user_config_path("jobrunner") / files.NAME
+    return _file_if_there(path, str(path))
+
+
+def _project_file(config: str | None) -> ConfigFile:
+    if config is not None:
+        return files.read(Path(config).expanduser(), config)
+    return _file_if_there(Path(files.NAME), f"./{files.NAME}")
+
+
+def _file_if_there(path: Path, shown: str) -> ConfigFile:
+    if not os.path.lexists(path):
+        return ConfigFile(shown=shown, folder=path.absolute().parent)
+    return files.read(path, shown)
+
+
+def _local_storage() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("jobrunner")
+
+
+def _from_file(read: ConfigFile) -> dict[str, Value]:
+    return _values(read.values, read.shown, read.folder)
+
+
+def _from_profile(name: str, user: ConfigFile, project: ConfigFile) -> dict[str, Value]:
+    """The profile of that name: the built-in one, changed by the user's, by the project's."""
+    found: dict[str, Value] = {}
+    if name in BUILT_IN:
+        found |= _values(BUILT_IN[name], f"profile {name}", Path())
+    for read in (user, project):
+        if name in read.profiles:
+            origin = f"{read.shown}, profile {name}"
+            found |= _values(read.profiles[name], origin, read.folder)
+    if name not in {*BUILT_IN, *user.profiles, *project.profiles}:
+        known = ", ".join(dict.fromkeys([*BUILT_IN, *user.profiles, *project.profiles]))
+        raise UsageError(f"profile: there is none called {name[:60]!r}.", hint=f"Known: {known}.")
+    return found
+
+
+def _values(raw: Mapping[str, Any], origin: str, folder: Path) -> dict[str, Value]:
+    return {
+        path: Value(value=_placed(path, _listed(path, value), folder), origin=origin)
+        for path, value in raw.items()
+    }
+
+
+def _from_text(flags: Sequence[Flag]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for flag in flags:
+        before = found.get(flag.path)
+        if before and before.origin != flag.origin:
+            raise SpecError(flag.path, f"is given twice, by {before.origin} and by {flag.origin}.")
+        value = _placed(flag.path, from_text(flag), Path())
+        found[flag.path] = Value(value=value, origin=flag.origin)
+    return found
+
+
+def _variables(variables: Mapping[str, str]) -> list[Flag]:
+    """`JOBRUNNER_TRAIN__STEPS` → `train.steps`; empty ones count as unset.
+
+    Names without `__` that are no field belong to others: to stages, to the backend, to
+    Kubernetes, which names services in this way.
+    """
+    found = []
+    for name, text in variables.items():
+        if not name.startswith(VARIABLE) or not text:
+            continue
+        path = name.removeprefix(VARIABLE).lower().replace("__", ".")
+        if path in fields():
+            found.append(Flag(origin=name, path=path, text=text))
+        elif "." in path:
+            raise unknown(path, name)
+    return found
+
+
+def _listed(path: str, value: Any) -> Any:
+    """A list in TOML may be written as one text, `"el,en"`."""
+    if isinstance(value, str) and get_origin(fields()[path].annotation) is tuple:
+        return from_text(Flag(origin="", path=path, text=value))
+    return value
+
+
+def _placed(path: str, value: Any, folder: Path) -> Any:
+    """A folder made absolute: relative to where it was written down."""
+    if not isinstance(value, str) or not value:
+        return value
+    if path == "storage" and ("://" not in value or value.startswith("file://")):
+        return _absolute(value.removeprefix("file://"), folder)
+    if path == "model" and value not in models.PRESETS:
+        place = _absolute(value, folder)
+        return place if models.is_folder(value) or _is_folder(place) else value
+    if path == "data.source":
+        kind, _, place = value.partition(":")
+        if not place and _is_folder(_absolute(value, folder)) and kind != "fleurs":
+            return f"folder:{_absolute(value, folder)}"
+        found = _absolute(place, folder)
+        if place and (kind == "folder" or (kind == "fleurs" and _is_folder(found))):
+            return f"{kind}:{found}"
+    return value
+
+
+def _absolute(place: str, folder: Path) -> str:
+    try:
+        home = str(Path(place).expanduser())
+    except RuntimeError:  # `~nobody`: there is no such user, and so no such folder
+        home = place
+    return os.path.abspath(os.path.join(folder, home))
+
+
+def _is_folder(place: str) -> bool:
+    try:
+        return Path(place).is_dir()
+    except OSError:  # longer than a path can be
+        return False

@@ -1,0 +1,52 @@
+"""The commented jobrunner.toml that `jobrunner init` writes, made from the spec itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jobrunner.config.fields import default, fields
+from jobrunner.config.profiles import BUILT_IN
+
+# Shown for fields without a default of their own.
+EXAMPLES: dict[str, Any] = {"lang": "el"}
+
+HEAD = """\
+# What `jobrunner` uses in this folder unless it is told otherwise. Flags and JOBRUNNER_*
+# variables win over this file; `jobrunner config show` tells where each value comes from.
+# Each line shows a default: take off the # to change it.
+
+# Where runs run: "kubernetes", or "local" for this machine.
+# backend = "kubernetes"
+
+# A profile to use always, such as {profiles}.
+# profile = "{first}"
+"""
+
+FOOT = """\
+# Profiles, chosen with --profile NAME; this one would be `--profile mine`.
+# [profiles.mine.resources]
+# gpu_product = "NVIDIA-A100-SXM4-80GB"
+# gpus = 4
+"""
+
+
+def template() -> str:
+    """The file's text. With every # before a key taken off it still loads."""
+    parts = [HEAD.format(profiles=", ".join(BUILT_IN), first=next(iter(BUILT_IN)))]
+    section = ""
+    for path, field in fields().items():
+        table, _, name = path.rpartition(".")
+        if table != section:
+            parts.append(f"[{table}]\n")
+            section = table
+        value = EXAMPLES.get(path, default(path))
+        parts.append(f"# {field.description}\n# {name} = {_toml(value)}\n")
+    return "\n".join([*parts, FOOT])
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    # JSON's texts, numbers and truths are TOML's.
+    return json.dumps(value)
