@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobrunner import languages, models
-from jobrunner.errors import DeviceError, SpecError
+from jobrunner.errors import SpecError
 from jobrunner.spec import RunSpec
 
 FOLDER_SOURCE = "folder:"
@@ -42,6 +42,13 @@ def preflight(spec: RunSpec, *, backend: str) -> list[str]:
     if backend == "local":
         _check_storage(spec.storage)
         _check_gpus(spec)
+    elif not spec.storage.startswith("s3://"):
+        given = f"{spec.storage} is a folder of this machine" if spec.storage else "is not given"
+        raise SpecError(
+            "storage",
+            f"{given}; pods cannot reach it." if spec.storage else f"{given}.",
+            hint="Give --storage s3://BUCKET/PREFIX for the cluster, or --local for this machine.",
+        )
     return warnings
 
 
@@ -166,12 +173,14 @@ def _check_model_folder(spec: RunSpec) -> None:
 
 
 def _check_data_folder(spec: RunSpec) -> list[str]:
-    from jobrunner import audiofolder
+    from jobrunner import audiofolder, splits
 
     root = _existing("data.source", _absolute(spec.data.source.removeprefix(FOLDER_SOURCE)))
     warnings: list[str] = []
     for code in dict.fromkeys((spec.lang, *spec.evaluation_languages)):
-        warnings += audiofolder.check(root, code, spec.data)
+        warnings += audiofolder.check(
+            root, code, spec.data, own=code == spec.lang, wanted=splits.wanted(spec, code)
+        )
     return list(dict.fromkeys(warnings))
 
 
@@ -194,10 +203,4 @@ def _check_gpus(spec: RunSpec) -> None:
         return
     from jobrunner.backends.local import gpus
 
-    found = gpus.visible()
-    if len(found) < wanted:
-        raise DeviceError(
-            f"The run asks for {wanted} GPU{'s' * (wanted > 1)} and this machine shows "
-            f"{len(found) or 'none'}.",
-            hint="Use --device cpu to train on the CPU, or --gpus N for fewer.",
-        )
+    gpus.check(len(gpus.visible()), wanted)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from jobrunner import plan as plans
 from jobrunner import preflight as checks
-from jobrunner.backends import Backend, open_backend
-from jobrunner.backends.base import LogLine, Outcome
+from jobrunner.backends import open_backend
+from jobrunner.backends.base import Backend, LogLine, Outcome
 from jobrunner.errors import SpecError, WaitTimeout
 from jobrunner.plan import Plan
 from jobrunner.spec import RunSpec, parse
@@ -38,6 +38,19 @@ def open_runner(*, local: bool) -> Runner:
         UsageError: this version has no cluster backend; the hint says what to type instead.
     """
     return Runner(open_backend("local" if local else "kubernetes"))
+
+
+def prepare(spec: RunSpec, *, local: bool) -> tuple[Plan, tuple[str, ...]]:
+    """The plan of a run after all checks that need no start, and warnings, one line each.
+
+    Works offline, and for the cluster without a cluster.
+
+    Raises:
+        SpecError: a folder, model, language or storage that cannot be used.
+        DeviceError: more GPUs than this machine has, for a local run.
+    """
+    warnings = checks.preflight(spec, backend="local" if local else "kubernetes")
+    return plans.plan(checks.resolve(spec)), tuple(warnings)
 
 
 class Runner:
@@ -74,10 +87,12 @@ class Runner:
             SpecError, DeviceError: as `preflight` and `resolve`.
             StorageError: storage or the state directory cannot be written.
         """
-        warnings = self.preflight(spec)
-        plan = plans.plan(self.resolve(spec))
-        outcome = self.backend.submit(plan)
-        return Submission(run=plan.run, outcome=outcome, plan=plan, warnings=tuple(warnings))
+        plan, warnings = prepare(spec, local=self.backend.name == "local")
+        return Submission(run=plan.run, outcome=self.start(plan), plan=plan, warnings=warnings)
+
+    def start(self, plan: Plan) -> Outcome:
+        """Starts a plan that `prepare` made, goes on with its run, or finds that it is there."""
+        return self.backend.submit(plan)
 
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
         """Adds evaluations of more languages to a run; those that it has are not repeated.
