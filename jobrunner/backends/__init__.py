@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from jobrunner.backends.base import Backend
+from typing import TYPE_CHECKING
+
 from jobrunner.errors import UsageError
 
-__all__ = ["Backend", "open_backend"]
+# The supervisor of a local run starts through this package: it imports next to nothing here.
+if TYPE_CHECKING:
+    from jobrunner.backends.base import Backend
 
 
 def open_backend(name: str) -> Backend:

@@ -39,6 +39,16 @@ def visible(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
     return found if chosen is None else _choose(found, chosen)
 
 
+def check(found: int, wanted: int) -> None:
+    """Raises DeviceError when fewer GPUs were found than a stage wants."""
+    if found < wanted:
+        raise DeviceError(
+            f"The run asks for {wanted} GPU{'s' * (wanted > 1)} and this machine shows "
+            f"{found or 'none'}.",
+            hint="Use --device cpu to train on the CPU, or --gpus N for fewer.",
+        )
+
+
 def _ask(environment: Mapping[str, str]) -> list[Gpu]:
     try:
         answer = subprocess.run(

@@ -1,0 +1,33 @@
+"""`python -m jobrunner.backends.local STATE RUN FD FD`: the supervisor of a run, detached.
+
+Started by a submit with the run's two locks open. It leaves its parent before it imports
+anything large, so that a submit waits for a few milliseconds only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(state: str, run: str, own: str, shared: str) -> None:
+    """Runs the supervisor in a child of its own; the parent returns at once."""
+    if os.fork():
+        os._exit(0)
+    from pathlib import Path
+
+    from jobrunner.backends.local.folder import RunFolder
+    from jobrunner.backends.local.locks import Lock
+    from jobrunner.backends.local.supervisor import Supervisor
+
+    for fd in (own, shared):
+        os.set_inheritable(int(fd), False)
+    Supervisor(
+        RunFolder(Path(state), run),
+        own=Lock(int(own)),
+        shared=Lock(int(shared)),
+    ).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,267 @@
+"""The verbs of the local backend, each a short look at or change of a run's files.
+
+What does the work is one supervisor process per run (supervisor.py), so any number of shells can
+submit, follow and cancel at the same time.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from jobrunner import names
+from jobrunner import plan as plans
+from jobrunner.backends.base import LogLine, Outcome
+from jobrunner.backends.local import locks, logs
+from jobrunner.backends.local import state as states
+from jobrunner.backends.local.folder import RunFolder, runs, state_directory
+from jobrunner.backends.local.launch import end_processes, start_supervisor
+from jobrunner.backends.local.state import Record, RunState
+from jobrunner.errors import JobrunnerError, SpecError, StorageError, UsageError
+from jobrunner.plan import Plan
+from jobrunner.spec import RunSpec
+from jobrunner.status import RunStatus, State, run_state
+from jobrunner.storage import Storage, open_storage
+
+# Seconds beyond the grace that a run may need to stop: its logs go to storage meanwhile.
+TIME_TO_STOP = 60.0
+
+
+class LocalBackend:
+    """Runs as processes of this machine.
+
+    Args:
+        state: the state directory; `$JOBRUNNER_STATE` or the user's unless given.
+        command: the program of a stage.
+        grace_seconds: between SIGTERM and SIGKILL.
+        retry_seconds: wait before the second attempt, doubled for each further one.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        state: Path | None = None,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "jobrunner.core"),
+        grace_seconds: float = 30.0,
+        retry_seconds: float = 2.0,
+    ) -> None:
+        self._directory = state or state_directory()
+        self._command = tuple(command)
+        self._grace_seconds = grace_seconds
+        self._retry_seconds = retry_seconds
+
+    def submit(self, plan: Plan) -> Outcome:
+        """As `Backend.submit`.
+
+        Raises:
+            StorageError: storage or the state directory cannot be written.
+            UsageError: the run goes on with another storage.
+        """
+        if not plan.spec.storage:
+            raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")
+        folder = self._folder(plan.run)
+        while True:
+            with locks.take(folder.submit_lock):
+                if folder.is_live() and not folder.cancel_marker.exists():
+                    return self._extend(folder, plan.spec)
+                if not folder.is_live():
+                    return self._start(folder, plan.spec)
+            # It is being cancelled: wait for that, then go on with it.
+            self._until_stopped(folder)
+
+    def status(self, run: str) -> RunStatus:
+        folder = self._folder(run)
+        live = folder.is_live()
+        record, state = folder.record(), self._state_of(folder)
+        # Asked before and after: the state was read while nobody could change it.
+        if not live and not folder.is_live():
+            state = states.without_supervisor(state)
+        stages = tuple(
+            stage.model_copy(update={"progress": folder.progress(stage.stage)})
+            for stage in state.stages
+        )
+        status = RunStatus(
+            run=run,
+            lang=record.spec.lang,
+            model=names.model_name(record.spec.model),
+            state=run_state(stages),
+            backend=self.name,
+            storage=record.spec.storage,
+            submitted=record.submitted,
+            stages=stages,
+        )
+        current = status.current
+        reason = current.reason if current and current.state is not State.SUCCEEDED else ""
+        return status.model_copy(update={"reason": reason})
+
+    def list(self) -> list[RunStatus]:
+        found = []
+        for folder in runs(self._directory):
+            try:
+                found.append(self.status(folder.run))
+            except UsageError:
+                continue  # deleted meanwhile
+            except JobrunnerError as error:
+                found.append(
+                    RunStatus(
+                        run=folder.run, lang="", model="", state=State.STOPPED, reason=str(error)
+                    )
+                )
+        return sorted(found, key=lambda status: (-status.submitted, status.run))
+
+    def spec(self, run: str) -> RunSpec:
+        return self._folder(run).record().spec
+
+    def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
+        deadline = time.monotonic() + timeout if timeout is not None else None
+        shown = status = self.status(run)
+        yield shown
+        while not status.state.ended and (deadline is None or time.monotonic() < deadline):
+            time.sleep(logs.INTERVAL)
+            try:
+                status = self.status(run)
+            except UsageError:
+                return  # deleted meanwhile
+            if status != shown:
+                shown = status
+                yield shown
+
+    def logs(
+        self, run: str, *, stage: str | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        folder = self._folder(run)
+        known = [one.name for one in plans.plan(folder.record().spec).stages]
+        if stage is not None and stage not in known:
+            raise SpecError("stage", f"{run} has no {stage}.", hint=f"It has {', '.join(known)}.")
+        return logs.lines(folder, stage, follow=follow, ended=self._ended(run, stage))
+
+    def cancel(self, run: str) -> None:
+        """As `Backend.cancel`; returns when nothing of the run is alive.
+
+        Raises:
+            UsageError: there is no such run.
+            JobrunnerError: it did not stop in time.
+        """
+        folder = self._folder(run)
+        folder.record()
+        self._stop(folder)
+        with locks.take(folder.submit_lock):
+            if folder.is_live():
+                return  # submitted again meanwhile
+            end_processes(folder).close()
+            state = states.without_supervisor(self._state_of(folder))
+            if run_state(state.stages) is State.STOPPED:
+                folder.save_state(state.ended_as(State.CANCELLED, "cancelled"))
+
+    def delete(self, run: str) -> None:
+        folder = self._folder(run)
+        if not folder.exists():
+            folder.record()
+        while True:
+            self._stop(folder)
+            with locks.take(folder.submit_lock):
+                if not folder.is_live():
+                    end_processes(folder).close()
+                    folder.remove()
+                    return
+
+    def _folder(self, run: str) -> RunFolder:
+        return RunFolder(self._directory, names.check_run_id(run))
+
+    def _state_of(self, folder: RunFolder) -> RunState:
+        state = folder.state()
+        return state if state.stages else states.started(plans.plan(folder.record().spec), state)
+
+    def _extend(self, folder: RunFolder, asked: RunSpec) -> Outcome:
+        """A submit of a live run: its supervisor takes up new languages."""
+        before = folder.record()
+        if before.spec.storage != asked.storage:
+            raise UsageError(
+                f"{folder.run} goes on with the storage {before.spec.storage}.",
+                hint=f"Use that, or `jobrunner cancel {folder.run}` first.",
+            )
+        spec = states.merged(asked, before, folder.state(), live=True)
+        if spec == before.spec:
+            return "adopted"
+        _write_spec(folder.run, spec)
+        folder.save_record(before.model_copy(update={"spec": spec}))
+        return "continued"
+
+    def _start(self, folder: RunFolder, asked: RunSpec) -> Outcome:
+        """A submit of a run that is not live. The caller holds its submit lock."""
+        before, old = self._known(folder, asked)
+        spec = states.merged(asked, before, old, live=False)
+        state = states.started(plans.plan(spec), old)
+        if before and run_state(state.stages) is State.SUCCEEDED:
+            return "adopted"
+        _write_spec(folder.run, spec)
+        with locks.take(folder.supervisor_lock) as own, end_processes(folder) as shared:
+            folder.cancel_marker.unlink(missing_ok=True)
+            done = {stage.stage for stage in old.stages if stage.state is State.SUCCEEDED}
+            for stage in state.stages:
+                if not before or (stage.stage in done and stage.state is State.WAITING):
+                    folder.progress_file(stage.stage).unlink(missing_ok=True)
+            folder.save_state(state)
+            folder.save_record(
+                Record(
+                    submitted=time.time(),
+                    spec=spec,
+                    command=self._command,
+                    grace_seconds=self._grace_seconds,
+                    retry_seconds=self._retry_seconds,
+                )
+            )
+            start_supervisor(folder, own, shared)
+        return "continued" if before else "created"
+
+    def _known(self, folder: RunFolder, asked: RunSpec) -> tuple[Record | None, RunState]:
+        """What is known of a run, and nothing if that cannot be read or its results are gone."""
+        try:
+            before, state = folder.record(), folder.state()
+        except (UsageError, StorageError):
+            return None, RunState()
+        key = names.run_file(folder.run)
+        if before.spec.storage != asked.storage or _storage(asked).stat(key) is None:
+            return None, RunState()
+        return before, state
+
+    def _stop(self, folder: RunFolder) -> None:
+        with locks.take(folder.submit_lock):
+            if folder.is_live():
+                folder.mark_cancelled()
+        self._until_stopped(folder)
+
+    def _until_stopped(self, folder: RunFolder) -> None:
+        seconds = TIME_TO_STOP + self._grace_seconds
+        deadline = time.monotonic() + seconds
+        while folder.is_live():
+            if time.monotonic() > deadline:
+                raise JobrunnerError(
+                    f"{folder.run} did not stop in {seconds:g} s.",
+                    hint=f"See {folder.supervisor_log}.",
+                )
+            time.sleep(0.05)
+
+    def _ended(self, run: str, stage: str | None) -> Callable[[], bool]:
+        def ended() -> bool:
+            try:
+                status = self.status(run)
+            except JobrunnerError:
+                return True  # deleted meanwhile
+            return status.state.ended or any(
+                one.stage == stage and one.state.ended for one in status.stages
+            )
+
+        return ended
+
+
+def _storage(spec: RunSpec) -> Storage:
+    return open_storage(spec.storage, endpoint=spec.cluster.storage_endpoint)
+
+
+def _write_spec(run: str, spec: RunSpec) -> None:
+    _storage(spec).write(names.run_file(run), spec.model_dump_json(indent=1).encode())

@@ -1,0 +1,148 @@
+"""The queue for this machine's devices: one slot for the CPU and one for each GPU.
+
+Slots and tickets are locked files, so whoever dies frees them. Older runs go first, and a stage
+that wants several GPUs is never overtaken by one that wants some of the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobrunner.backends.local import locks
+from jobrunner.backends.local.locks import Lock
+
+CPU = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticket:
+    """A place in the queue."""
+
+    path: Path
+    lock: Lock
+    run: str
+    slots: tuple[str, ...]
+    """Slots that would do."""
+    count: int
+    """How many of them are wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Slots that a stage has. They are free again when nobody holds their files open."""
+
+    slots: tuple[str, ...]
+    held: tuple[Lock, ...]
+
+    def release(self) -> None:
+        """Gives up this process's hold."""
+        for lock in self.held:
+            lock.close()
+
+
+class DeviceQueue:
+    """All tickets and slots of this machine.
+
+    Args:
+        folder: where their files lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._mutex = folder / "mutex"
+        self._tickets = folder / "tickets"
+        self._slots = folder / "slots"
+
+    def enter(
+        self, run: str, *, submitted: float, place: int, slots: Sequence[str], count: int
+    ) -> Ticket:
+        """A ticket, ordered by when its run was submitted (Unix time), then by `place` in it.
+
+        Raises:
+            StorageError: the state directory cannot be written.
+        """
+        path = self._tickets / f"{submitted:020.6f}-{run}-{place:04d}"
+        with locks.take(self._mutex):
+            lock = locks.take(path)
+            try:
+                with locks.room(path):
+                    lock.note(json.dumps({"run": run, "slots": list(slots)}))
+            except BaseException:
+                path.unlink()
+                lock.close()
+                raise
+        return Ticket(path=path, lock=lock, run=run, slots=tuple(slots), count=count)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Gives a ticket back."""
+        with locks.take(self._mutex):
+            ticket.path.unlink(missing_ok=True)
+            ticket.lock.close()
+
+    def take(self, ticket: Ticket) -> Claim | str:
+        """The slots when it is the ticket's turn; else one line that says what it waits for."""
+        with locks.take(self._mutex):
+            ahead = self._ahead(ticket)
+            free: dict[str, Lock] = {}
+            users = []
+            for slot in ticket.slots:
+                lock = locks.take_if_free(self._slot(slot))
+                if lock:
+                    free[slot] = lock
+                else:
+                    users.append(_read(self._slot(slot)))
+            chosen = list(free)[: ticket.count] if not ahead else []
+            if len(chosen) == ticket.count:
+                return self._claim(ticket, free, chosen)
+            for lock in free.values():
+                lock.close()
+        return _reason(ticket, {*users, *ahead} - {ticket.run, ""})
+
+    def _slot(self, slot: str) -> Path:
+        # The name of a part of a GPU can have slashes (MIG-GPU-…/1/0).
+        return self._slots / slot.replace("/", "_")
+
+    def _claim(self, ticket: Ticket, free: dict[str, Lock], chosen: list[str]) -> Claim:
+        for slot in chosen:
+            # Only told to others who wait; a full disk must not keep anybody from working.
+            with contextlib.suppress(OSError):
+                free[slot].note(ticket.run)
+        for slot in free.keys() - set(chosen):
+            free[slot].close()
+        ticket.path.unlink(missing_ok=True)
+        ticket.lock.close()
+        return Claim(slots=tuple(chosen), held=tuple(free[slot] for slot in chosen))
+
+    def _ahead(self, ticket: Ticket) -> list[str]:
+        """Runs with an earlier ticket for any of the same slots; dead tickets are removed."""
+        runs = []
+        for path in sorted(self._tickets.iterdir()):
+            if path.name >= ticket.path.name:
+                break
+            dead = locks.take_if_free(path)
+            if dead:
+                path.unlink()
+                dead.close()
+                continue
+            told = json.loads(_read(path))
+            if set(told["slots"]) & set(ticket.slots):
+                runs.append(told["run"])
+        return runs
+
+
+def _read(path: Path) -> str:
+    with locks.room(path):
+        return path.read_text()
+
+
+def _reason(ticket: Ticket, others: set[str]) -> str:
+    if ticket.slots == (CPU,):
+        wanted = "the CPU"
+    else:
+        wanted = f"{ticket.count} GPU{'s' * (ticket.count > 1)}"
+    if not others:
+        return f"waits for {wanted}, behind other stages of this run"
+    return f"waits for {wanted}: {len(others)} run{'s' * (len(others) > 1)} before it"

@@ -1,0 +1,163 @@
+"""The files of one run below the state directory.
+
+runs/<run>/record.json                  what was submitted
+runs/<run>/spec.json                    the spec that stages read
+runs/<run>/state.json                   how far the stages are
+runs/<run>/cancel                       there when the run shall stop
+runs/<run>/supervisor.log
+runs/<run>/progress/<stage>.json        written by the stage
+runs/<run>/logs/<stage>/<attempt>.log
+runs/<run>/scratch/<stage>/
+locks/<run>.{submit,supervisor,processes}
+devices/…                               the queue (devices.py)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+from pydantic import BaseModel, ValidationError
+
+from jobrunner.backends.local import locks
+from jobrunner.backends.local.state import Record, RunState
+from jobrunner.errors import NotFound, StorageError, UsageError
+from jobrunner.status import Progress
+from jobrunner.storage.local import LocalStorage
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def state_directory() -> Path:
+    """`$JOBRUNNER_STATE`, or the user's state directory."""
+    given = os.environ.get("JOBRUNNER_STATE")
+    return Path(os.path.abspath(given)) if given else platformdirs.user_state_path("jobrunner")
+
+
+def runs(state: Path) -> Iterator[RunFolder]:
+    """The folders of all runs, broken ones too."""
+    try:
+        names = sorted(path.name for path in (state / "runs").iterdir())
+    except FileNotFoundError:
+        return
+    for name in names:
+        folder = RunFolder(state, name)
+        if not name.startswith(".") and folder.exists():
+            yield folder
+
+
+class RunFolder:
+    """Paths, reads and writes. Whatever is read is whole: writes replace files atomically.
+
+    Args:
+        state: the state directory.
+        run: the run id.
+    """
+
+    def __init__(self, state: Path, run: str) -> None:
+        self.run = run
+        self.state_directory = state
+        self.path = state / "runs" / run
+        self.cancel_marker = self.path / "cancel"
+        self.spec_file = self.path / "spec.json"
+        self.supervisor_log = self.path / "supervisor.log"
+        self.submit_lock = state / "locks" / f"{run}.submit"
+        self.supervisor_lock = state / "locks" / f"{run}.supervisor"
+        self.processes_lock = state / "locks" / f"{run}.processes"
+        self._storage = LocalStorage(state)
+
+    def log(self, stage: str, attempt: str) -> Path:
+        """The log of one attempt."""
+        return self.path / "logs" / stage / f"{attempt}.log"
+
+    def progress_file(self, stage: str) -> Path:
+        """Where a stage tells how far it is."""
+        return self.path / "progress" / f"{stage}.json"
+
+    def scratch(self, stage: str) -> Path:
+        """The stage's scratch folder, below `$JOBRUNNER_SCRATCH` where that is set."""
+        base = os.environ.get("JOBRUNNER_SCRATCH")
+        return (Path(base) / self.run if base else self.path / "scratch") / stage
+
+    def exists(self) -> bool:
+        """True when a run was submitted here."""
+        return (self.path / "record.json").exists()
+
+    def is_live(self) -> bool:
+        """True while a supervisor looks after the run."""
+        return locks.is_held(self.supervisor_lock)
+
+    def record(self) -> Record:
+        """What was submitted.
+
+        Raises:
+            UsageError: there is no such run.
+            StorageError: the file cannot be read.
+        """
+        try:
+            return self._read(Record, "record.json")
+        except NotFound:
+            raise UsageError(
+                f"There is no run {self.run} on this machine.",
+                hint="`jobrunner list` shows those that there are.",
+            ) from None
+
+    def record_version(self) -> tuple[int, int]:
+        """Changes whenever the record is written anew."""
+        found = (self.path / "record.json").stat()
+        return found.st_ino, found.st_mtime_ns
+
+    def state(self) -> RunState:
+        """How far the run is. Raises StorageError when the file cannot be read."""
+        try:
+            return self._read(RunState, "state.json")
+        except NotFound:
+            return RunState()
+
+    def progress(self, stage: str) -> Progress:
+        """What the stage told last."""
+        try:
+            return Progress.model_validate_json(self.progress_file(stage).read_bytes())
+        except (OSError, ValidationError):
+            return Progress()
+
+    def save_record(self, record: Record) -> None:
+        """Raises StorageFull, StorageError."""
+        self._write("spec.json", record.spec)
+        self._write("record.json", record)
+
+    def save_state(self, state: RunState) -> None:
+        """Raises StorageFull, StorageError."""
+        self._write("state.json", state)
+
+    def mark_cancelled(self) -> None:
+        """Asks the supervisor to stop the run."""
+        self._storage.write(f"runs/{self.run}/cancel", b"")
+
+    def remove(self) -> None:
+        """Removes everything but the logs in storage. The caller holds the submit lock."""
+        gone = self.path.parent / f".{uuid.uuid4().hex}"
+        with locks.room(self.path):
+            if self.path.exists():
+                self.path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        for lock in (self.supervisor_lock, self.processes_lock, self.submit_lock):
+            lock.unlink(missing_ok=True)
+
+    def _read(self, kind: type[_M], name: str) -> _M:
+        try:
+            return kind.model_validate_json(self._storage.read(f"runs/{self.run}/{name}"))
+        except ValidationError:
+            raise StorageError(
+                f"{self.path / name} cannot be read.",
+                hint=f"`jobrunner delete {self.run}` forgets the run; submitted again it goes "
+                "on from what storage has.",
+            ) from None
+
+    def _write(self, name: str, value: BaseModel) -> None:
+        self._storage.write(f"runs/{self.run}/{name}", value.model_dump_json(indent=1).encode())

@@ -1,0 +1,93 @@
+"""Starting the supervisor of a run, and making sure that nothing of an earlier one is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import jobrunner
+from jobrunner.backends.local import locks, logs
+from jobrunner.backends.local.folder import RunFolder
+from jobrunner.backends.local.locks import Lock
+from jobrunner.errors import JobrunnerError
+
+# Seconds that the children of a killed supervisor have to vanish before they are killed, and
+# then before the submit gives up.
+TIME_TO_VANISH = 2.0
+TIME_TO_DIE = 10.0
+
+
+def start_supervisor(folder: RunFolder, own: Lock, shared: Lock) -> None:
+    """Starts a detached supervisor that takes over both locks, and closes them here.
+
+    Raises:
+        StorageError: its log cannot be made.
+        JobrunnerError: it did not start.
+    """
+    with locks.room(folder.path), folder.supervisor_log.open("ab") as log:
+        started = subprocess.run(
+            [
+                sys.executable,
+                *("-m", "jobrunner.backends.local"),
+                *(str(folder.state_directory), folder.run, str(own.fd), str(shared.fd)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(own.fd, shared.fd),
+            env=_environment(),
+            check=False,
+        )
+    own.close()
+    shared.close()
+    if started.returncode:
+        raise JobrunnerError(
+            f"The supervisor of {folder.run} did not start: "
+            f"{logs.last_error(folder.supervisor_log)}",
+            hint=f"See {folder.supervisor_log}.",
+        )
+
+
+def end_processes(folder: RunFolder) -> Lock:
+    """The lock that stages inherit, when no process of an earlier supervisor has it any more.
+
+    Raises:
+        JobrunnerError: one cannot be ended.
+    """
+    began = time.monotonic()
+    while not (lock := locks.take_if_free(folder.processes_lock)):
+        waited = time.monotonic() - began
+        if waited > TIME_TO_VANISH:
+            for attempt in folder.state().attempts:
+                # The lock is held, so the group has a member and nobody else has its number.
+                if attempt.ended is None and attempt.group:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(attempt.group, signal.SIGKILL)
+        if waited > TIME_TO_VANISH + TIME_TO_DIE:
+            raise JobrunnerError(
+                f"A process of an earlier attempt at {folder.run} does not end.",
+                hint=f"`fuser {folder.processes_lock}` shows it.",
+            )
+        time.sleep(0.05)
+    return lock
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, but stages import the same jobrunner, and nothing by accident.
+
+    Without the safe path a file `evaluate.py` in the user's folder would be imported in place of
+    the library.
+    """
+    found = {**os.environ, "PYTHONSAFEPATH": "1"}
+    package = Path(jobrunner.__file__).resolve().parents[1]
+    if package != Path(sysconfig.get_path("purelib")).resolve():
+        old = found.get("PYTHONPATH")
+        found["PYTHONPATH"] = f"{package}{os.pathsep}{old}" if old else str(package)
+    return found

@@ -1,0 +1,116 @@
+"""Locks that the kernel holds for open files: they end with the last process that has them.
+
+A lock is inherited by child processes that get its file descriptor, so it also tells whether
+anything that a dead process started is still there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from jobrunner.errors import StorageError, StorageFull
+
+
+class Lock:
+    """An exclusive lock on a file, held until `close` and until all heirs have ended.
+
+    Args:
+        fd: the open, locked file.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def close(self) -> None:
+        """Gives up this process's hold. A second call does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def note(self, text: str) -> None:
+        """Writes who holds it into the file, for others to read."""
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, text.encode(), 0)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def take(path: Path) -> Lock:
+    """The lock, after waiting for whoever has it."""
+    lock = _take(path, fcntl.LOCK_EX)
+    assert lock is not None
+    return lock
+
+
+def take_if_free(path: Path) -> Lock | None:
+    """The lock, or None when somebody else has it."""
+    return _take(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(path: Path) -> bool:
+    """True when some process holds the lock. Asking never makes another asker see it held."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _take(path: Path, how: int) -> Lock | None:
+    while True:
+        with room(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, how)
+            if _same(fd, path):
+                return Lock(fd)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        # The file was removed while this process waited for it: whoever made it anew holds it.
+        os.close(fd)
+
+
+def _same(fd: int, path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(fd), path.stat())
+    return False
+
+
+@contextlib.contextmanager
+def room(place: Path) -> Iterator[None]:
+    """Turns the operating system's errors about the state directory into the project's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFull(
+                f"No room left in {place}.",
+                hint="Free some space and submit the run again; it goes on where it was.",
+            ) from None
+        raise StorageError(f"{error.filename or place}: {error.strerror or error}.") from None
