@@ -97,6 +97,13 @@ class Runner:
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
         """Adds evaluations of more languages to a run; those that it has are not repeated.
 
+        Raises as `with_languages` and `submit`.
+        """
+        return self.submit(self.with_languages(run, languages))
+
+    def with_languages(self, run: str, languages: Sequence[str]) -> RunSpec:
+        """The spec of a run with evaluations of more languages.
+
         Raises:
             UsageError: there is no such run.
             SpecError: a language that is not known; none given.
@@ -108,7 +115,7 @@ class Runner:
         asked = parse({**values, "evaluate": {"languages": list(dict.fromkeys(languages))}})
         both = dict.fromkeys((*spec.evaluation_languages, *asked.evaluate.languages))
         values["evaluate"]["languages"] = list(both)
-        return self.submit(parse(values))
+        return parse(values)
 
     def status(self, run: str) -> RunStatus:
         """Raises UsageError when there is no such run."""

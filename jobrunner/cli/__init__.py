@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Runs the command that was typed and ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Greek or an arrow on a terminal that knows ASCII only is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

@@ -21,7 +21,7 @@ Examples:
   jobrunner config show --local -o json
 """
 )
-@spec_options
+@spec_options()
 @output_option("table", "json", "yaml")
 def show(choice: Choice, kind: str) -> None:
     """Show each value of a run and where it comes from.

@@ -96,41 +96,49 @@ COMPLETE: dict[str, Any] = {
 }
 
 
-def spec_options(function: Command, *, leave_out: tuple[str, ...] = ()) -> Command:
-    """All options that describe a run; the command gets them as one `choice`."""
+def spec_options(leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """All options that describe a run; the command gets them as one `choice`.
 
-    @functools.wraps(function)
-    def gathered(
-        *,
-        assignments: tuple[str, ...],
-        config: str | None,
-        profile: str | None,
-        local: bool,
-        **others: Any,
-    ) -> Any:
-        flags = []
-        for option, path, _, _ in FIELDS:
-            text = others.pop(_parameter(option), None)
-            if text is not None:
-                flags.append((option, path, text))
-        for assignment in assignments:
-            path, equals, text = assignment.partition("=")
-            if not equals or not path:
-                raise click.BadParameter(
-                    f"{assignment[:60]!r} is not KEY=VALUE, such as train.steps=500.",
-                    param_hint="--set",
-                )
-            flags.append((f"--set {path[:60]}", path.strip(), text))
-        choice = Choice(flags=tuple(flags), config=config, profile=profile, local=local)
-        return function(choice=choice, **others)
+    Args:
+        leave_out: options that the command has no use for, or declares itself.
+    """
 
-    added: Command = gathered
-    for decorate in reversed(_decorators(leave_out)):
-        added = decorate(added)
-    return added
+    def decorate(function: Command) -> Command:
+        @functools.wraps(function)
+        def gathered(
+            *,
+            assignments: tuple[str, ...],
+            config: str | None,
+            profile: str | None,
+            local: bool,
+            **others: Any,
+        ) -> Any:
+            typed = [
+                (option, path, others.pop(_parameter(option)))
+                for option, path, _, _ in FIELDS
+                if option not in leave_out
+            ]
+            flags = [flag for flag in typed if flag[2] is not None]
+            flags += [_assigned(assignment) for assignment in assignments]
+            choice = Choice(flags=tuple(flags), config=config, profile=profile, local=local)
+            return function(choice=choice, **others)
+
+        added: Command = gathered
+        for option in reversed(_options(leave_out)):
+            added = option(added)
+        return added
+
+    return decorate
 
 
-def _decorators(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]]:
+def _assigned(assignment: str) -> tuple[str, str, str]:
+    path, equals, text = assignment.partition("=")
+    if not equals or not path.strip():
+        raise click.UsageError(f"--set: {assignment[:60]!r} is not KEY=VALUE, as train.steps=500.")
+    return (f"--set {path.strip()[:60]}", path.strip(), text)
+
+
+def _options(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]]:
     made: list[Callable[[Command], Command]] = [
         click.option(
             *((option, "-n") if option == "--namespace" else (option,)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,8 @@ import click
 CLOSED = 141
 # Version of the JSON and YAML that commands print.
 VERSION = 1
-BIDI = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Control characters, line ends, directions and lone surrogates. Joiners stay: words need them.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 COLOURS = {
     "Running": "blue",
     "Starting": "blue",
@@ -41,9 +43,7 @@ def warn(line: str) -> None:
 
 def escape(text: str) -> str:
     """The text with control characters, newlines too, written out: a terminal obeys none of it."""
-    return "".join(
-        c.encode("unicode_escape").decode() if not c.isprintable() or c in BIDI else c for c in text
-    )
+    return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def paint(text: str, colour: str, *, err: bool = False, bold: bool = False) -> str:

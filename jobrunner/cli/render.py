@@ -15,7 +15,7 @@ Examples:
   jobrunner render --lang el --profile a100-80gb --storage s3://speech/runs > run.yaml
 """
 )
-@spec_options
+@spec_options()
 def command(choice: Choice) -> None:
     """Print the Kubernetes manifests of a run.
 

@@ -45,11 +45,12 @@ def _model(spec: RunSpec) -> str:
 
 def _data(spec: RunSpec) -> str:
     data = spec.data
-    train = data.train_split or "the usual splits"
-    chosen = data.validation_split or "the usual split, or held out"
-    if spec.task == "evaluate":
-        return f"{data.source}, tested on {data.test_split}"
-    return f"{data.source}, trained on {train}, validated on {chosen}, tested on {data.test_split}"
+    told = [data.source]
+    if spec.task == "fine-tune" and data.train_split:
+        told.append(f"trained on {data.train_split}")
+    if spec.task == "fine-tune" and data.validation_split:
+        told.append(f"validated on {data.validation_split}")
+    return ", ".join([*told, f"tested on split {data.test_split}"])
 
 
 def _training(spec: RunSpec) -> str:

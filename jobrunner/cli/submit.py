@@ -1,11 +1,43 @@
-"""`jobrunner submit`."""
+"""`jobrunner submit`, and what `evaluate` shares with it: plan, start, wait."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from jobrunner.cli.options import Choice, spec_options
+from jobrunner.cli.options import Choice, Command, spec_options
 from jobrunner.cli.output import out, paint, say, warn
+
+if TYPE_CHECKING:
+    from jobrunner.runner import Runner
+    from jobrunner.spec import RunSpec
+
+OUTCOMES = {
+    "created": "Started.",
+    "adopted": "This run is there already; nothing was started.",
+    "continued": "Goes on with what is left of it.",
+}
+
+
+def start_options(function: Command) -> Command:
+    """Options of commands that start a run."""
+    seconds = click.FloatRange(min=0, min_open=True)
+    for option in reversed(
+        [
+            click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
+            click.option("--wait", is_flag=True, help="Wait for the end; exit 1 if it failed."),
+            click.option("--follow", is_flag=True, help="Wait and show progress; Ctrl-C detaches."),
+            click.option(
+                "--timeout",
+                type=seconds,
+                metavar="SECONDS",
+                help="Wait so long at most, then exit 4; the run goes on.",
+            ),
+        ]
+    ):
+        function = option(function)
+    return function
 
 
 @click.command(
@@ -14,65 +46,57 @@ Examples:
   jobrunner submit --lang el --model whisper-small --local --follow
   jobrunner submit --lang cy --data folder:~/speech/welsh --local
   jobrunner submit --lang sw --steps 500 --device cpu --local --dry-run
-  jobrunner submit --lang hi --profile a100-80gb --set train.dropout=0.1 --dry-run
+  jobrunner submit --lang hi --profile a100-80gb --storage s3://speech/runs --dry-run
 """
 )
-@spec_options
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--wait", is_flag=True, help="Wait until the run has ended; exit 1 if it failed.")
-@click.option("--follow", is_flag=True, help="The same, showing progress. Ctrl-C only detaches.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Stop waiting after so many seconds, with exit code 4.",
-)
-def command(choice: Choice, dry_run: bool, wait: bool, follow: bool, timeout: float | None) -> None:
+@spec_options()
+@start_options
+def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
     """Fine-tune a model for one language.
 
     A run prepares the data, trains, and measures base and fine-tuned model. Submitting the same
     run again goes on with it, or finds that it is there already. The run's id is all that is
     printed on stdout.
     """
-    from jobrunner import runner as runners
-    from jobrunner.cli.show import plan_text
+    from jobrunner.runner import open_runner
 
     configuration = choice.load()
     spec, local = configuration.spec(), configuration.local
-    runner = None if dry_run else runners.open_runner(local=local)
-    plan, warnings = runners.prepare(spec, local=local)
+    start(spec, None if dry_run else open_runner(local=local), local=local, **waiting)
+
+
+def start(
+    spec: RunSpec,
+    runner: Runner | None,
+    *,
+    local: bool,
+    wait: bool,
+    follow: bool,
+    timeout: float | None,
+) -> None:
+    """Shows the plan of a run, starts it, and waits for it if asked to.
+
+    Args:
+        spec: the run.
+        runner: where to start it; None stops after the plan.
+        local: True if the run is for this machine.
+        wait, follow, timeout: as on the command line.
+    """
+    from jobrunner.cli.show import plan_text
+    from jobrunner.runner import prepare
+
+    plan, warnings = prepare(spec, local=local)
     for warning in warnings:
         warn(warning)
     if runner is None:
         out(plan_text(plan, local=local))
         return
     say(plan_text(plan, local=local, err=True))
-    say(_told(runner.start(plan)))
+    say(paint(OUTCOMES[runner.start(plan)], "green", err=True))
     out(plan.run)
     if wait or follow or timeout:
         from jobrunner.cli.follow import finish
 
         finish(runner, plan.run, show=follow, timeout=timeout)
-        return
-    say(next_commands(plan.run))
-
-
-def _told(outcome: str) -> str:
-    told = {
-        "created": "Started.",
-        "adopted": "This run is there already; nothing was started.",
-        "continued": "Goes on from its last checkpoint.",
-    }
-    return paint(told[outcome], "green", err=True)
-
-
-def next_commands(run: str) -> str:
-    """What one may type after a submit."""
-    return "\n".join(
-        [
-            f"  jobrunner status {run}",
-            f"  jobrunner logs -f {run}",
-            f"  jobrunner report {run}",
-            f"  jobrunner cancel {run}",
-        ]
-    )
+    for verb in ("status", "report") if wait or follow else ("status", "logs -f", "cancel"):
+        say(f"  jobrunner {verb} {plan.run}")

@@ -1,0 +1,32 @@
+"""`jobrunner cancel`."""
+
+from __future__ import annotations
+
+import click
+
+from jobrunner.cli.output import out, say
+from jobrunner.cli.runs import complete_run, find, reader
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  jobrunner cancel @latest
+  jobrunner cancel el-whisper-small-1f6e09ab
+"""
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
+def command(runs: tuple[str, ...]) -> None:
+    """Stop a run; its checkpoints and results stay.
+
+    Submitting it again goes on from its last checkpoint.
+    """
+    runner = reader()
+    for run in [find(runner, text) for text in runs]:
+        state = runner.status(run).state
+        if state.ended:
+            say(f"{run} has ended already: {state.lower()}.")
+            continue
+        runner.cancel(run)
+        out(run)
+        say("Cancelled. Submit it again to go on from its last checkpoint.")

@@ -1,0 +1,35 @@
+"""`jobrunner delete`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from jobrunner.cli.output import out, say
+from jobrunner.cli.runs import complete_run, find, reader
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  jobrunner delete el-whisper-small-1f6e09ab
+  jobrunner delete -y el-whisper-small-1f6e09ab
+"""
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nothing is asked.")
+def command(runs: tuple[str, ...], yes: bool) -> None:
+    """Forget a run; its checkpoints and results stay.
+
+    A run that goes on is cancelled first. What lies in storage is not touched: `report` still
+    shows the results, and submitting the run again goes on from its last checkpoint.
+    """
+    runner = reader()
+    for run in [find(runner, text) for text in runs]:
+        status = runner.status(run)
+        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            click.confirm(f"Delete {run} ({status.state})?", abort=True, err=True)
+        runner.delete(run)
+        out(run)
+        say(f"Deleted. Its checkpoints and results stay in {status.storage}.")

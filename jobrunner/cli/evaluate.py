@@ -1,0 +1,88 @@
+"""`jobrunner evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from jobrunner.cli.options import Choice, complete_language, complete_model, spec_options
+from jobrunner.cli.runs import complete_run
+from jobrunner.cli.submit import start, start_options
+from jobrunner.errors import SpecError, UsageError
+
+# Declared here with another meaning, or of no use without training.
+LEFT_OUT = ("--lang", "--model", "--eval-lang", "--steps", "--learning-rate", "--seed", "--again")
+
+
+def complete_model_or_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """What can be measured, for the shell."""
+    return complete_run(ctx, param, incomplete) + complete_model(ctx, param, incomplete)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  jobrunner evaluate --model el-whisper-small-1f6e09ab --lang el,en,hi
+  jobrunner evaluate --model @latest --lang en --follow
+  jobrunner evaluate --model whisper-tiny --lang el,sw --local --device cpu
+"""
+)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="A run's id or @latest; or a preset, hub id or folder.",
+    shell_complete=complete_model_or_run,
+)
+@click.option(
+    "--lang",
+    metavar="LANGS",
+    help="Languages to measure: `el,en,hi`.",
+    shell_complete=complete_language,
+)
+@spec_options(leave_out=LEFT_OUT)
+@start_options
+def command(
+    choice: Choice,
+    model: str | None,
+    lang: str | None,
+    dry_run: bool,
+    wait: bool,
+    follow: bool,
+    timeout: float | None,
+) -> None:
+    """Measure a run or a model in several languages.
+
+    With a run as --model, evaluations are added to it, one process or Job for each language;
+    what it has measured already is not repeated. Any other model is measured as it is.
+    """
+    from jobrunner import runner as runners
+    from jobrunner.cli.runs import find, reader
+
+    if not lang:
+        raise SpecError("lang", "is missing.", hint="Give --lang el,en, say.")
+    if not model:
+        raise SpecError("model", "is missing.", hint="Give a run's id, or a model, with --model.")
+    runner = reader()
+    if model == "@latest" or model in {status.run for status in runner.list()}:
+        if choice.flags:
+            option = choice.flags[0][0]
+            raise UsageError(f"{option}: a run keeps its own settings.", hint="Leave it out.")
+        languages = [code.strip() for code in lang.split(",")]
+        spec, local = runner.with_languages(find(runner, model), languages), True
+    else:
+        configuration = _as_it_is(choice, model, lang).load()
+        spec, local = configuration.spec(), configuration.local
+    plan_runner = None if dry_run else runners.open_runner(local=local)
+    start(spec, plan_runner, local=local, wait=wait, follow=follow, timeout=timeout)
+
+
+def _as_it_is(choice: Choice, model: str, lang: str) -> Choice:
+    """The choice for a model that is no run's."""
+    added = (
+        ("--model", "model", model),
+        ("--lang", "lang", lang.partition(",")[0]),
+        ("--lang", "evaluate.languages", lang),
+        ("evaluate", "task", "evaluate"),
+    )
+    return dataclasses.replace(choice, flags=(*choice.flags, *added))

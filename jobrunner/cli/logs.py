@@ -1,0 +1,47 @@
+"""`jobrunner logs`."""
+
+from __future__ import annotations
+
+import click
+
+from jobrunner.cli.output import escape, out, paint, say
+from jobrunner.cli.runs import complete_run, find, reader
+from jobrunner.errors import Detached, UsageError
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  jobrunner logs -f
+  jobrunner logs el-whisper-small-1f6e09ab --stage train
+"""
+)
+@click.argument("run", required=False, shell_complete=complete_run)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("--stage", metavar="STAGE", help="One stage only, such as train or evaluate-el.")
+def command(run: str | None, follow: bool, stage: str | None) -> None:
+    """Print the logs of a run.
+
+    All stages and all their attempts, in order. RUN is a run's id; without it, or with @latest,
+    the newest run.
+    """
+    runner = reader()
+    wanted = find(runner, run)
+    stages = [each.stage for each in runner.status(wanted).stages]
+    if stage is not None and stage not in stages:
+        raise UsageError(
+            f"--stage: {wanted} has no stage {stage[:60]!r}.", hint=f"It has {', '.join(stages)}."
+        )
+    width = max(map(len, stages), default=0)
+    attempts: dict[str, str] = {}
+    try:
+        for line in runner.logs(wanted, stage=stage, follow=follow):
+            if attempts.setdefault(line.stage, line.attempt) != line.attempt:
+                say(paint(f"-- {line.stage}, next attempt --", "yellow", err=True))
+                attempts[line.stage] = line.attempt
+            prefix = "" if stage else paint(f"{line.stage:<{width}}  ", "cyan")
+            out(f"{prefix}{escape(line.text.expandtabs())}")
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        raise Detached(f"Detached; `jobrunner logs -f {wanted}` comes back.") from None

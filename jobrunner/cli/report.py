@@ -1,0 +1,111 @@
+"""`jobrunner report`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from jobrunner.cli.options import output_option
+from jobrunner.cli.output import escape, out, say, structured, warn
+from jobrunner.cli.runs import complete_run, find, reader
+from jobrunner.errors import UsageError
+
+if TYPE_CHECKING:
+    from jobrunner.result import Comparison
+    from jobrunner.runner import Runner
+
+# Of a table that is no terminal's, in characters: nothing is cut.
+WIDTH = 200
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  jobrunner report
+  jobrunner report @latest -o wide
+  jobrunner report --storage s3://speech/runs --html report.html
+"""
+)
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_run)
+@click.option("--storage", metavar="URL", help="Where the results are, for runs of elsewhere.")
+@click.option("--html", "page", metavar="FILE", help="Write a page to FILE as well.")
+@output_option("table", "wide", "json", "yaml", "html")
+def command(runs: tuple[str, ...], storage: str | None, page: str | None, kind: str) -> None:
+    """Compare base and fine-tuned models per language.
+
+    RUN is a run's id or @latest; without one, all runs. Word or character error rates come with
+    95 % intervals; results outlive the runs that made them.
+    """
+    runner = reader()
+    found = results(runner, [find(runner, run) for run in runs], storage)
+    if page and found:
+        from jobrunner.report import page as made
+
+        try:
+            Path(page).expanduser().write_text(made(found), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--html: {page}: {(error.strerror or str(error)).lower()}.") from None
+        say(f"Wrote {escape(page)}.")
+    print_comparisons(found, kind)
+
+
+def print_results(runner: Runner, runs: Sequence[str]) -> None:
+    """The table of some runs."""
+    print_comparisons(results(runner, runs, None), "table")
+
+
+def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Comparison]:
+    """What was measured, by run, language and test set.
+
+    Args:
+        runner: knows where the results of its runs are.
+        runs: run ids; empty for all.
+        storage: where to look instead.
+    """
+    from jobrunner import report
+    from jobrunner.storage import open_storage
+
+    found = []
+    for url, wanted in _places(runner, runs, storage).items():
+        found += report.collect(open_storage(url), wanted or None, warn=warn)
+    return list(report.compare(found))
+
+
+def _places(runner: Runner, runs: Sequence[str], storage: str | None) -> dict[str, list[str]]:
+    """Storage by storage the runs to read there; none means all of them."""
+    from jobrunner import config
+
+    flags = [config.Flag(origin="--storage", path="storage", text=storage)] if storage else []
+    configured = config.load(flags=flags, local=True)
+    configured.check()
+    default = str(configured.values["storage"].value)
+    if storage:
+        return {default: list(runs)}
+    if not runs:
+        return {url: [] for url in (default, *(status.storage for status in runner.list()))}
+    known = {status.run: status.storage for status in runner.list()}
+    places: dict[str, list[str]] = {}
+    for run in runs:
+        places.setdefault(known.get(run, default), []).append(run)
+    return places
+
+
+def print_comparisons(found: Sequence[Comparison], kind: str) -> None:
+    """Results in one of the forms."""
+    from jobrunner import report
+
+    if kind in {"json", "yaml"}:
+        out(structured(kind, {"results": report.records(found)}))
+    elif not found:
+        say("There are no results yet. `jobrunner status` shows how far the newest run is.")
+    elif kind == "html":
+        out(report.page(found))
+    else:
+        from rich.console import Console
+
+        width = None if sys.stdout.isatty() else WIDTH
+        Console(width=width, highlight=False).print(report.table(found, wide=kind == "wide"))

@@ -1,0 +1,59 @@
+"""`jobrunner status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from jobrunner.cli.options import output_option
+from jobrunner.cli.output import out, say, structured
+from jobrunner.cli.runs import complete_run, find, reader
+
+if TYPE_CHECKING:
+    from jobrunner.status import RunStatus
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  jobrunner status
+  jobrunner status --follow
+  jobrunner status el-whisper-small-1f6e09ab -o json
+"""
+)
+@click.argument("run", required=False, shell_complete=complete_run)
+@click.option("-f", "--follow", is_flag=True, help="Show it until it has ended.")
+@output_option("table", "json", "yaml", "name")
+def command(run: str | None, follow: bool, kind: str) -> None:
+    """Show the stages and the progress of a run.
+
+    RUN is a run's id; without it, or with @latest, the newest run.
+    """
+    runner = reader()
+    wanted = find(runner, run)
+    if follow:
+        from jobrunner.cli.follow import finish
+
+        finish(runner, wanted, show=True, timeout=None)
+        return
+    status = runner.status(wanted)
+    if kind == "name":
+        out(status.run)
+    elif kind != "table":
+        out(structured(kind, status.model_dump(mode="json")))
+    else:
+        from jobrunner.cli.progress import run_text
+
+        out(run_text(status))
+        say("\n" + "\n".join(f"  {line}" for line in next_commands(status)))
+
+
+def next_commands(status: RunStatus) -> list[str]:
+    """What one may want to type now."""
+    run = status.run
+    if not status.state.ended:
+        return [f"jobrunner status --follow {run}", f"jobrunner logs -f {run}"]
+    if status.state == "Succeeded":
+        return [f"jobrunner report {run}", f"jobrunner evaluate --model {run} --lang en"]
+    return [f"jobrunner logs {run}", "Submit it again to go on from its last checkpoint."]

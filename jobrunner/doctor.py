@@ -1,0 +1,181 @@
+"""What a run on this machine needs, looked at without importing torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import tempfile
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from jobrunner.errors import DeviceError, StorageError
+
+GIB = 1 << 30
+# Two checkpoints of whisper-small, its base model and an hour of speech take about this much.
+COMFORTABLE_DISK = 20 * GIB
+# whisper-micro, its data and its checkpoints.
+LEAST_DISK = 1 * GIB
+SECONDS_TO_ANSWER = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    verdict: Literal["ok", "note", "mend"]
+    """`mend` stands in the way of a run; `note` is something to know."""
+    found: str
+    advice: str = ""
+
+
+def examine(storage: str) -> list[Check]:
+    """All checks for runs on this machine.
+
+    Args:
+        storage: the storage that a run would use.
+    """
+    return [
+        _python(),
+        _core(),
+        _gpu(),
+        _processors(),
+        _disk(storage),
+        _storage(storage),
+        _state(),
+        _hub(),
+    ]
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
+    return Check(name="Python", verdict="ok", found=found)
+
+
+def _core() -> Check:
+    name = "core packages"
+    try:
+        wanted = [
+            line for line in metadata.requires("jobrunner") or [] if "extra == 'core'" in line
+        ]
+        names = [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in wanted]
+    except metadata.PackageNotFoundError:
+        advice = "Run `make setup`, or pip install 'jobrunner[core]'."
+        return Check(name=name, verdict="mend", found="jobrunner is not installed", advice=advice)
+    missing = [each for each in names if not _version(each)]
+    if missing:
+        return Check(
+            name=name,
+            verdict="mend",
+            found=f"missing: {', '.join(missing)}",
+            advice="pip install 'jobrunner[core]'",
+        )
+    return Check(
+        name=name, verdict="ok", found=f"torch {_version('torch')}, all {len(names)} there"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _gpu() -> Check:
+    from jobrunner.backends.local import gpus
+
+    try:
+        found = [gpu.product or gpu.id for gpu in gpus.visible()]
+    except DeviceError as error:
+        return Check(name="GPU", verdict="mend", found=error.message, advice=error.hint)
+    if not found:
+        return Check(name="GPU", verdict="note", found="none", advice="Submit with --device cpu.")
+    if "+cpu" in _version("torch"):
+        return Check(
+            name="GPU",
+            verdict="mend",
+            found=f"{', '.join(found)}, but torch is built for the CPU only",
+            advice="Install a torch with CUDA: https://pytorch.org/get-started/locally",
+        )
+    return Check(name="GPU", verdict="ok", found=", ".join(found))
+
+
+def _processors() -> Check:
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    return Check(name="processors", verdict="ok", found=f"{cores} cores, {memory:.0f} GiB memory")
+
+
+def _disk(storage: str) -> Check:
+    folder = _nearest(Path.cwd() if storage.startswith("s3://") else Path(storage))
+    free = shutil.disk_usage(folder).free
+    found = f"{free / GIB:.0f} GiB free at {folder}"
+    if free < LEAST_DISK:
+        advice = "Free some space, or name another folder with --storage."
+        return Check(name="disk", verdict="mend", found=found, advice=advice)
+    if free < COMFORTABLE_DISK:
+        advice = "Enough for small models; whisper-small wants 20 GiB."
+        return Check(name="disk", verdict="note", found=found, advice=advice)
+    return Check(name="disk", verdict="ok", found=found)
+
+
+def _storage(url: str) -> Check:
+    if not url.startswith("s3://"):
+        return _folder("storage", Path(url), "Name a folder that you own with --storage.")
+    from jobrunner.storage import open_storage
+
+    key = f"doctor/{uuid.uuid4().hex}"
+    try:
+        storage = open_storage(url)
+        storage.write(key, b"")
+        storage.delete(key)
+    except StorageError as error:
+        return Check(name="storage", verdict="mend", found=error.message, advice=error.hint)
+    return Check(name="storage", verdict="ok", found=f"{url} can be written")
+
+
+def _state() -> Check:
+    from jobrunner.backends.local.folder import state_directory
+
+    return _folder("state", state_directory(), "Name another folder with JOBRUNNER_STATE.")
+
+
+def _folder(name: str, folder: Path, advice: str) -> Check:
+    """Whether a folder, or the one that it would be made in, takes a file; nothing is left."""
+    try:
+        with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
+            file.write(b"jobrunner")
+    except OSError as error:
+        found = f"{folder}: {(error.strerror or str(error)).lower()}"
+        return Check(name=name, verdict="mend", found=found, advice=advice)
+    return Check(name=name, verdict="ok", found=f"{folder} can be written")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the closest above it that is there."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _hub() -> Check:
+    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        if os.environ.get("HF_HUB_OFFLINE") in {"1", "true", "TRUE", "ON", "YES"}:
+            raise OSError("HF_HUB_OFFLINE is set")
+        request = urllib.request.Request(url, method="HEAD")
+        urllib.request.urlopen(request, timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        return Check(
+            name="model hub",
+            verdict="note",
+            found=f"{url} is not reached: {reason}",
+            advice="Bring models and data as folders: --model FOLDER --data folder:FOLDER.",
+        )
+    return Check(name="model hub", verdict="ok", found=f"{url} answers")
