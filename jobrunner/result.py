@@ -24,7 +24,7 @@ class Settings(BaseModel):
     language: str
     """Language token that decoding was given; empty: the model has none for it."""
     max_utterances: int
-    """Utterances of the test set that were used, the first ones in its order; 0: all."""
+    """Utterances of the test set that were used at most, evenly spaced in its order; 0: all."""
     precision: Literal["fp32", "bf16"]
     batch_size: int
     """Part of the settings: padding changes the last bits of the logits."""
@@ -54,6 +54,8 @@ class Result(BaseModel):
     """SHA-256 (hex) of the test set's index."""
     settings: Settings
     scores: Scores
+    too_long: int = 0
+    """Utterances left out because they are longer than the model's window."""
     change: Difference | None = None
     """Tuned against base on the same utterances; None if the base model was not measured."""
     audio_seconds: float

@@ -5,6 +5,7 @@ A folder's files land first and `manifest.json`, with the size and SHA-256 of ea
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -15,6 +16,8 @@ from jobrunner.storage import Storage
 from jobrunner.storage.local import LocalStorage
 
 MANIFEST = "manifest.json"
+# The model card is left out of the manifest, because each evaluation that ends writes it anew.
+CARD = "README.md"
 _CHUNK = 1 << 20
 
 
@@ -36,8 +39,19 @@ def publish(storage: Storage, prefix: str, folder: Path) -> None:
     for path in files:
         name = path.relative_to(folder).as_posix()
         storage.write_file(prefix + name, path)
+        if name == CARD:
+            continue
         told[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
     storage.write(prefix + MANIFEST, json.dumps({"files": told}, indent=1).encode())
+
+
+def digest(storage: Storage, prefix: str) -> str:
+    """SHA-256 (hex) of a published folder's manifest: it stands for all of its content.
+
+    Raises:
+        NotFound: nothing complete lies below `prefix`.
+    """
+    return hashlib.sha256(_manifest(storage, prefix)).hexdigest()
 
 
 def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
@@ -50,28 +64,36 @@ def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
         NotFound: nothing complete lies below `prefix`.
         StorageError: a file differs from the manifest.
     """
-    try:
-        manifest = storage.read(prefix + MANIFEST)
-    except NotFound:
-        raise NotFound(f"{prefix} is not in storage, or not complete.") from None
+    manifest = _manifest(storage, prefix)
     if isinstance(storage, LocalStorage):
         return storage.path(prefix.rstrip("/"))
     place = scratch / prefix.strip("/").replace("/", "_")
-    if (place / MANIFEST).exists() and (place / MANIFEST).read_bytes() == manifest:
-        return place
-    shutil.rmtree(place, ignore_errors=True)
-    for name, told in json.loads(manifest)["files"].items():
-        _download(storage, prefix + name, place / name, told["sha256"])
-    (place / MANIFEST).write_bytes(manifest)
+    scratch.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f"{place.name}.lock").open("w") as lock:
+        # Stages of one machine may want the same folder at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (place / MANIFEST).exists() and (place / MANIFEST).read_bytes() == manifest:
+            return place
+        shutil.rmtree(place, ignore_errors=True)
+        for name, told in json.loads(manifest)["files"].items():
+            _download(storage, prefix + name, place / name, told["sha256"])
+        (place / MANIFEST).write_bytes(manifest)
     return place
 
 
-def _download(storage: Storage, key: str, path: Path, digest: str) -> None:
+def _manifest(storage: Storage, prefix: str) -> bytes:
+    try:
+        return storage.read(prefix + MANIFEST)
+    except NotFound:
+        raise NotFound(f"{prefix} is not in storage, or not complete.") from None
+
+
+def _download(storage: Storage, key: str, path: Path, expected: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = hashlib.sha256()
     with storage.open(key) as source, path.open("wb") as target:
         while chunk := source.read(_CHUNK):
             seen.update(chunk)
             target.write(chunk)
-    if seen.hexdigest() != digest:
+    if seen.hexdigest() != expected:
         raise StorageError(f"{key} differs from its manifest.", hint="Delete it and prepare again.")

@@ -1,4 +1,4 @@
-"""Reads the results of runs from storage. They outlive the Jobs that made them."""
+"""The results of runs, as they lie in storage. They outlive the Jobs that made them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from jobrunner import names, result
 from jobrunner.errors import StorageError
 from jobrunner.result import Result
-from jobrunner.storage import Storage
+from jobrunner.storage.base import Storage
 
 
 def collect(

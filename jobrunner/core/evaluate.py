@@ -1,0 +1,294 @@
+"""The stage `evaluate`: base and fine-tuned model on the test set of one language.
+
+    <evaluations of the run>/<base|tuned>/<test set>/<language>/predictions.parquet
+    <evaluations of the run>/<base|tuned>/<test set>/<language>/result.json   written last
+
+A result that is there for the same model, data and settings is not computed again, so an attempt
+that was interrupted goes on where a model was done, and a repeated stage does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow
+import pyarrow.parquet
+import torch
+import transformers
+
+from jobrunner import __version__, languages, names, result
+from jobrunner.core import artefacts
+from jobrunner.core.context import StageContext
+from jobrunner.core.data import layout
+from jobrunner.core.data.dataset import Dataset, Utterance
+from jobrunner.core.decode import fitting, transcribe
+from jobrunner.core.devices import choose_device, choose_dtype
+from jobrunner.core.models import whisper
+from jobrunner.errors import NotFound, StorageError
+from jobrunner.languages import Language
+from jobrunner.modelcard import model_card
+from jobrunner.result import Result, Settings, Which, percent, points
+from jobrunner.scoring import paired_difference, score
+from jobrunner.spec import canonical_json
+from jobrunner.storage.results import collect
+
+RESULT = "result.json"
+PREDICTIONS = "predictions.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """The utterances of one language to measure on."""
+
+    __test__ = False  # not a class of tests, for pytest
+
+    language: Language
+    dataset: Dataset
+    utterances: list[Utterance]
+    digest: str
+    """SHA-256 (hex) of what the split consists of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One model to measure, and how."""
+
+    which: Which
+    prefix: str
+    """Where the model lies in storage."""
+    digest: str
+    settings: Settings
+    device: torch.device
+    dtype: torch.dtype
+
+
+def run(context: StageContext, *, language: str) -> None:
+    """Measures the run's models on one language and stores what was found.
+
+    Raises:
+        SpecError: there is no such language.
+        NotFound: data or model are not in storage.
+        DataError: no utterance of the test set has a reference text.
+        DeviceError: a GPU was asked for and none is seen.
+        Interrupted: SIGTERM came; what was measured before is stored.
+    """
+    fine_tuned = context.spec.task == "fine-tune"
+    wanted: list[Which] = ["base"] if context.spec.evaluate.base or not fine_tuned else []
+    wanted += ["tuned"] if fine_tuned else []
+    test = open_test(context, languages.find(language))
+    found: dict[Which, Result] = {}
+    for number, which in enumerate(wanted):
+        candidate = _candidate(context, test, which)
+        stored = _stored(context, test, candidate)
+        if stored:
+            context.log(f"{which}: measured before, {_told(stored)}")
+        part = (number / len(wanted), 1 / len(wanted))
+        found[which] = stored or _measure(context, test, candidate, part)
+    if "base" in found and "tuned" in found:
+        _tell_change(context, found["base"], found["tuned"])
+    if fine_tuned:
+        write_card(context)
+    context.progress.update(message="evaluated", done=1.0, urgent=True)
+
+
+def open_test(context: StageContext, language: Language) -> Test:
+    """The prepared test split of a language, or as much of it as the spec says."""
+    prefix = names.data_prefix(context.spec, language.code)
+    dataset = Dataset.open(context.storage, prefix, context.scratch)
+    utterances = dataset.utterances("test")
+    manifest = layout.read_manifest(context.storage, prefix, "test") or {}
+    content = canonical_json({key: manifest.get(key) for key in ("index", "shards")})
+    return Test(
+        language=language,
+        dataset=dataset,
+        utterances=evenly_spaced(utterances, context.spec.evaluate.max_utterances),
+        digest=hashlib.sha256(content.encode()).hexdigest(),
+    )
+
+
+def evenly_spaced(utterances: Sequence[Utterance], number: int) -> list[Utterance]:
+    """`number` utterances spread over all, because neighbours share speakers; 0: all."""
+    if not number or number >= len(utterances):
+        return list(utterances)
+    return [utterances[i * len(utterances) // number] for i in range(number)]
+
+
+def write_card(context: StageContext) -> None:
+    """Writes the export's model card with every result that the run has.
+
+    Evaluations of several languages end at the same time, so each looks again after writing:
+    whoever writes last has seen all results.
+    """
+    seen: list[Result] | None = None
+    while (results := collect(context.storage, [context.run], warn=context.log)) != seen:
+        card = model_card(context.spec, results)
+        context.storage.write(names.export_prefix(context.run) + artefacts.CARD, card.encode())
+        seen = results
+
+
+def _candidate(context: StageContext, test: Test, which: Which) -> Candidate:
+    spec = context.spec
+    prefix = names.export_prefix(context.run) if which == "tuned" else names.model_prefix(spec)
+    device = choose_device(spec.resources)
+    dtype = choose_dtype(spec.resources, device)
+    return Candidate(
+        which=which,
+        prefix=prefix,
+        digest=artefacts.digest(context.storage, prefix),
+        settings=Settings(
+            language=test.language.code,
+            max_utterances=spec.evaluate.max_utterances,
+            precision="bf16" if dtype == torch.bfloat16 else "fp32",
+            batch_size=spec.evaluate.batch_size,
+        ),
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _stored(context: StageContext, test: Test, candidate: Candidate) -> Result | None:
+    """The result in storage, if it is of the same model, data and settings."""
+    key = _key(context, test.language.code, candidate.which)
+    try:
+        stored = result.parse(context.storage.read(key), key)
+    except NotFound:
+        return None
+    except StorageError as error:
+        context.log(f"{error} Measured again.")
+        return None
+    same = (stored.model_digest, stored.data_digest, stored.settings) == (
+        candidate.digest,
+        test.digest,
+        candidate.settings,
+    )
+    return stored if same else None
+
+
+def _measure(
+    context: StageContext, test: Test, candidate: Candidate, part: tuple[float, float]
+) -> Result:
+    """Decodes and scores the test set with one model, and stores both.
+
+    Args:
+        context: the stage.
+        test: what to decode.
+        candidate: the model.
+        part: where this model's share of the stage begins and how large it is, ratios.
+    """
+    which = candidate.which
+    context.progress.update(message=f"loading {which}", done=part[0], urgent=True)
+    folder = artefacts.fetch(context.storage, candidate.prefix, context.scratch)
+    model = whisper.load(
+        folder,
+        context.spec,
+        candidate.device,
+        candidate.dtype,
+        language=test.language.code,
+    )
+    clips = fitting(model, test.utterances)
+    context.progress.restart_clock(part[0])
+
+    def after_batch(utterances: int, seconds: float) -> None:
+        context.progress.update(
+            message=f"decoding {which}",
+            step=utterances,
+            steps=len(clips),
+            audio_seconds=seconds,
+            done=part[0] + part[1] * utterances / len(clips),
+        )
+
+    start = time.monotonic()
+    texts = transcribe(
+        model,
+        test.dataset,
+        clips,
+        batch_size=candidate.settings.batch_size,
+        after_batch=after_batch,
+        should_stop=lambda: bool(context.stop),
+    )
+    found = _result(context, test, candidate, clips, texts, time.monotonic() - start)
+    _store(context, found, clips, texts)
+    context.log(f"{which}: {_told(found)}")
+    return found
+
+
+def _result(
+    context: StageContext,
+    test: Test,
+    candidate: Candidate,
+    clips: list[Utterance],
+    texts: list[str],
+    seconds: float,
+) -> Result:
+    device = candidate.device
+    on_gpu = device.type == "cuda"
+    return Result(
+        run=context.run,
+        which=candidate.which,
+        model=names.model_name(context.spec.model),
+        trained_on=context.spec.lang,
+        language=test.language.code,
+        test_set=names.test_set(context.spec),
+        split=context.spec.data.test_split,
+        model_digest=candidate.digest,
+        data_digest=test.digest,
+        settings=candidate.settings,
+        scores=score(
+            [clip.text for clip in clips],
+            texts,
+            unit=test.language.unit,
+            speakers=[clip.speaker for clip in clips],
+        ),
+        too_long=len(test.utterances) - len(clips),
+        audio_seconds=sum(clip.seconds for clip in clips),
+        decode_seconds=seconds,
+        device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        finished=time.time(),
+        software={
+            "jobrunner": __version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+    )
+
+
+def _store(context: StageContext, found: Result, clips: list[Utterance], texts: list[str]) -> None:
+    """The predictions first, the result last: a result that is there is complete."""
+    table = pyarrow.table(
+        {
+            "clip": [clip.clip for clip in clips],
+            "speaker": [clip.speaker for clip in clips],
+            "seconds": [clip.seconds for clip in clips],
+            "reference": [clip.text for clip in clips],
+            "hypothesis": texts,
+        }
+    )
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(table, file)
+    key = _key(context, found.language, found.which)
+    context.storage.write(key.replace(RESULT, PREDICTIONS), file.getvalue())
+    context.storage.write(key, found.model_dump_json().encode())
+
+
+def _tell_change(context: StageContext, base: Result, tuned: Result) -> None:
+    """Adds how the tuned model differs from the base model to the tuned result."""
+    change = paired_difference(base.scores, tuned.scores)
+    context.log(f"change: {points(change)} points")
+    if change != tuned.change:
+        compared = tuned.model_copy(update={"change": change})
+        key = _key(context, tuned.language, "tuned")
+        context.storage.write(key, compared.model_dump_json().encode())
+
+
+def _key(context: StageContext, language: str, which: Which) -> str:
+    test_set = names.test_set(context.spec)
+    return names.evaluation_prefix(context.run, which, test_set, language) + RESULT
+
+
+def _told(found: Result) -> str:
+    metric = found.scores.metric.upper()
+    return f"{metric} {percent(found.scores.lead)} % on {found.scores.utterances} utterances"
