@@ -5,22 +5,18 @@ Nothing here writes, imports torch or asks the network.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from jobrunner import languages, models
+from jobrunner import audiofolder, fingerprint, languages, models, splits
 from jobrunner.errors import SpecError
 from jobrunner.spec import RunSpec
 
 FOLDER_SOURCE = "folder:"
 # Presets whose tokenizer has the token of Cantonese (Whisper large-v3 added it).
 _WITH_CANTONESE = frozenset(("whisper-large-v3", "whisper-turbo"))
-# Bytes that are hashed at each end of a file of a data folder. Whole files would take minutes
-# for a corpus of 100 GB; the size and both ends tell re-encoded or replaced audio apart.
-_END = 4096
 
 
 def preflight(spec: RunSpec, *, backend: str) -> list[str]:
@@ -34,9 +30,10 @@ def preflight(spec: RunSpec, *, backend: str) -> list[str]:
         SpecError: a folder, model, language or storage that cannot be used.
         DeviceError: more GPUs are asked for than this machine shows.
     """
-    warnings = _check_language(spec)
     if models.is_folder(spec.model):
         _check_model_folder(spec)
+    _check_language(spec)
+    warnings: list[str] = []
     if spec.data.source.startswith(FOLDER_SOURCE):
         warnings += _check_data_folder(spec)
     if backend == "local":
@@ -65,46 +62,18 @@ def resolve(spec: RunSpec) -> RunSpec:
         folder = _absolute(spec.model)
         changes["model"] = str(folder)
         changes["model_revision"] = _pinned(
-            "model_revision", spec.model_revision, _existing("model", folder), ends_only=False
+            "model_revision", spec.model_revision, _existing("model", folder), fingerprint.of_model
         )
     if spec.data.source.startswith(FOLDER_SOURCE):
         folder = _absolute(spec.data.source.removeprefix(FOLDER_SOURCE))
-        revision = _pinned(
-            "data.revision", spec.data.revision, _existing("data.source", folder), ends_only=True
-        )
+        # The run's own language alone: another language that is added to the folder later must
+        # not make another run of this one.
+        place, _ = audiofolder.locate(folder, spec.lang)
+        revision = _pinned("data.revision", spec.data.revision, place, fingerprint.of_speech)
         changes["data"] = spec.data.model_copy(
             update={"source": f"{FOLDER_SOURCE}{folder}", "revision": revision}
         )
     return spec.model_copy(update=changes)
-
-
-def fingerprint(folder: Path, *, ends_only: bool) -> str:
-    """16 hex digits of SHA-256 over names, sizes and contents of a folder's files.
-
-    Args:
-        folder: hidden files in it do not count, nor does where it lies.
-        ends_only: hashes the first and last 4 KiB of files that are longer, except of tables
-            (.csv, .tsv, .jsonl).
-    """
-    total = hashlib.sha256()
-    for path in _files(folder):
-        size = path.stat().st_size
-        total.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
-        with path.open("rb") as file:
-            table = path.suffix in {".csv", ".tsv", ".jsonl"}
-            if ends_only and size > 2 * _END and not table:
-                total.update(file.read(_END))
-                file.seek(-_END, os.SEEK_END)
-                total.update(file.read(_END))
-            else:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:16]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
 
 
 def _absolute(text: str) -> Path:
@@ -117,9 +86,9 @@ def _existing(field: str, folder: Path) -> Path:
     return folder
 
 
-def _pinned(field: str, given: str, folder: Path, *, ends_only: bool) -> str:
+def _pinned(field: str, given: str, folder: Path, digest: Callable[[Path], str]) -> str:
     try:
-        found = fingerprint(folder, ends_only=ends_only)
+        found = digest(folder)
     except OSError as error:
         raise SpecError(field, f"{error.filename}: {error.strerror}.") from None
     if given not in {"", found}:
@@ -131,29 +100,40 @@ def _pinned(field: str, given: str, folder: Path, *, ends_only: bool) -> str:
     return found
 
 
-def _check_language(spec: RunSpec) -> list[str]:
-    """The model's tokenizer must have a token for the language; so far only presets are known."""
-    if spec.model not in models.PRESETS:
-        return []
-    for field, code in [("lang", spec.lang)] + [
-        ("evaluate.languages", code) for code in spec.evaluate.languages
-    ]:
+def _check_language(spec: RunSpec) -> None:
+    """The model must have a token for each language. Hub models are not known before `prepare`."""
+    asked = [("lang", spec.lang)]
+    asked += [("evaluate.languages", code) for code in spec.evaluate.languages]
+    for field, code in asked:
         language = languages.find(code)
-        if models.PRESETS[spec.model].english_only and code != "en":
-            raise SpecError(field, f"{spec.model} knows English only.")
-        if not language.whisper:
-            raise SpecError(
-                field,
-                f"Whisper has no token for {language.name} ({code}).",
-                hint="`jobrunner languages` shows those that it has.",
-            )
-        if code == "yue" and spec.model not in _WITH_CANTONESE:
-            raise SpecError(
-                field,
-                f"{spec.model} has no token for Cantonese.",
-                hint="Use whisper-large-v3 or whisper-turbo.",
-            )
-    return []
+        if spec.model in models.PRESETS:
+            known = language.whisper and (code != "yue" or spec.model in _WITH_CANTONESE)
+            if models.PRESETS[spec.model].english_only and code != "en":
+                raise SpecError(field, f"{spec.model} knows English only.")
+        elif models.is_folder(spec.model):
+            known = _has_token(_absolute(spec.model), f"<|{language.whisper_code or code}|>")
+        else:
+            return
+        if not known:
+            hint = "`jobrunner languages` shows which languages Whisper knows."
+            if code == "yue":
+                hint = (
+                    "Whisper has Cantonese since large-v3: use whisper-large-v3 or whisper-turbo."
+                )
+            problem = f"{spec.model} has no token for {language.name} ({code})."
+            raise SpecError(field, problem, hint=hint)
+
+
+def _has_token(folder: Path, token: str) -> bool:
+    """True if the tokenizer has it, or if there is nothing to tell."""
+    try:
+        generation = json.loads((folder / "generation_config.json").read_bytes())
+        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return True
+    # A model of one language has no language tokens and needs none.
+    single = isinstance(generation, dict) and not generation.get("is_multilingual", True)
+    return single or f'"{token}"' in tokenizer
 
 
 def _check_model_folder(spec: RunSpec) -> None:
@@ -173,8 +153,6 @@ def _check_model_folder(spec: RunSpec) -> None:
 
 
 def _check_data_folder(spec: RunSpec) -> list[str]:
-    from jobrunner import audiofolder, splits
-
     root = _existing("data.source", _absolute(spec.data.source.removeprefix(FOLDER_SOURCE)))
     warnings: list[str] = []
     for code in dict.fromkeys((spec.lang, *spec.evaluation_languages)):

@@ -9,6 +9,6 @@ but for metadata.parquet.
 """
 
 from jobrunner.audiofolder.check import check
-from jobrunner.audiofolder.read import Clip, read
+from jobrunner.audiofolder.read import Clip, locate, read
 
-__all__ = ["Clip", "check", "read"]
+__all__ = ["Clip", "check", "locate", "read"]
