@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobrunner import languages
+from jobrunner.errors import SpecError
 
 # The largest whole number that survives JSON, YAML and Helm's float64 unchanged.
 LARGEST_INT = 2**53 - 1
 
+# Control characters, lone surrogates, line and paragraph separators: YAML readers refuse some of
+# them and fold others into spaces.
+_UNPRINTABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
+# Marks that turn the direction of what follows, the byte order mark, and two that are no
+# characters at all.
+_HIDDEN = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\ufffe\uffff"
+
 
 def _plain(text: str) -> str:
-    if any(ord(c) < 32 or ord(c) == 127 or c in "\u202a\u202b\u202c\u202d\u202e" for c in text):
+    if any(unicodedata.category(c) in _UNPRINTABLE or c in _HIDDEN for c in text):
         raise ValueError("has control characters")
     return text
 
@@ -36,6 +45,14 @@ def _object_name(text: str) -> str:
     if text and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
         raise ValueError(f"{text!r} is not lower-case letters, digits and dashes, 63 at most")
     return text
+
+
+def _language(text: str) -> str:
+    try:
+        return languages.find(text).code
+    except SpecError as error:
+        # A ValueError, so that pydantic adds the field; `spec` takes the hint from its cause.
+        raise ValueError(error.message) from error
 
 
 def storage_url(url: str) -> str:
@@ -62,7 +79,7 @@ CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_INT)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
-LanguageCode = Annotated[str, AfterValidator(lambda code: languages.find(code).code)]
+LanguageCode = Annotated[str, AfterValidator(_language)]
 
 
 class Part(BaseModel):

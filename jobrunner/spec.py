@@ -35,10 +35,19 @@ from jobrunner.fields import (
 from jobrunner.placement import ClusterSpec, ResourcesSpec
 
 
+def _source(text: str) -> str:
+    kind, colon, place = text.partition(":")
+    if (kind == "fleurs" and (place or not colon)) or (kind == "folder" and place):
+        return text
+    raise ValueError(f"{text[:60]!r} is neither `fleurs` nor `folder:PATH` of a folder")
+
+
 class DataSpec(Part):
     """Which speech, and how it is read."""
 
-    source: Text = Field("fleurs", description="`fleurs`, `fleurs:MIRROR` or `folder:PATH`.")
+    source: Annotated[Text, AfterValidator(_source)] = Field(
+        "fleurs", description="`fleurs`, `fleurs:MIRROR` or `folder:PATH`."
+    )
     revision: Text = Field(
         "",
         description="Pins the source: a hub revision, or the fingerprint of a folder.",
@@ -216,10 +225,12 @@ def parse_json(text: str | bytes) -> RunSpec:
 
 def _first_problem(error: ValidationError) -> SpecError:
     first = error.errors(include_url=False)[0]
-    cause = first.get("ctx", {}).get("error")
+    cause = getattr(first.get("ctx", {}).get("error"), "__cause__", None)
+    # Places in a list are left out: `evaluate.languages`, not `evaluate.languages.0`.
+    field = ".".join(str(part) for part in first["loc"] if isinstance(part, str)) or "spec"
     if isinstance(cause, SpecError):
-        return cause
-    field = ".".join(str(part) for part in first["loc"]) or "spec"
+        problem = cause.message.removeprefix(f"{cause.field}: ")
+        return SpecError(field, problem, hint=cause.hint)
     if first["type"] == "extra_forbidden":
         return _unknown(field)
     if first["type"] == "missing":
