@@ -15,6 +15,12 @@ LONGEST_NAME = 63
 # Room in LONGEST_NAME for "-evaluate-" and the longest language code.
 LONGEST_RUN_ID = 46
 LABEL_PREFIX = "jobrunner.dev"
+# Annotation of a Job with the progress of its stage.
+PROGRESS_ANNOTATION = f"{LABEL_PREFIX}/progress"
+# Kueue's label with the queue of a Job, its annotation that holds one back, and our gate in it.
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+GATE_ANNOTATION = "kueue.x-k8s.io/admission-gated-by"
+GATE = f"{LABEL_PREFIX}/stage"
 RUN_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,44}[a-z0-9])?")
 
 
@@ -108,6 +114,17 @@ def checkpoints_prefix(run: str) -> str:
 def checkpoint_prefix(run: str, step: int) -> str:
     """`runs/<run>/checkpoints/step-00001000/`."""
     return f"{checkpoints_prefix(run)}step-{step:08d}/"
+
+
+def checkpoint_step(run: str, key: str) -> int | None:
+    """The step of the checkpoint that a key belongs to; None for any other key."""
+    found = re.match(r"step-(\d+)/", key.removeprefix(checkpoints_prefix(run)))
+    return int(found[1]) if found else None
+
+
+def history_file(run: str) -> str:
+    """One JSON object a line: what was measured at each step of training so far."""
+    return f"runs/{run}/history.jsonl"
 
 
 def export_prefix(run: str) -> str:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import soundfile
 import torch
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import (
@@ -15,6 +22,17 @@ from transformers import (
     WhisperTokenizer,
 )
 
+from jobrunner import names
+from jobrunner import spec as specs
+from jobrunner.core import artefacts
+from jobrunner.core.context import StageContext
+from jobrunner.core.data import layout
+from jobrunner.core.progress import Reporter
+from jobrunner.spec import RunSpec
+from jobrunner.storage import Storage
+from jobrunner.storage.local import LocalStorage
+
+WORDS = ("ναι", "όχι", "καλά", "σήμερα", "νερό", "δύο")
 LANGUAGES = ("en", "zh", "el", "ja")
 SECONDS = 2
 POSITIONS = 96
@@ -77,3 +95,86 @@ def _tokenizer(languages: Sequence[str]) -> WhisperTokenizer:
         [AddedToken(name, special=True, normalized=False) for name in names], special_tokens=True
     )
     return tokenizer
+
+
+def make_run(root: Path, **changes: Any) -> RunSpec:
+    """A spec whose base model and data are in storage below `root`, as prepare leaves them.
+
+    Args:
+        root: becomes the storage.
+        changes: fields of the spec by dotted path, `__` for the dot.
+    """
+    values: dict[str, Any] = {
+        "lang": "el",
+        "model": str(root / "tiny"),
+        "storage": str(root / "storage"),
+        "data": {"source": f"folder:{root / 'speech'}"},
+        "train": {
+            "steps": 6,
+            "warmup_steps": 1,
+            "learning_rate": 1e-3,
+            "batch_seconds": 6.0,
+            "save_every": 2,
+            "validate_every": 2,
+            "validation_utterances": 3,
+            "dropout": 0.1,
+            "spec_augment": True,
+        },
+        "resources": {"device": "cpu", "gpus": 0, "device_seconds": 4.0, "workers": 1},
+    }
+    for path, value in changes.items():
+        part, _, name = path.rpartition("__")
+        (values.setdefault(part, {}) if part else values)[name] = value
+    spec = specs.parse(values)
+    storage = LocalStorage(Path(spec.storage))
+    if not artefacts.is_published(storage, names.model_prefix(spec)):
+        artefacts.publish(storage, names.model_prefix(spec), make_whisper(root / "tiny"))
+        write_data(storage, names.data_prefix(spec, spec.lang))
+    return spec
+
+
+def write_data(storage: Storage, prefix: str) -> None:
+    """Prepared speech: three speakers, 24 training clips of 0.3 to 1.2 s, one of them unknown."""
+    for split, number in (("train", 24), ("validation", 5), ("test", 4)):
+        lines, shard = [], b""
+        for clip in range(number):
+            random = np.random.default_rng([len(split), clip])
+            samples = int(random.integers(4800, 19200))
+            wave = random.standard_normal(samples) * np.sin(np.arange(samples) / 50) * 0.1
+            file = io.BytesIO()
+            soundfile.write(file, wave, 16000, format="FLAC")
+            lines.append(
+                {
+                    "shard": f"{split}/00000.flacs",
+                    "offset": len(shard),
+                    "size": len(file.getvalue()),
+                    "samples": samples,
+                    "text": " ".join(WORDS[i] for i in random.integers(len(WORDS), size=2)),
+                    "speaker": ("", "a", "b")[clip % 3],
+                    "clip": f"{clip}.wav",
+                }
+            )
+            shard += file.getvalue()
+        storage.write(f"{prefix}{split}/00000.flacs", shard)
+        index = f"{split}/index.jsonl"
+        storage.write(prefix + index, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        manifest = {
+            "version": layout.VERSION,
+            "index": index,
+            "shards": {f"{split}/00000.flacs": hashlib.sha256(shard).hexdigest()},
+        }
+        storage.write(layout.manifest_key(prefix, split), json.dumps(manifest).encode())
+
+
+def make_context(spec: RunSpec, scratch: Path, *, storage: Storage | None = None) -> StageContext:
+    """One attempt at a stage, with a log that is a list (`context.log.__self__`)."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    return StageContext(
+        spec=spec,
+        storage=storage or LocalStorage(Path(spec.storage)),
+        attempt=uuid.uuid4().hex[:12],
+        scratch=scratch,
+        progress=Reporter(),
+        log=lines.append,
+    )

@@ -45,6 +45,10 @@ class Batch:
     labels: torch.Tensor
     """Token ids (windows, tokens), int64, without the start token; `IGNORED` where padded."""
 
+    def pin_memory(self) -> Batch:
+        """The batch in memory that a GPU can fetch from; a DataLoader calls it."""
+        return Batch(features=self.features.pin_memory(), labels=self.labels.pin_memory())
+
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; the copy overlaps with work there."""
         return Batch(
@@ -196,7 +200,7 @@ def load(
     transformers.logging.disable_progress_bar()
     changes: dict[str, Any] = {"apply_spec_augment": False}
     if train:
-        changes |= {"dropout": train.dropout, "use_cache": False}
+        changes["dropout"] = train.dropout
         changes |= _SPEC_AUGMENT if train.spec_augment else {}
     try:
         model = WhisperForConditionalGeneration.from_pretrained(

@@ -1,0 +1,95 @@
+"""AdamW, its learning rate at each step, and its state by the names of the parameters."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from jobrunner.spec import TrainSpec
+
+# As in Whisper's pre-training (Radford et al. 2022, table 17).
+BETAS = (0.9, 0.98)
+EPSILON = 1e-6
+
+
+def learning_rate(train: TrainSpec, step: int) -> float:
+    """The rate of step `step` (from 1): linear warm-up to the peak, then linear decay to 0."""
+    if step <= train.warmup_steps:
+        return train.learning_rate * step / train.warmup_steps
+    return train.learning_rate * (train.steps - step + 1) / (train.steps - train.warmup_steps)
+
+
+def trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters that are trained, by name; tied ones once."""
+    return {name: each for name, each in model.named_parameters() if each.requires_grad}
+
+
+def make_optimiser(model: torch.nn.Module, train: TrainSpec) -> torch.optim.AdamW:
+    """AdamW over the trained parameters; norms and biases do not decay."""
+    parameters = trained(model)
+    groups = [
+        {
+            "params": [each for each in parameters.values() if each.ndim > 1],
+            "weight_decay": train.weight_decay,
+        },
+        {"params": [each for each in parameters.values() if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    fused = all(each.is_cuda for each in parameters.values())
+    return torch.optim.AdamW(
+        groups, lr=train.learning_rate, betas=BETAS, eps=EPSILON, fused=fused or None
+    )
+
+
+def _names(model: torch.nn.Module) -> Iterator[str]:
+    """Names in the order in which the optimiser numbers its parameters."""
+    parameters = trained(model)
+    yield from (name for name, each in parameters.items() if each.ndim > 1)
+    yield from (name for name, each in parameters.items() if each.ndim <= 1)
+
+
+def state_tensors(
+    optimiser: torch.optim.Optimizer, model: torch.nn.Module
+) -> dict[str, torch.Tensor]:
+    """The optimiser's state as `<parameter>/<slot>` → tensor; empty before the first step."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"{name}/{slot}": value
+        for number, name in enumerate(_names(model))
+        for slot, value in state.get(number, {}).items()
+    }
+
+
+def load_state(
+    optimiser: torch.optim.Optimizer, model: torch.nn.Module, tensors: dict[str, torch.Tensor]
+) -> None:
+    """Puts back what `state_tensors` gave.
+
+    Raises:
+        ValueError: the tensors are of another model.
+    """
+    numbers = {name: number for number, name in enumerate(_names(model))}
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        name, _, slot = key.rpartition("/")
+        if name not in numbers:
+            raise ValueError(f"the optimiser has no parameter {name}")
+        state.setdefault(numbers[name], {})[slot] = value
+    if state and len(state) != len(numbers):
+        raise ValueError(f"state of {len(state)} parameters where the optimiser has {len(numbers)}")
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Sets all random generators for one step of one rank.
+
+    They are a function of these three numbers alone, so there is no state of theirs to save, and
+    validation, retries and another number of ranks cannot disturb them.
+    """
+    words = np.random.SeedSequence([seed, step, rank]).generate_state(4).tolist()
+    torch.manual_seed(words[0] << 32 | words[1])
+    np.random.seed(words[2])
+    random.seed(words[3])

@@ -1,0 +1,86 @@
+"""How fast training goes, and where its time goes besides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Seconds between log lines: at first the smallest, later a twentieth of the time so far.
+LOG_SECONDS = (5.0, 60.0)
+
+
+class Pace:
+    """Clocks of one attempt.
+
+    Args:
+        log: one line for people.
+    """
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._began = self._told = time.perf_counter()
+        self._since_told = 0.0
+        self._paused_since_told = 0.0
+        self.audio_seconds = 0.0
+        """Audio trained on by this attempt."""
+        self.steps = 0
+        self.paused_seconds = 0.0
+        """Time spent validating."""
+        self.waited_seconds = 0.0
+        """Time that the loop waited for data."""
+        self.stalled_seconds = 0.0
+        """Time that the loop waited for checkpoints."""
+
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Around a validation: it does not count as training."""
+        started = time.perf_counter()
+        yield
+        spent = time.perf_counter() - started
+        self.paused_seconds += spent
+        self._paused_since_told += spent
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around waiting for data."""
+        started = time.perf_counter()
+        yield
+        self.waited_seconds += time.perf_counter() - started
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Around the part of a save that training waits for."""
+        started = time.perf_counter()
+        yield
+        self.stalled_seconds += time.perf_counter() - started
+
+    def passed(self, step: int, steps: int, loss: float, rate: float, seconds: float) -> None:
+        """A step over so many seconds of audio is done; tells people now and then."""
+        self.steps += 1
+        self.audio_seconds += seconds
+        self._since_told += seconds
+        now = time.perf_counter()
+        fewest, most = LOG_SECONDS
+        due = now - self._told >= min(most, max(fewest, (now - self._began) / 20))
+        if due or step == steps or self.steps == 1:
+            speed = self._since_told / (now - self._told - self._paused_since_told)
+            self._log(
+                f"step {step}/{steps} · loss {loss:.3f} · lr {rate:.1e} · {speed:.1f} audio s/s"
+            )
+            self._told, self._since_told, self._paused_since_told = now, 0.0, 0.0
+
+    def summary(self, audio_seconds: float) -> str:
+        """One line at the end, about this attempt.
+
+        Args:
+            audio_seconds: of all attempts.
+        """
+        whole = time.perf_counter() - self._began
+        training = max(whole - self.paused_seconds, 1e-9)
+        return (
+            f"trained on {audio_seconds / 3600:.2f} h of audio; this attempt took {whole:.0f} s "
+            f"at {self.audio_seconds / training:.1f} audio s/s, "
+            f"waiting for data {self.waited_seconds / training:.0%}, "
+            f"for checkpoints {self.stalled_seconds / training:.1%} of the time"
+        )

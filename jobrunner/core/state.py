@@ -1,0 +1,65 @@
+"""Where a training run is: all that goes on beside weights and optimiser."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(kw_only=True)
+class TrainState:
+    """The loop's own part of a checkpoint. Plain numbers, exact in JSON."""
+
+    step: int = 0
+    """Optimiser steps done."""
+    epoch: int = 0
+    epoch_step: int = 0
+    """The next step's place in its epoch."""
+    audio_seconds: float = 0.0
+    """Audio trained on so far, repeats counted."""
+    validated: int = 0
+    """Step of the last validation."""
+    wer: float | None = None
+    """Leading rate (WER or CER) of the last validation, a ratio."""
+    best_wer: float | None = None
+    best_step: int | None = None
+    worse: int = 0
+    """Validations since the last gain."""
+    stopped_early: bool = False
+    resumes: int = 0
+    passed_over: int = 0
+    """Checkpoints that did not verify, over all resumes."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of the libraries that the attempt ran with."""
+    health: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One record a step: step, epoch, loss (nats a token), gradient norm, learning rate, audio
+    seconds; and one a validation: step, wer, cer."""
+
+    def judge(self, step: int, rate: float, patience: int) -> bool:
+        """Takes in a validation; True if none before was better.
+
+        Of equals the later one is the best: it has learnt more. Patience wants a real gain.
+        """
+        gained = self.best_wer is None or rate < self.best_wer
+        best = gained or rate == self.best_wer
+        self.validated, self.wer = step, rate
+        self.worse = 0 if gained else self.worse + 1
+        self.stopped_early = bool(patience) and self.worse >= patience
+        if best:
+            self.best_wer, self.best_step = rate, step
+        return best
+
+    def to_json(self) -> tuple[bytes, bytes]:
+        """The state without its history, and the history as JSON lines."""
+        told = asdict(self)
+        history = told.pop("history")
+        lines = "".join(json.dumps(record) + "\n" for record in history)
+        return json.dumps(told, indent=1).encode(), lines.encode()
+
+    @classmethod
+    def from_json(cls, state: bytes, history: bytes) -> TrainState:
+        """The state that `to_json` gave."""
+        records = [json.loads(line) for line in history.splitlines()]
+        return cls(**json.loads(state), history=records)

@@ -1,0 +1,52 @@
+"""The stage `train`: fine-tunes the model, from the last checkpoint if there is one."""
+
+from __future__ import annotations
+
+from jobrunner import names
+from jobrunner.core import artefacts
+from jobrunner.core.context import StageContext
+from jobrunner.core.setup import set_up
+from jobrunner.core.trainer import Trainer
+
+
+def run(context: StageContext) -> None:
+    """One attempt at the stage. Does nothing where the export is published already.
+
+    Raises:
+        DeviceError: fewer GPUs are seen than the run asks for.
+        DataError: no clip can be trained on.
+        CheckpointError: there are checkpoints and none verifies.
+        StorageError: storage refused; the last acknowledged checkpoint is there.
+        Interrupted: SIGTERM came.
+        JobrunnerError: the loss went wrong for good.
+    """
+    if artefacts.is_published(context.storage, names.export_prefix(context.run)):
+        context.log(f"{context.run} is trained and exported already")
+        context.progress.update(message="trained", done=1.0, urgent=True)
+        return
+    context.progress.update(message="loading", urgent=True)
+    trainer = Trainer(context, set_up(context))
+    try:
+        train(trainer)
+    finally:
+        context.progress.flush()
+
+
+def train(trainer: Trainer) -> None:
+    """Steps to the end, measured and saved on the way.
+
+    A checkpoint is taken after the validation of its step, so that it knows what was measured. An
+    attempt that stopped in between measures first.
+    """
+    trainer.restore()
+    while True:
+        if trainer.validation_due:
+            trainer.validate()
+        if trainer.stopping:
+            trainer.leave()
+        if trainer.save_due:
+            trainer.save()
+        if trainer.finished:
+            break
+        trainer.step()
+    trainer.finish()
