@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from jobrunner import models
+from jobrunner import languages, models
 from jobrunner.errors import SpecError
 from jobrunner.fields import (
     Count,
@@ -173,6 +173,19 @@ class RunSpec(Part):
             raise ValueError(
                 f"model {self.model} knows English only; use {self.model.removesuffix('.en')}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fleurs_has_languages(self) -> RunSpec:
+        if self.data.source.partition(":")[0] == "fleurs":
+            for code in (self.lang, *self.evaluate.languages):
+                language = languages.find(code)
+                if not language.fleurs:
+                    raise SpecError(
+                        "data.source",
+                        f"FLEURS has no {language.name} ({code}).",
+                        hint="Use --data folder:PATH.",
+                    )
         return self
 
     @property

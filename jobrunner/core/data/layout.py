@@ -57,6 +57,15 @@ def report_key(prefix: str) -> str:
     return f"{prefix}report.json"
 
 
+def read_report(storage: Storage, prefix: str) -> dict[str, Any]:
+    """The report of a data set; empty where there is none yet."""
+    try:
+        found: dict[str, Any] = json.loads(storage.read(report_key(prefix)))
+    except (NotFound, ValueError):
+        return {}
+    return found
+
+
 def read_manifest(storage: Storage, prefix: str, split: str) -> dict[str, Any] | None:
     """The manifest of a split; None while the split is not complete."""
     try:

@@ -1,0 +1,211 @@
+"""Builds one split in storage: its shards by worker processes, then its index, then its manifest.
+
+A shard counts once its .json lies in storage, and is made again only if it was made from other
+clips. So whatever ends a preparation, the next one goes on, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jobrunner.core.data import layout, shards
+from jobrunner.core.data.layout import SAMPLE_RATE, Split
+from jobrunner.core.data.pool import spread
+from jobrunner.core.data.report import refuse_leak
+from jobrunner.core.data.shards import CLIPS_PER_SHARD, Made, Task
+from jobrunner.core.data.sources import RawClip
+from jobrunner.errors import DataError, StorageFull
+from jobrunner.spec import canonical_json
+from jobrunner.storage import Storage
+
+# Ratio of a split's clips that may be unreadable.
+MOST_UNREADABLE = 0.05
+# Dropped clips that are named, for each reason.
+EXAMPLES = 5
+
+
+@dataclass(kw_only=True)
+class Builder:
+    """What building any split of one data set needs."""
+
+    storage: Storage
+    prefix: str
+    min_seconds: float
+    work: Path
+    """A folder on a local disk that no other process uses."""
+    workers: int
+    stop: Callable[[], bool]
+    on_shard: Callable[[int, float], None]
+    """Told of each finished shard: its clips, and the seconds kept."""
+
+    def build(self, split: Split, clips: list[RawClip], notes: dict[str, Any]) -> bool:
+        """Completes a split; False when it was complete already.
+
+        Args:
+            split: its name.
+            clips: what it consists of, in order.
+            notes: goes into the manifest as it is.
+
+        Raises:
+            DataError: too many clips are unreadable, or none is left.
+            Interrupted: `stop` said so; finished shards stay.
+            StorageFull: no room left; finished shards stay.
+        """
+        parts = [clips[at : at + CLIPS_PER_SHARD] for at in range(0, len(clips), CLIPS_PER_SHARD)]
+        digests = [shards.digest(part, self.min_seconds) for part in parts]
+        whole = hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
+        manifest = layout.read_manifest(self.storage, self.prefix, split)
+        if manifest and manifest["input"] == whole:
+            self.on_shard(len(clips), manifest["samples"] / SAMPLE_RATE)
+            return False
+        unreadable = 0
+        for record in self._records(split, parts, digests):
+            unreadable += sum(drop[0] == "unreadable" for drop in record["dropped"])
+            if unreadable > MOST_UNREADABLE * len(clips):
+                raise _too_many(split, unreadable, len(clips), record["dropped"])
+            kept = sum(row["samples"] for row in record["rows"]) / SAMPLE_RATE
+            self.on_shard(len(record["rows"]) + len(record["dropped"]), kept)
+        self._finish(split, len(parts), {"input": whole, "clips": len(clips), **notes})
+        return True
+
+    def _records(
+        self, split: Split, parts: list[list[RawClip]], digests: list[str]
+    ) -> Iterator[dict[str, Any]]:
+        """Records of all shards: first of those that are finished, then of the others."""
+        folder = f"{self.prefix}{split}/"
+        there = {entry.key for entry in self.storage.list(folder)}
+        missing = []
+        for number, digest in enumerate(digests):
+            key = _record_key(folder, number)
+            record = json.loads(self.storage.read(key)) if key in there else {}
+            if record.get("input") == digest and self.prefix + record["shard"] in there:
+                yield record
+            else:
+                missing.append(number)
+        tasks = (
+            Task(number, tuple(parts[number]), self.min_seconds, self.work / f"{split}-{number}")
+            for number in missing
+        )
+        with _room(self.work):
+            workers = max(1, min(self.workers, len(missing)))
+            for made in spread(shards.make, tasks, workers, self.stop):
+                yield self._publish(split, made, digests[made.number])
+
+    def _publish(self, split: Split, made: Made, digest: str) -> dict[str, Any]:
+        name = f"{split}/{made.number:05d}-{made.sha256[:12]}.flacs"
+        self.storage.write_file(self.prefix + name, made.file)
+        made.file.unlink()
+        record = {
+            "input": digest,
+            "shard": name,
+            "sha256": made.sha256,
+            "rows": made.rows,
+            "dropped": made.dropped,
+        }
+        key = _record_key(f"{self.prefix}{split}/", made.number)
+        self.storage.write(key, canonical_json(record).encode())
+        return record
+
+    def _finish(self, split: Split, count: int, told: dict[str, Any]) -> None:
+        """Joins the shards' records to the index, without clips that come a second time."""
+        folder = f"{self.prefix}{split}/"
+        index = self.work / f"{split}-index"
+        tally = _Tally()
+        with _room(self.work), index.open("wb") as file:
+            for number in range(count):
+                record = json.loads(self.storage.read(_record_key(folder, number)))
+                tally.add(record, file)
+        if not tally.utterances and split != "validation":
+            reasons = ", ".join(f"{count} {reason}" for reason, count in tally.counts.items())
+            raise DataError(f"No clip of {split} can be used ({reasons or 'it has none'}).")
+        refuse_leak(self.storage, self.prefix, split, tally.seen)
+        name = f"{split}/index-{tally.hash.hexdigest()[:12]}.jsonl"
+        self.storage.write_file(self.prefix + name, index)
+        index.unlink()
+        manifest = {"version": layout.VERSION, "index": name, **told, **tally.told()}
+        key = layout.manifest_key(self.prefix, split)
+        self.storage.write(key, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+
+
+@dataclass
+class _Tally:
+    """What a split comes to while its shards are joined."""
+
+    utterances: int = 0
+    samples: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    shards: dict[str, str] = field(default_factory=dict)
+    seen: dict[int, str] = field(default_factory=dict)
+    """Hash of the samples → clip."""
+    hash: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, record: dict[str, Any], file: BinaryIO) -> None:
+        if record["rows"]:
+            self.shards[record["shard"]] = record["sha256"]
+        for reason, clip, detail in record["dropped"]:
+            self._drop(reason, clip, detail)
+        for row in record["rows"]:
+            sound = int(row["digest"], 16)
+            if sound in self.seen:
+                self._drop("duplicate", row["clip"], f"the same as {self.seen[sound]}")
+                continue
+            self.seen[sound] = row["clip"]
+            self.utterances += 1
+            self.samples += row["samples"]
+            line = canonical_json({"shard": record["shard"], **row}).encode() + b"\n"
+            self.hash.update(line)
+            file.write(line)
+
+    def _drop(self, reason: str, clip: str, detail: str) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        named = self.examples.setdefault(reason, [])
+        if len(named) < EXAMPLES:
+            named.append(f"{clip}: {detail}" if detail else clip)
+
+    def told(self) -> dict[str, Any]:
+        """For the manifest."""
+        dropped = {
+            reason: {"count": count, "examples": self.examples[reason]}
+            for reason, count in sorted(self.counts.items())
+        }
+        return {
+            "utterances": self.utterances,
+            "samples": self.samples,
+            "dropped": dropped,
+            "shards": self.shards,
+        }
+
+
+def _record_key(folder: str, number: int) -> str:
+    return f"{folder}{number:05d}.json"
+
+
+def _too_many(split: str, unreadable: int, clips: int, dropped: list[list[str]]) -> DataError:
+    _, clip, detail = next(drop for drop in dropped if drop[0] == "unreadable")
+    return DataError(
+        f"More than {MOST_UNREADABLE:.0%} of the {clips} clips of {split} are unreadable "
+        f"({unreadable} so far), such as {clip} ({detail}).",
+        hint="Formats: WAV, FLAC, MP3, Ogg Vorbis, Opus.",
+    )
+
+
+@contextmanager
+def _room(work: Path) -> Iterator[None]:
+    """A full scratch disk as an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise StorageFull(
+            f"No room left in {work.parent}.",
+            hint="Free some space and submit the run again; it goes on where it was.",
+        ) from None

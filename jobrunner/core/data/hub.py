@@ -1,0 +1,179 @@
+"""Files from the model hub, one at a time, through the user's cache of it.
+
+Every failure becomes one line that says what is missing and how to do without the hub.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub import constants, errors
+
+from jobrunner.errors import JobrunnerError, SpecError, StorageFull
+
+# The base of all errors of the hub's HTTP library, which is another one in each of its versions.
+_HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__mro__[1]
+
+
+def fetch_dataset_files(
+    repo: str,
+    revision: str,
+    *,
+    folder: str,
+    wanted: Callable[[str], bool],
+    scratch: Path,
+    instead: str,
+) -> dict[str, Path]:
+    """The files of a data set's folder: name in the repository → path on this machine.
+
+    Args:
+        repo: hub id.
+        revision: branch, reference or commit.
+        folder: folder in the repository.
+        wanted: says of a name whether it is.
+        scratch: where to keep files when the user's cache of the hub cannot be written.
+        instead: what to do without the hub, for the error.
+
+    Raises:
+        SpecError: the hub does not have the data set, revision or folder, or refuses it.
+        JobrunnerError: the hub cannot be reached.
+    """
+    what = f"{folder} of the data set {repo}"
+    with _told("data.source", what, instead):
+        api = huggingface_hub.HfApi()
+        tree = api.list_repo_tree(
+            repo, folder, revision=revision, repo_type="dataset", recursive=True
+        )
+        names = sorted(entry.path for entry in tree if wanted(entry.path))
+        if not names:
+            raise SpecError("data.source", f"{what} has no such files ({revision}).", hint=instead)
+        return dict(zip(names, _fetch(repo, revision, names, "dataset", scratch), strict=True))
+
+
+def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dict[str, Path]:
+    """The files of a model that `from_pretrained` needs: name → path on this machine.
+
+    Without a network a model that the user's cache of the hub holds is taken from there.
+
+    Args:
+        repo: hub id.
+        revision: branch, reference or commit; empty: the main branch.
+        scratch: where to keep files when the user's cache of the hub cannot be written.
+        instead: what to do without the hub, for the error.
+
+    Raises:
+        SpecError: the hub does not have the model, refuses it, or has no safetensors of it.
+        JobrunnerError: the hub cannot be reached.
+    """
+    with _told("model", f"the model {repo}", instead):
+        try:
+            names = huggingface_hub.HfApi().list_repo_files(repo, revision=revision or None)
+        except (_HTTP_ERROR, errors.OfflineModeIsEnabled):
+            cached = _cached_model(repo, revision)
+            if not cached:
+                raise
+            return cached
+        chosen = model_files(names, repo)
+        paths = _fetch(repo, revision or None, chosen, "model", scratch)
+        return dict(zip(chosen, paths, strict=True))
+
+
+def model_files(names: Iterable[str], model: str) -> list[str]:
+    """The files at the top of a model's folder that loading needs: weights, configs, tokenizer.
+
+    Raises:
+        SpecError: it has no config.json, or no weights as safetensors.
+    """
+    top = {name for name in names if "/" not in name and not name.startswith(".")}
+    hint = "It must be in Hugging Face form: config.json, *.safetensors, tokenizer."
+    if "config.json" not in top:
+        raise SpecError("model", f"{model} has no config.json.", hint=hint)
+    index = "model.safetensors.index.json"
+    parts = {name for name in top if re.fullmatch(r"model-.*\.safetensors", name)}
+    weights = top & {"model.safetensors"} or (parts | {index} if index in top else set())
+    if not weights:
+        raise SpecError(
+            "model",
+            f"{model} has no weights as safetensors.",
+            hint="Save it with save_pretrained of a recent transformers, then name that folder.",
+        )
+    configs = {name for name in top if name.endswith((".json", ".txt", ".model"))}
+    configs = {name for name in configs if not name.endswith(".index.json")}
+    return sorted(weights | configs)
+
+
+def _cached_model(repo: str, revision: str) -> dict[str, Path]:
+    """A complete model in the user's cache of the hub, or nothing."""
+    try:
+        folder = Path(
+            huggingface_hub.snapshot_download(
+                repo, revision=revision or None, local_files_only=True
+            )
+        )
+        found = {path.name: path for path in folder.iterdir() if path.is_file()}
+        return {name: found[name] for name in model_files(found, repo)}
+    except (errors.LocalEntryNotFoundError, SpecError, OSError):
+        return {}
+
+
+def _fetch(
+    repo: str, revision: str | None, names: Iterable[str], kind: str, scratch: Path
+) -> list[Path]:
+    cache = _cache(scratch)
+    return [
+        Path(
+            huggingface_hub.hf_hub_download(
+                repo, name, revision=revision, repo_type=kind, cache_dir=cache
+            )
+        )
+        for name in names
+    ]
+
+
+def _cache(scratch: Path) -> Path:
+    """The user's cache of the hub; a folder in scratch where that cannot be written."""
+    usual = Path(constants.HF_HUB_CACHE)
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+        probe = usual / ".jobrunner-probe"
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError:
+        return scratch / "hub"
+    return usual
+
+
+@contextmanager
+def _told(field: str, what: str, instead: str) -> Iterator[None]:
+    """Turns the hub's errors into one line."""
+    try:
+        yield
+    except errors.GatedRepoError:
+        hint = "Accept its terms on the hub and set HF_TOKEN."
+        raise SpecError(field, f"{what} wants a token.", hint=hint) from None
+    except errors.RevisionNotFoundError:
+        raise SpecError(field, f"the hub has no such revision of {what}.") from None
+    except errors.RepositoryNotFoundError:
+        hint = "Check the name; a private one wants HF_TOKEN."
+        raise SpecError(field, f"the hub does not know {what}.", hint=hint) from None
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
+        raise _offline(what, instead) from None
+    except errors.EntryNotFoundError:
+        raise SpecError(field, f"the hub does not have {what}.", hint=instead) from None
+    except _HTTP_ERROR as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise _offline(what, instead, reason) from None
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise StorageFull("No room left for downloads.", hint="Free some space.") from None
+
+
+def _offline(what: str, instead: str, reason: str = "") -> JobrunnerError:
+    why = f" ({reason.rstrip('.')})" if reason else ""
+    return JobrunnerError(f"The hub cannot be reached for {what}{why}.", hint=instead)

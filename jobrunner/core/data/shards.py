@@ -1,0 +1,97 @@
+"""Shards: clips as FLAC files one after the other. What a worker process does.
+
+The same clips give the same bytes, so that whoever makes a shard again, or at the same time, makes
+the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobrunner.core.data.decode import Unusable, decode, encode
+from jobrunner.core.data.layout import SAMPLE_RATE, VERSION
+from jobrunner.core.data.sources import RawClip
+from jobrunner.spec import canonical_json
+
+# 100 clips of 5 s are 9 MB of FLAC and 0.7 s of one core: enough tasks for all cores of a small
+# corpus, few enough objects for a large one, and quickly finished after SIGTERM.
+CLIPS_PER_SHARD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A shard to make."""
+
+    number: int
+    clips: tuple[RawClip, ...]
+    min_seconds: float
+    file: Path
+    """Where to put the shard."""
+
+
+@dataclass(slots=True)
+class Made:
+    """A shard that was made."""
+
+    number: int
+    file: Path
+    clips: int
+    """How many it was made of, with those that were dropped."""
+    sha256: str = ""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Lines of the index, without the name of the shard."""
+    dropped: list[tuple[str, str, str]] = field(default_factory=list)
+    """(reason, clip, detail)."""
+
+
+def digest(clips: list[RawClip], min_seconds: float) -> str:
+    """What a shard of these clips is made from: 32 hex digits. Reads no audio."""
+    told = [VERSION, min_seconds] + [
+        [clip.clip, clip.audio.identity(), clip.text, clip.speaker] for clip in clips
+    ]
+    return hashlib.sha256(canonical_json(told).encode()).hexdigest()[:32]
+
+
+def make(task: Task) -> Made:
+    """Decodes the clips of a shard and writes it. Memory holds one clip at a time.
+
+    Raises:
+        OSError: the shard cannot be written.
+    """
+    made = Made(task.number, task.file, len(task.clips))
+    whole = hashlib.sha256()
+    offset = 0
+    with task.file.open("wb") as target:
+        for clip in task.clips:
+            try:
+                row, data = _clip(clip, task.min_seconds)
+            except Unusable as error:
+                made.dropped.append((error.reason, clip.clip, error.detail))
+                continue
+            made.rows.append({"offset": offset, "size": len(data), **row})
+            target.write(data)
+            whole.update(data)
+            offset += len(data)
+    made.sha256 = whole.hexdigest()
+    return made
+
+
+def _clip(clip: RawClip, min_seconds: float) -> tuple[dict[str, Any], bytes]:
+    if not clip.text:
+        raise Unusable("empty transcript")
+    pcm = decode(clip.audio)
+    if len(pcm) < min_seconds * SAMPLE_RATE:
+        raise Unusable("too short", f"{len(pcm) / SAMPLE_RATE:.2f} s")
+    if not pcm.any():
+        raise Unusable("silent")
+    row = {
+        "samples": len(pcm),
+        "text": clip.text,
+        "speaker": clip.speaker,
+        "clip": clip.clip,
+        "digest": hashlib.sha256(pcm.tobytes()).hexdigest()[:16],
+    }
+    return row, encode(pcm)

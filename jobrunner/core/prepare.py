@@ -1,0 +1,191 @@
+"""The stage `prepare`: brings the base model and the speech of all languages into storage.
+
+It is the only stage that talks to the model hub. What lies complete in storage is left alone, so
+runs share it; what is half there is completed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobrunner import languages, models, names, splits
+from jobrunner.core import artefacts
+from jobrunner.core.context import StageContext
+from jobrunner.core.data import layout
+from jobrunner.core.data.build import Builder
+from jobrunner.core.data.layout import Split
+from jobrunner.core.data.pool import cores
+from jobrunner.core.data.report import write_report
+from jobrunner.core.data.sources import Plan, open_source, planned
+from jobrunner.errors import Interrupted
+
+# The order of preparation: what is quick and can show a mistake comes first.
+_ORDER: tuple[Split, ...] = ("test", "validation", "train")
+
+
+def run(context: StageContext) -> None:
+    """Brings everything that the later stages read into storage.
+
+    Raises:
+        SpecError: model or data are not as the spec says.
+        DataError: the speech cannot be used.
+        Interrupted: SIGTERM came; what is finished stays.
+        StorageFull: no room left; what is finished stays.
+        JobrunnerError: the hub cannot be reached.
+    """
+    with _work_folder(context.scratch) as work:
+        context.progress.update(message="fetching the model", urgent=True)
+        _prepare_model(context, work)
+        plans = {}
+        for code in dict.fromkeys((context.spec.lang, *context.spec.evaluation_languages)):
+            if context.stop:
+                raise Interrupted("Stopped before the speech was read.")
+            plan = _plan(context, code)
+            if plan:
+                plans[code] = plan
+        clips = sum(len(part) for plan in plans.values() for part in plan.clips.values())
+        counted = _Counted(context, clips)
+        for code, plan in plans.items():
+            _prepare_language(context, code, plan, counted, work)
+    context.progress.update(message="prepared", done=1.0, seconds_left=0.0, urgent=True)
+
+
+class _Counted:
+    """Progress over all splits of all languages."""
+
+    def __init__(self, context: StageContext, clips: int) -> None:
+        self._context = context
+        self._clips = max(1, clips)
+        self._done = 0
+        self._seconds = 0.0
+
+    def add(self, clips: int, seconds: float) -> None:
+        self._done += clips
+        self._seconds += seconds
+        self._context.progress.update(
+            done=min(1.0, self._done / self._clips), audio_seconds=self._seconds
+        )
+
+
+def _prepare_model(context: StageContext, work: Path) -> None:
+    prefix = names.model_prefix(context.spec)
+    # A folder without a fingerprint may be another one than that in storage.
+    pinned = bool(context.spec.model_revision) or not models.is_folder(context.spec.model)
+    if pinned and artefacts.is_published(context.storage, prefix):
+        return
+    files = _model_files(context)
+    # A folder of links, because a repository or a folder may hold other files than the model's.
+    folder = work / "model"
+    folder.mkdir()
+    for name, path in files.items():
+        (folder / name).symlink_to(path.resolve())
+    artefacts.publish(context.storage, prefix, folder)
+    size = sum(path.stat().st_size for path in files.values())
+    context.log(f"model {context.spec.model}: {len(files)} files, {size / 1e6:.1f} MB")
+
+
+def _model_files(context: StageContext) -> dict[str, Path]:
+    # huggingface_hub takes 0.5 s to import, and most prepares find the model in storage.
+    from jobrunner.core.data import hub
+
+    spec = context.spec
+    if models.is_folder(spec.model):
+        folder = Path(spec.model).expanduser()
+        there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return {name: folder / name for name in hub.model_files(there, str(folder))}
+    preset = models.PRESETS.get(spec.model)
+    return hub.fetch_model(
+        preset.repo if preset else spec.model,
+        spec.model_revision,
+        scratch=context.scratch,
+        instead="Download the model on a machine with internet, then use --model FOLDER.",
+    )
+
+
+def _plan(context: StageContext, language: str) -> Plan | None:
+    """The clips of each split that is to be prepared; None when all lies in storage."""
+    spec = context.spec
+    wanted = splits.wanted(spec, language)
+    if not wanted or _complete(context, language, wanted):
+        return None
+    context.progress.update(message=f"reading {languages.find(language).name}", urgent=True)
+    source = open_source(spec, language, context.scratch)
+    return planned(source, spec.data, wanted)
+
+
+def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> bool:
+    """True when the splits lie in storage and need no look at the source.
+
+    A folder without a fingerprint may have changed, so it is looked at.
+    """
+    data = context.spec.data
+    if data.source.startswith("folder:") and not data.revision:
+        return False
+    prefix = names.data_prefix(context.spec, language)
+    roles = wanted + (("validation",) if "train" in wanted else ())
+    reported = layout.read_report(context.storage, prefix).get("splits", {})
+    return all(
+        role in reported and layout.read_manifest(context.storage, prefix, role) for role in roles
+    )
+
+
+def _prepare_language(
+    context: StageContext,
+    language: str,
+    plan: Plan,
+    counted: _Counted,
+    work: Path,
+) -> None:
+    name = languages.find(language).name
+    context.progress.update(message=f"preparing {name}", urgent=True)
+    prefix = names.data_prefix(context.spec, language)
+    builder = Builder(
+        storage=context.storage,
+        prefix=prefix,
+        min_seconds=context.spec.data.min_seconds,
+        work=work,
+        workers=cores(),
+        stop=lambda: bool(context.stop),
+        on_shard=counted.add,
+    )
+    for split in _ORDER:
+        if split in plan.clips:
+            notes = {"held_out": plan.held_out} if split == "validation" else {}
+            builder.build(split, plan.clips[split], notes)
+    report = write_report(context.storage, prefix, language)
+    for split, told in report["splits"].items():
+        dropped = ", ".join(f"{d['count']} {reason}" for reason, d in told["dropped"].items())
+        context.log(
+            f"{name} {split}: {told['utterances']} utterances, {told['hours'] * 60:.1f} minutes"
+            + (f"; dropped: {dropped}" if dropped else "")
+        )
+    for line in report["warnings"]:
+        context.log(f"warning: {name}: {line}")
+
+
+@contextmanager
+def _work_folder(scratch: Path) -> Iterator[Path]:
+    """A folder of this process alone. Those of processes that were killed are removed."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / "prepare.lock").open("w") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        for left in scratch.glob("prepare-*/lock"):
+            with left.open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(left.parent, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix="prepare-", dir=scratch))
+        mine = (work / "lock").open("w")
+        fcntl.flock(mine, fcntl.LOCK_EX)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        mine.close()
