@@ -1,0 +1,163 @@
+"""The shape of the code: imports point downwards, modules and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "jobrunner"
+# Every room, the highest first. A room imports itself and rooms below it, nothing else.
+ROOMS = (
+    *("__main__", "cli", "doctor", "runner", "preflight"),
+    *("chart", "report", "backends", "plan", "config"),
+    *("helm", "manifest", "fingerprint", "audiofolder", "splits", "storage"),
+    *("modelcard", "result", "scoring", "status", "names", "spec", "placement", "fields"),
+    *("text", "models", "languages", "errors", "version"),
+)
+# What a pod needs: storage, the reading of folders, and the ground floor.
+BELOW_CORE = ROOMS[ROOMS.index("audiofolder") :]
+LONGEST_MODULE = 300
+LONGEST_FUNCTION = 60
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def _room(module: str) -> str:
+    """`jobrunner.cli.submit` → `cli`; the package itself holds the version only."""
+    return module.split(".")[1] if "." in module else "version"
+
+
+def _imports(module: str, *, at_once: bool = False) -> Iterator[str]:
+    """Modules of the project that a module imports anywhere, in functions too.
+
+    Args:
+        module: its dotted name.
+        at_once: only what is imported when the module is.
+    """
+    tree = ast.parse(MODULES[module].read_text())
+    for node in tree.body if at_once else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.startswith("jobrunner"))
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} imports relatively"
+            if node.module and node.module.split(".")[0] == "jobrunner":
+                for each in node.names:
+                    inner = f"{node.module}.{each.name}"
+                    yield inner if inner in MODULES else node.module
+
+
+def _python_files() -> list[Path]:
+    folders = ("jobrunner", "tests", "benchmarks", "docs", "examples")
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_every_room_has_its_place() -> None:
+    assert {_room(module) for module in MODULES} == {*ROOMS, "core"}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_point_downwards(module: str) -> None:
+    own = _room(module)
+    allowed = BELOW_CORE if own == "core" else ROOMS[ROOMS.index(own) :]
+    wrong = {name for name in _imports(module) if _room(name) not in {*allowed, own}}
+    assert not wrong
+
+
+def test_nobody_imports_the_core() -> None:
+    wrong = {
+        (module, name)
+        for module in MODULES
+        for name in _imports(module)
+        if _room(name) == "core" and _room(module) != "core"
+    }
+    assert not wrong
+
+
+def test_modules_do_not_wait_for_each_other_when_imported() -> None:
+    # The package of a module is left out: it is imported before the module in any case.
+    graph = {
+        module: {
+            name for name in _imports(module, at_once=True) if not module.startswith(f"{name}.")
+        }
+        for module in MODULES
+    }
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " → ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for name in sorted(graph.get(module, ())):
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+def test_a_module_has_at_most_300_lines() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in _python_files()}
+    assert {str(p.relative_to(ROOT)): n for p, n in lengths.items() if n > LONGEST_MODULE} == {}
+
+
+def test_a_function_has_at_most_60_lines() -> None:
+    long = {}
+    for path in _python_files():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > LONGEST_FUNCTION:
+                    long[f"{path.relative_to(ROOT)}:{node.name}"] = lines
+    assert long == {}
+
+
+# Packages that take long to import, by what may not load them.
+NEVER = ("torch", "transformers", "datasets", "pyarrow", "numpy", "kubernetes", "boto3", "helm")
+NOT_FOR_HELP = (*NEVER, "pydantic", "rich", "yaml", "platformdirs", "asyncio", "urllib.request")
+PROBE = """
+import sys
+from jobrunner.cli import run
+code = run(sys.argv[1:])
+sys.stderr.write("\\n".join(["loaded:", *sys.modules]))
+sys.exit(code)
+"""
+
+
+def _loaded(*arguments: str, cwd: Path = ROOT) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, cwd=cwd
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.partition("loaded:\n")[2].splitlines())
+
+
+def test_help_imports_no_command_and_nothing_heavy() -> None:
+    loaded = _loaded("--help")
+    assert not loaded & set(NOT_FOR_HELP)
+    assert {name for name in loaded if name.startswith("jobrunner.cli.")} == {
+        "jobrunner.cli.group",
+        "jobrunner.cli.output",
+    }
+
+
+def test_a_commands_help_imports_nothing_heavy() -> None:
+    assert not _loaded("submit", "--help") & set(NOT_FOR_HELP)
+
+
+def test_a_dry_run_imports_nothing_that_only_a_run_needs() -> None:
+    spec = ("--lang", "el", "--storage", "s3://speech/runs")
+    assert not _loaded("submit", *spec, "--dry-run") & {*NEVER, "rich", "yaml"}
