@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobrunner.fields import Count, CountOrZero, ObjectName, Part, Positive, Quantity, Text
+from jobrunner.fields import CountOrZero, ObjectName, Part, Positive, Quantity, Text
+
+# Ten years: Kubernetes counts the seconds of a TTL in 32 bits.
+Hours = Annotated[Positive, Field(le=87_600)]
 
 
 class ResourcesSpec(Part):
@@ -44,8 +47,10 @@ class ResourcesSpec(Part):
 class ClusterSpec(Part):
     """Where on a cluster the run goes. Not part of the run's id."""
 
-    namespace: ObjectName = Field("jobrunner", description="Namespace of the run's objects.")
-    image: Text = Field(
+    namespace: Annotated[ObjectName, Field(min_length=1)] = Field(
+        "jobrunner", description="Namespace of the run's objects."
+    )
+    image: Annotated[Text, Field(min_length=1)] = Field(
         "ghcr.io/jobrunner/jobrunner:0.1.0",
         description="The one image, better with its digest.",
     )
@@ -56,7 +61,9 @@ class ClusterSpec(Part):
     hub_secret: ObjectName = Field("", description="Secret with HF_TOKEN, for `prepare` only.")
     storage_endpoint: Text = Field("", description="S3 endpoint; empty: AWS.")
     service_account: ObjectName = Field("jobrunner-stage", description="Service account of stages.")
-    gpu_label: Text = Field("nvidia.com/gpu.product", description="Node label of the product.")
+    gpu_label: Annotated[Text, Field(min_length=1)] = Field(
+        "nvidia.com/gpu.product", description="Node label of the product."
+    )
     tolerations: tuple[Text, ...] = Field(
         ("nvidia.com/gpu",),
         strict=False,
@@ -65,7 +72,9 @@ class ClusterSpec(Part):
     priority_class: ObjectName = Field("", description="Priority class of the pods.")
     queue: ObjectName = Field("", description="Kueue LocalQueue; empty: no Kueue.")
     spot: bool = Field(False, description="Allows nodes that can vanish.")
-    attempts: Count = Field(4, description="Tries of a stage; disruptions do not count.")
-    deadline_hours: Positive = Field(72.0, description="A stage is ended after so many hours.")
-    keep_hours: Positive = Field(72.0, description="Finished Jobs are removed after so many hours.")
+    attempts: Annotated[int, Field(ge=1, le=1000)] = Field(
+        4, description="Tries of a stage; disruptions do not count."
+    )
+    deadline_hours: Hours = Field(72.0, description="A stage is ended after so many hours.")
+    keep_hours: Hours = Field(72.0, description="Finished Jobs are removed after so many hours.")
     monitor: bool = Field(False, description="Adds a PodMonitor for the Prometheus operator.")
