@@ -1,0 +1,120 @@
+"""Files, variables and flags that cannot be used: one line that says what and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from jobrunner import config
+from jobrunner.config import Flag
+from jobrunner.config.file import read
+from jobrunner.errors import UsageError
+
+
+def _file(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "jobrunner.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stepz = 3", "stepz: there is no such key (F). Did you mean train.steps?"),
+        ("steps = 3", "steps: there is no such key (F). Did you mean train.steps?"),
+        ("[train]\nstesp = 3", "train.stesp: there is no such key (F). Did you mean train.steps?"),
+        ("[trian]\nsteps = 3", "trian: there is no such key (F). Did you mean train?"),
+        ("[profile.x]\nseed = 1", "profile: is the name of a profile, not {'x': {'seed': 1}} (F)."),
+        ("[profiles.x]\nsed = 1", "sed: there is no such key (F, x). Did you mean seed?"),
+        ("profiles = 3", "profiles: is a table of tables, [profiles.NAME] (F)."),
+        ("train = 3", "train: is a table, [train], not 3 (F)."),
+        ('backend = "slurm"', "backend: is one of local, kubernetes, not 'slurm' (F)."),
+        ("version = 1", "version: there is no such key (F)."),
+        ("seed = ", "F: is not TOML: Invalid value"),
+        (b"\xff\xfe\x00", "F: is not text in UTF-8."),
+        (b"a" * (1 << 21), "F: is larger than 1 MiB and no configuration."),
+        ("a = " + "[" * 100_000, "F: is nested too deeply."),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    with pytest.raises(UsageError) as error:
+        read(_file(tmp_path, text), "F")
+    assert str(error.value).startswith(expected)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    for path, problem in (
+        (tmp_path, "is a directory"),
+        (tmp_path / "missing.toml", "no such file or directory"),
+        (tmp_path / ("x" * 300), "file name too long"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            config.load(config=str(path), environment={})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[train]\nsteps = 0", "train.steps: input should be greater than or equal to 1, not 0"),
+        ('[train]\nsteps = "many"', "train.steps: input should be a valid integer, not 'many'"),
+        ("[train]\nsteps = true", "train.steps: input should be a valid integer, not True"),
+        ("[train]\nlearning_rate = nan", "train.learning_rate: input should be greater than 0"),
+        ("[train]\nlearning_rate = inf", "train.learning_rate: inf is not a number"),
+        ("storage = 3", "storage: input should be a valid string, not 3"),
+        ("model = 1979-05-27", "model: input should be a valid string"),
+        ("lang = 5", "lang: input should be a valid string, not 5"),
+    ],
+)
+def test_a_wrong_value_names_its_field_and_its_file(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = _file(tmp_path, text)
+    with pytest.raises(UsageError) as error:
+        config.load(config=str(path), environment={}).check()
+    assert str(error.value).startswith(expected)
+    assert f"(from {path})." in str(error.value)
+
+
+def test_a_profile_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    path = _file(tmp_path, "[profiles.mine]\nseed = 1\n")
+    with pytest.raises(UsageError, match=r"'h1000'. Known: a100-80gb, .*, mine\."):
+        config.load(config=str(path), profile="h1000", environment={})
+
+
+def test_a_field_that_is_set_by_two_flags_is_refused() -> None:
+    flags = [
+        Flag(origin="--steps", path="train.steps", text="3"),
+        Flag(origin="--set train.steps", path="train.steps", text="4"),
+    ]
+    with pytest.raises(UsageError, match="given twice, by --steps and by --set"):
+        config.load(flags=flags, environment={})
+
+
+@given(text=st.text(max_size=200), path=st.sampled_from(["train.steps", "lang", "storage", "seed"]))
+@example(text="9" * 5000, path="train.steps")
+@example(text=str(2**63), path="train.steps")
+@example(text="~nobody/x", path="storage")
+@example(text="\0", path="storage")
+@example(text="\ud800", path="lang")
+def test_any_text_gives_a_spec_or_a_usage_error(text: str, path: str) -> None:
+    flags = [Flag(origin="--set", path=path, text=text)]
+    try:
+        config.load(
+            flags=flags, local=True, environment={"JOBRUNNER_DATA__SOURCE": "fleurs"}
+        ).check()
+    except UsageError as error:
+        assert str(error)  # noqa: PT017
+
+
+@given(data=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / "jobrunner.toml"
+    path.write_bytes(data)
+    try:
+        read(path, "F")
+    except UsageError as error:
+        assert str(error)  # noqa: PT017

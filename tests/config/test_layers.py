@@ -1,0 +1,187 @@
+"""Which layer wins, and what follows from what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobrunner import config
+from jobrunner.config import Configuration, Flag
+from jobrunner.config.presets import presets
+from jobrunner.errors import UsageError
+
+PROJECT = """
+model = "whisper-medium"
+seed = 3
+[train]
+steps = 3000
+dropout = 0.3
+[profiles.mine.train]
+dropout = 0.4
+[profiles.a100-80gb.resources]
+gpus = 4
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with a user whose settings are in tmp_path/home."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def _flag(path: str, text: str) -> Flag:
+    return Flag(origin=f"--{path}", path=path, text=text)
+
+
+def _user_file(here: Path, text: str) -> Path:
+    path = here.parent / "home/.config/jobrunner/jobrunner.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def _told(configuration: Configuration, path: str) -> tuple[object, str]:
+    value = configuration.values[path]
+    return value.value, value.origin
+
+
+def test_each_layer_wins_over_the_ones_below_it(here: Path) -> None:
+    user = _user_file(here, 'seed = 2\nstorage = "s3://users/runs"\n[train]\ndropout = 0.2\n')
+    (here / "jobrunner.toml").write_text(PROJECT)
+    told = config.load(
+        flags=[_flag("lang", "el")],
+        profile="mine",
+        environment={"JOBRUNNER_TRAIN__STEPS": "4000", "JOBRUNNER_LANG": "sw"},
+    )
+    assert _told(told, "lang") == ("el", "--lang")
+    assert _told(told, "train.steps") == (4000, "JOBRUNNER_TRAIN__STEPS")
+    assert _told(told, "train.dropout") == (0.4, "./jobrunner.toml, profile mine")
+    assert _told(told, "seed") == (3, "./jobrunner.toml")
+    assert _told(told, "storage") == ("s3://users/runs", str(user))
+    assert _told(told, "train.learning_rate") == (6.25e-6, "preset of whisper-medium")
+    assert _told(told, "train.warmup_steps") == (500, "follows from train.steps")
+    assert _told(told, "evaluate.base") == (True, "default")
+    assert told.spec().train.steps == 4000
+
+
+def test_a_profile_that_comes_with_the_project_is_changed_by_the_files(here: Path) -> None:
+    (here / "jobrunner.toml").write_text(PROJECT)
+    told = config.load(profile="a100-80gb", environment={})
+    assert _told(told, "resources.gpu_product")[0] == "NVIDIA-A100-SXM4-80GB"
+    assert _told(told, "resources.gpus") == (4, "./jobrunner.toml, profile a100-80gb")
+
+
+def test_files_and_variables_choose_backend_and_profile(here: Path) -> None:
+    (here / "jobrunner.toml").write_text('backend = "local"\nprofile = "l4"\n')
+    told = config.load(environment={})
+    assert (told.local, told.profile) == (True, "l4")
+    assert _told(told, "resources.gpu_product")[0] == "NVIDIA-L4"
+    away = {"JOBRUNNER_BACKEND": "kubernetes", "JOBRUNNER_PROFILE": "h100"}
+    assert not config.load(environment=away).local
+    assert config.load(environment=away).profile == "h100"
+
+
+def test_a_local_run_has_a_storage_and_a_cluster_run_has_none(here: Path) -> None:
+    local = config.load(local=True, environment={}).values["storage"]
+    assert local.value == str(here.parent / "home/.local/share/jobrunner")
+    assert config.load(environment={}).values["storage"].value == ""
+
+
+def test_folders_are_relative_to_where_they_were_written_down(here: Path) -> None:
+    (here / "sub/model").mkdir(parents=True)
+    (here / "sub/there.toml").write_text(
+        'model = "model"\nstorage = "runs"\n[data]\nsource = "folder:../speech"\n'
+    )
+    told = config.load(config="sub/there.toml", environment={})
+    assert _told(told, "model") == (str(here / "sub/model"), "sub/there.toml")
+    assert told.values["storage"].value == str(here / "sub/runs")
+    assert told.values["data.source"].value == f"folder:{here}/speech"
+    typed = config.load(
+        flags=[_flag("storage", "runs"), _flag("data.source", "folder:~/speech")], environment={}
+    )
+    assert typed.values["storage"].value == str(here / "runs")
+    assert typed.values["data.source"].value == f"folder:{here.parent}/home/speech"
+
+
+def test_a_model_that_looks_like_a_hub_id_and_is_a_folder_is_the_folder(here: Path) -> None:
+    (here / "examples/whisper-micro").mkdir(parents=True)
+    (here / "whisper-tiny").mkdir()
+    values = [
+        config.load(flags=[_flag("model", text)], environment={}).values["model"].value
+        for text in ("examples/whisper-micro", "owner/elsewhere", "whisper-tiny", "./new")
+    ]
+    assert values == [
+        str(here / "examples/whisper-micro"),
+        "owner/elsewhere",
+        "whisper-tiny",
+        str(here / "new"),
+    ]
+
+
+def test_a_folder_as_data_needs_no_kind(here: Path) -> None:
+    (here / "speech").mkdir()
+    told = config.load(flags=[_flag("data.source", "speech")], environment={})
+    assert told.values["data.source"].value == f"folder:{here}/speech"
+
+
+def test_texts_become_what_their_field_is(here: Path) -> None:
+    texts = {
+        "train.steps": "12",
+        "train.learning_rate": "1e-5",
+        "train.freeze_encoder": "Yes",
+        "evaluate.base": "false",
+        "evaluate.languages": "el, en,hi",
+        "resources.cpu": "4",
+        "lang": "Greek",
+    }
+    spec = config.load(flags=[_flag(*each) for each in texts.items()], environment={}).spec()
+    assert (spec.train.steps, spec.train.learning_rate) == (12, 1e-5)
+    assert (spec.train.freeze_encoder, spec.evaluate.base) == (True, False)
+    assert spec.evaluate.languages == ("el", "en", "hi")
+    assert (spec.resources.cpu, spec.lang) == ("4", "el")
+
+
+def test_lists_in_a_file_may_be_one_text(here: Path) -> None:
+    (here / "jobrunner.toml").write_text('lang = "el"\n[evaluate]\nlanguages = "el,en"\n')
+    assert config.load(environment={}).spec().evaluate.languages == ("el", "en")
+
+
+def test_variables_that_are_no_fields_belong_to_others(here: Path) -> None:
+    others = {"JOBRUNNER_STATE": "x", "JOBRUNNER_PORT": "tcp://10.0.0.1", "JOBRUNNER_SEED": ""}
+    told = config.load(environment=others)
+    assert told.values["seed"].origin == "default"
+    with pytest.raises(UsageError, match=r"train\.stesp.*JOBRUNNER_TRAIN__STESP.*train\.steps"):
+        config.load(environment={"JOBRUNNER_TRAIN__STESP": "3"})
+
+
+@given(
+    steps=st.integers(1, 2**53 - 1),
+    save=st.none() | st.integers(1, 2**53 - 1),
+    validate=st.none() | st.integers(1, 2**53 - 1),
+)
+def test_derived_values_always_fit_together(
+    steps: int, save: int | None, validate: int | None
+) -> None:
+    given_values = {
+        "train.steps": steps,
+        "train.save_every": save,
+        "train.validate_every": validate,
+    }
+    told = {path: value for path, value in given_values.items() if value is not None}
+    derived = {path: value for path, (value, _) in presets(told).items()}
+    whole = {**told, **derived}
+    assert not told.keys() & derived.keys()
+    assert 0 <= whole["train.warmup_steps"] <= min(500, steps / 5)
+    if save is None or validate is None:
+        assert whole["train.validate_every"] % whole["train.save_every"] == 0
+    if save is None and validate is None:
+        assert whole["train.save_every"] <= steps
