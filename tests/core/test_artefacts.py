@@ -1,0 +1,139 @@
+"""A folder in storage is complete or invisible, and comes back verified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from jobrunner.core import artefacts
+from jobrunner.errors import NotFound, StorageError
+from jobrunner.storage import Entry
+from jobrunner.storage.local import LocalStorage
+
+PREFIX = "models/abc/"
+
+
+class Elsewhere:
+    """A folder reached through the storage protocol alone, as another machine's would be."""
+
+    def __init__(self, root: Path) -> None:
+        self._inner = LocalStorage(root)
+        self.url = "elsewhere"
+        self.opened: list[str] = []
+
+    def read(self, key: str) -> bytes:
+        return self._inner.read(key)
+
+    def open(self, key: str) -> BinaryIO:
+        self.opened.append(key)
+        return self._inner.open(key)
+
+    def write(self, key: str, data: bytes) -> None:
+        self._inner.write(key, data)
+
+    def write_file(self, key: str, path: Path) -> None:
+        self._inner.write_file(key, path)
+
+    def create(self, key: str, data: bytes) -> bool:
+        return self._inner.create(key, data)
+
+    def stat(self, key: str) -> Entry | None:
+        return self._inner.stat(key)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        return self._inner.list(prefix)
+
+    def delete(self, key: str) -> None:
+        self._inner.delete(key)
+
+    def clean_uploads(self, older_than: float) -> int:
+        return self._inner.clean_uploads(older_than)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Elsewhere:
+    """A published folder of two files and a card."""
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "weights").write_bytes(bytes(range(256)) * 100)
+    (folder / "deep" / "config.json").write_text("{}")
+    (folder / artefacts.CARD).write_text("first")
+    made = Elsewhere(tmp_path / "storage")
+    assert not artefacts.is_published(made, PREFIX)
+    artefacts.publish(made, PREFIX, folder)
+    return made
+
+
+def test_what_was_published_comes_back(storage: Elsewhere, tmp_path: Path) -> None:
+    assert artefacts.is_published(storage, PREFIX)
+    place = artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    assert (place / "weights").read_bytes() == bytes(range(256)) * 100
+    assert (place / "deep" / "config.json").read_text() == "{}"
+
+
+def test_nothing_is_fetched_before_it_is_complete(storage: Elsewhere, tmp_path: Path) -> None:
+    storage.delete(PREFIX + artefacts.MANIFEST)
+    for wanted in (artefacts.digest, lambda s, p: artefacts.fetch(s, p, tmp_path)):
+        with pytest.raises(NotFound, match="not complete"):
+            wanted(storage, PREFIX)
+
+
+def test_a_second_fetch_downloads_nothing(storage: Elsewhere, tmp_path: Path) -> None:
+    artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    storage.opened.clear()
+    artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    assert storage.opened == []
+
+
+def test_stages_that_want_a_folder_at_once_download_it_once(
+    storage: Elsewhere, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        wanted = [
+            pool.submit(artefacts.fetch, storage, PREFIX, tmp_path / "scratch") for _ in range(8)
+        ]
+        places = {future.result() for future in wanted}
+    assert len(places) == 1
+    assert len(storage.opened) == 2
+
+
+def test_a_file_that_differs_from_the_manifest_is_an_error_until_it_is_mended(
+    storage: Elsewhere, tmp_path: Path
+) -> None:
+    good = storage.read(PREFIX + "weights")
+    storage.write(PREFIX + "weights", b"damaged")
+    with pytest.raises(StorageError, match="differs from its manifest"):
+        artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    storage.write(PREFIX + "weights", good)
+    place = artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    assert (place / "weights").read_bytes() == good
+
+
+def test_the_card_may_change_and_the_digest_stays(storage: Elsewhere, tmp_path: Path) -> None:
+    before = artefacts.digest(storage, PREFIX)
+    storage.write(PREFIX + artefacts.CARD, b"second")
+    assert artefacts.digest(storage, PREFIX) == before
+    artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    assert artefacts.CARD not in json.loads(storage.read(PREFIX + artefacts.MANIFEST))["files"]
+
+
+def test_other_content_has_another_digest(storage: Elsewhere, tmp_path: Path) -> None:
+    before = artefacts.digest(storage, PREFIX)
+    folder = tmp_path / "folder"
+    (folder / "weights").write_bytes(b"other")
+    artefacts.publish(storage, PREFIX, folder)
+    assert artefacts.digest(storage, PREFIX) != before
+    place = artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    assert (place / "weights").read_bytes() == b"other"
+
+
+def test_a_folder_storage_gives_its_own_folder(storage: Elsewhere, tmp_path: Path) -> None:
+    local = LocalStorage(tmp_path / "storage")
+    place = artefacts.fetch(local, PREFIX, tmp_path / "scratch")
+    assert place == local.path("models/abc")
+    assert not (tmp_path / "scratch").exists()
