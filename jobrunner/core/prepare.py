@@ -121,10 +121,11 @@ def _plan(context: StageContext, language: str) -> Plan | None:
 def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> bool:
     """True when the splits lie in storage and need no look at the source.
 
-    A folder without a fingerprint may have changed, so it is looked at.
+    A folder may have changed, unless a fingerprint pins it, as it does the run's own language.
     """
     data = context.spec.data
-    if data.source.startswith("folder:") and not data.revision:
+    pinned = bool(data.revision) and language == context.spec.lang
+    if data.source.startswith("folder:") and not pinned:
         return False
     prefix = names.data_prefix(context.spec, language)
     roles = wanted + (("validation",) if "train" in wanted else ())
