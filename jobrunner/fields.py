@@ -85,4 +85,10 @@ LanguageCode = Annotated[str, AfterValidator(_language)]
 class Part(BaseModel):
     """Frozen, strict, closed: a typo or a wrong type is an error, never a silent default."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    # In the chart's schema every field is required: the values of a run are complete.
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
+    )

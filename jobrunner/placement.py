@@ -9,7 +9,7 @@ from pydantic import Field
 from jobrunner.fields import CountOrZero, ObjectName, Part, Positive, Quantity, Text
 
 # Ten years: Kubernetes counts the seconds of a TTL in 32 bits.
-Hours = Annotated[Positive, Field(le=87_600)]
+Hours = Annotated[float, Field(gt=0, le=87_600)]
 
 
 class ResourcesSpec(Part):
