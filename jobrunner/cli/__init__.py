@@ -23,7 +23,7 @@ def main() -> NoReturn:
     """Runs the command that was typed and ends the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # Greek or an arrow on a terminal that knows ASCII only is no reason to fail.
+            # Greek or an arrow on a terminal that knows Latin letters only is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run())
 

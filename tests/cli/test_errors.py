@@ -1,0 +1,89 @@
+"""How the command line ends: exit codes, interrupts, closed pipes, defects."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from conftest import Jobrunner
+
+from jobrunner import cli, errors
+from jobrunner.cli.group import LazyGroup
+
+
+def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def invoke(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(LazyGroup, "invoke", invoke)
+
+
+def _all(kind: type[errors.JobrunnerError]) -> list[type[errors.JobrunnerError]]:
+    return [kind, *(inner for each in kind.__subclasses__() for inner in _all(each))]
+
+
+@pytest.mark.parametrize("kind", _all(errors.JobrunnerError), ids=lambda kind: kind.__name__)
+def test_every_error_becomes_one_line_and_a_code_of_the_list(
+    jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch, kind: type[errors.JobrunnerError]
+) -> None:
+    made = kind("x", "is bad.") if kind is errors.SpecError else kind("It is bad.", hint="Mend it.")  # type: ignore[call-arg]
+    _raising(monkeypatch, made)
+    answer = jobrunner("list")
+    assert answer.code in {1, 2, 3, 4}
+    assert answer.err == f"error: {made}\n"
+
+
+def test_following_that_was_left_ends_with_130(
+    jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _raising(monkeypatch, errors.Detached("It goes on."))
+    assert jobrunner("list").code == 130
+    _raising(monkeypatch, KeyboardInterrupt())
+    assert jobrunner("list").code == 130
+
+
+def test_a_defect_is_one_line_and_its_traceback_can_be_had(
+    jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _raising(monkeypatch, ZeroDivisionError("by zero\n"))
+    answer = jobrunner("list")
+    assert answer.code == 1
+    assert answer.err.startswith("error: ZeroDivisionError: by zero\\n. This is a defect of jobrun")
+    assert answer.err.count("\n") == 1
+    monkeypatch.setenv("JOBRUNNER_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.run(["list"])
+
+
+@pytest.mark.parametrize("command", ["languages", "config show"])
+def test_a_reader_that_leaves_early_causes_no_noise(here: Path, command: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "jobrunner", *command.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_terminal_that_knows_few_letters_is_served(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "jobrunner", "submit", "--lang", "el", "--dry-run"),
+            *("--storage", "s3://speech/runs"),
+        ],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"prepare \\u2192 train" in done.stdout
