@@ -82,8 +82,12 @@ def encode(pcm: Pcm) -> bytes:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    lines = str(error).splitlines()
-    # libsndfile says "Error opening '<path>': Format not recognised."; the path is told beside it.
-    return lines[0].rpartition("': ")[2].rstrip(".").lower() if lines else type(error).__name__
+    told = str(error) or type(error).__name__
+    if isinstance(error, soundfile.LibsndfileError):
+        told = error.error_string
+        if "does not exist" in told:  # so it calls an MP3 without a frame; the file was opened
+            told = "format not recognised"
+    elif isinstance(error, OSError) and error.strerror:
+        told = error.strerror
+    line = told.splitlines()[0].rstrip(".")
+    return line[:1].lower() + line[1:]

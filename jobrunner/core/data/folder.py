@@ -19,6 +19,7 @@ class FileAudio:
     path: str
 
     def open(self) -> str:
+        Path(self.path).stat()  # libsndfile tells a missing file from a damaged one badly
         return self.path
 
     def identity(self) -> str:
