@@ -92,7 +92,7 @@ def _live() -> Live:
 def _repaint(live: Live, status: RunStatus) -> None:
     from rich.text import Text
 
-    text = Text.from_ansi(progress.run_text(status), no_wrap=True, overflow="ellipsis")
+    text = Text.from_ansi(progress.run_text(status, err=True), no_wrap=True, overflow="ellipsis")
     live.update(text, refresh=True)
 
 

@@ -54,18 +54,21 @@ def paint(text: str, colour: str, *, err: bool = False, bold: bool = False) -> s
     return click.style(text, fg=colour or None, bold=bold)
 
 
-def state(name: str) -> str:
+def state(name: str, *, err: bool = False) -> str:
     """The name of a state in its colour."""
-    return paint(name, COLOURS.get(name, ""))
+    return paint(name, COLOURS.get(name, ""), err=err)
 
 
-def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, err: bool = False) -> str:
     """A table as kubectl prints it: aligned, two spaces between columns, no lines."""
     table = [[escape(cell) or "-" for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *table, strict=True)]
     lines = []
     for row in [list(head), *table]:
-        cells = [state(cell) + " " * (w - len(cell)) for cell, w in zip(row, widths, strict=True)]
+        cells = [
+            state(cell, err=err) + " " * (w - len(cell))
+            for cell, w in zip(row, widths, strict=True)
+        ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 

@@ -13,34 +13,41 @@ if TYPE_CHECKING:
 WIDTH = 16  # of a bar, in characters
 
 
-def run_text(status: RunStatus) -> str:
-    """A run with a line for each of its stages."""
+def run_text(status: RunStatus, *, err: bool = False) -> str:
+    """A run with a line for each of its stages.
+
+    Args:
+        status: the run.
+        err: True for text that goes to stderr, which decides on colours.
+    """
     from jobrunner import languages, names
 
     language = languages.find(status.lang)
     place = "on this machine" if status.backend == "local" else "on the cluster"
     ago = f", submitted {duration(time.time() - status.submitted)} ago" if status.submitted else ""
     lines = [
-        f"{paint(status.run, '', bold=True)}  {state(status.state)}",
+        f"{paint(status.run, '', err=err, bold=True)}  {state(status.state, err=err)}",
         escape(f"{language.name}, {names.model_name(status.model)}, {place}{ago}"),
         escape(f"storage {status.storage or 'none'}"),
         "",
         columns(
             ("STAGE", "STATUS", "PROGRESS", "TIME", "LEFT", "TRIES", "NOW"),
             [_stage_row(stage) for stage in status.stages],
+            err=err,
         ),
     ]
     if reason := reason_of(status):
-        lines += ["", paint(escape(reason), "red" if status.state == "Failed" else "")]
+        colour = "red" if status.state == "Failed" else ""
+        lines += ["", paint(escape(reason), colour, err=err)]
     return "\n".join(lines)
 
 
 def reason_of(status: RunStatus) -> str:
     """Why a run waits or failed, in one line; empty when there is nothing to say."""
     current = status.current
-    if status.reason or current is None or not current.reason:
-        return status.reason
-    return f"{current.stage}: {current.reason}"
+    if current and current.reason and current.state != "Succeeded":
+        return f"{current.stage}: {current.reason}"
+    return status.reason
 
 
 def _stage_row(stage: StageStatus) -> tuple[str, ...]:

@@ -1,0 +1,172 @@
+"""Commands over runs that are there: status, list, logs, cancel, delete, waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Bench, Jobrunner
+
+
+def test_status_shows_stages_and_what_to_type_next(jobrunner: Jobrunner, bench: Bench) -> None:
+    run = bench.start(hold="train")
+    bench.begun(run, "train")
+    answer = jobrunner("status")
+    lines = [re.split(r"  +", line) for line in answer.out.splitlines()]
+    assert lines[0] == [run, "Running"]
+    assert lines[1][0].startswith("Greek, whisper-tiny, on this machine, submitted ")
+    assert lines[4] == ["STAGE", "STATUS", "PROGRESS", "TIME", "LEFT", "TRIES", "NOW"]
+    assert lines[5][:3] == ["prepare", "Succeeded", "████████████████ 100%"]
+    assert lines[6][:3] == ["train", "Running", "████████░░░░░░░░"]
+    assert lines[7][:2] == ["evaluate-el", "Waiting"]
+    assert f"jobrunner logs -f {run}" in answer.err
+    bench.release("train")
+    assert bench.runner.wait(run, timeout=30).state == "Succeeded"
+    assert f"jobrunner report {run}" in jobrunner("status", "@latest").err
+
+
+def test_every_form_of_status_and_list_tells_the_same(jobrunner: Jobrunner, bench: Bench) -> None:
+    older = bench.start("sw")
+    bench.runner.wait(older, timeout=30)
+    run = bench.start("el", fail="train")
+    bench.runner.wait(run, timeout=30)
+    assert jobrunner("list", "-o", "name").out.split() == [run, older]
+    listed = json.loads(jobrunner("list", "-o", "json").out)
+    assert listed["version"] == 1
+    assert [(each["run"], each["state"]) for each in listed["runs"]] == [
+        (run, "Failed"),
+        (older, "Succeeded"),
+    ]
+    assert yaml.safe_load(jobrunner("list", "-o", "yaml").out) == listed
+    status = json.loads(jobrunner("status", run, "-o", "json").out)
+    assert {key: status[key] for key in listed["runs"][0]} == listed["runs"][0]
+    head, first, second = (line.split() for line in jobrunner("list").out.splitlines())
+    assert " ".join(head) == "RUN LANG MODEL STATUS STAGE PROGRESS LEFT LOSS WER AGE REASON"
+    assert first[:5] == [run, "el", "whisper-tiny", "Failed", "train"]
+    assert second[:6] == [older, "sw", "whisper-tiny", "Succeeded", "-", "100%"]
+    assert "train: train cannot go on" in jobrunner("list", "-o", "wide").out
+    assert str(bench.storage) in jobrunner("list", "-o", "wide").out
+
+
+def test_logs_tell_the_stage_and_each_attempt(jobrunner: Jobrunner, bench: Bench) -> None:
+    (bench.control / "codes-train").write_text("1")
+    run = bench.start()
+    bench.runner.wait(run, timeout=30)
+    answer = jobrunner("logs")
+    lines = [re.sub(r"\d\d:\d\d:\d\d ", "", line) for line in answer.out.splitlines()]
+    stages = [line.split()[0] for line in lines]
+    assert stages == ["prepare"] * 2 + ["train"] * 4 + ["evaluate-el"] * 2
+    assert "train        error: train cannot go on, try 1." in lines
+    assert "-- train, next attempt --" in answer.err
+    one = jobrunner("logs", run, "--stage", "prepare", "-f")
+    assert [line.split(" ", 1)[1] for line in one.out.splitlines()] == [
+        "prepare begins with el",
+        "prepare is done",
+    ]
+    wrong = jobrunner("logs", run, "--stage", "test")
+    assert wrong.code == 2
+    assert "It has prepare, train, evaluate-el." in wrong.err
+
+
+def test_cancel_stops_and_delete_forgets(jobrunner: Jobrunner, bench: Bench) -> None:
+    run = bench.start(hold="train")
+    bench.begun(run, "train")
+    cancelled = jobrunner("cancel", run)
+    assert (cancelled.code, cancelled.out) == (0, f"{run}\n")
+    again = jobrunner("cancel", run)
+    assert (again.code, again.out) == (0, "")
+    assert again.err == f"{run} has ended already: cancelled.\n"
+    assert jobrunner("status", run, "-o", "json").out.count('"Cancelled"') >= 1
+    deleted = jobrunner("delete", "@latest")
+    assert (deleted.code, deleted.out) == (0, f"{run}\n")
+    assert str(bench.storage) in deleted.err
+    assert jobrunner("status", run).code == 2
+    assert (bench.storage / "runs" / run / "run.json").exists()
+
+
+def test_waiting_ends_with_the_run_and_with_its_code(jobrunner: Jobrunner, bench: Bench) -> None:
+    run = bench.start(fail="evaluate-el")
+    answer = jobrunner("status", "--follow", run)
+    assert answer.code == 1
+    *lines, last = answer.err.splitlines()
+    assert any(line.startswith("prepare: ") for line in lines)
+    assert last.startswith(f"error: {run} failed: evaluate-el: ")
+    assert last.endswith(f"`jobrunner logs {run}` tells more.")
+
+
+def _follow(run: str, **streams: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobrunner", "status", "--follow", run],
+        text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},  # type: ignore[call-overload]
+    )
+
+
+def test_ctrl_c_while_following_leaves_the_run_alone(bench: Bench) -> None:
+    run = bench.start(hold="train")
+    with _follow(run) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("train: Running"):
+            pass
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert told.strip() == (
+        f"Detached; {run} goes on. `jobrunner status --follow {run}` comes back to it."
+    )
+    assert bench.runner.status(run).state == "Running"
+    bench.release("train")
+    assert bench.runner.wait(run, timeout=30).state == "Succeeded"
+
+
+def test_a_terminal_is_repainted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    run = bench.start(hold="evaluate-el")
+    ours, theirs = pty.openpty()
+    seen = b""
+    with _follow(run, stderr=theirs) as process:
+        os.close(theirs)
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            seen += part
+            if bench.control.joinpath("hold-evaluate-el").exists() and b"evaluate-el" in seen:
+                bench.release("evaluate-el")
+    os.close(ours)
+    assert process.returncode == 0
+    # Colours, and the cursor going up to paint over what was there.
+    assert b"\x1b[32mSucceeded" in seen
+    assert re.search(rb"\x1b\[\d*A", seen)
+
+
+def test_submit_tells_the_run_on_stdout_and_ends_with_what_to_type(
+    jobrunner: Jobrunner, here: Path
+) -> None:
+    (here / "speech").mkdir()
+    (here / "speech/metadata.csv").write_text(
+        "file_name,sentence,client_id,split\n"
+        + "".join(f"{n}.wav,καλημέρα {n},s{n},{s}\n" for n, s in enumerate(["train", "test"] * 3))
+    )
+    for number in range(6):
+        (here / f"speech/{number}.wav").write_bytes(b"no audio %d" % number)
+    options = ("--lang", "el", "--data", "speech", "--local", "--device", "cpu", "--wait")
+    answer = jobrunner("submit", *options, "--model", "whisper-tiny")
+    run = answer.out.strip()
+    assert run, answer.err
+    assert re.fullmatch(r"el-whisper-tiny-[0-9a-f]{8}", run)
+    assert answer.code == 1
+    assert f"run       {run}\n" in answer.err
+    assert "\nStarted.\n" in answer.err
+    *_, last = answer.err.splitlines()
+    assert last.startswith(f"error: {run} failed: prepare: ")
