@@ -73,14 +73,6 @@ class Result(BaseModel):
         """Seconds of audio decoded per second (inverse real-time factor)."""
         return self.audio_seconds / self.decode_seconds if self.decode_seconds else 0.0
 
-    def same_measurement(self, other: Result) -> bool:
-        """True if model, data and settings are the same, so that measuring again is no news."""
-        return (self.model_digest, self.data_digest, self.settings) == (
-            other.model_digest,
-            other.data_digest,
-            other.settings,
-        )
-
 
 def parse(data: bytes, key: str) -> Result:
     """The result in a `result.json`.
