@@ -142,9 +142,14 @@ def evaluation_prefix(run: str, model: str, test_set: str, language: str) -> str
     return f"{evaluations_prefix(run)}{model}/{slug(test_set, 40)}/{language}/"
 
 
+def logs_prefix(run: str) -> str:
+    """`runs/<run>/logs/`."""
+    return f"runs/{run}/logs/"
+
+
 def log_file(run: str, stage: str, attempt: str) -> str:
     """The log of one attempt."""
-    return f"runs/{run}/logs/{stage}/{attempt}.log"
+    return f"{logs_prefix(run)}{stage}/{attempt}.log"
 
 
 def test_set(spec: RunSpec) -> str:

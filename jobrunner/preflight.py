@@ -168,10 +168,11 @@ def _check_storage(url: str) -> None:
     if not url:
         raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")
     folder = _absolute(url)
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    # os.path.exists is False where the path to it may not be read; Path.exists raises.
+    place = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
     if not place.is_dir():
         raise SpecError("storage", f"{place} is a file.", hint="Name a folder with --storage.")
-    if not os.access(place, os.W_OK | os.X_OK):
+    if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
         raise SpecError("storage", f"{place} cannot be written.", hint="Name another folder.")
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from jobrunner import names
 from jobrunner import plan as plans
 from jobrunner import preflight as checks
 from jobrunner.backends import open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
-from jobrunner.errors import SpecError, WaitTimeout
+from jobrunner.errors import SpecError, UsageError, WaitTimeout
 from jobrunner.plan import Plan
 from jobrunner.spec import RunSpec, parse
 from jobrunner.status import RunStatus
+from jobrunner.storage import Storage, open_storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +136,27 @@ class Runner:
         return self.backend.watch(run, timeout=timeout)
 
     def logs(
-        self, run: str, *, stage: str | None = None, follow: bool = False
+        self, run: str, *, stage: str | None = None, follow: bool = False, storage: str = ""
     ) -> Iterator[LogLine]:
-        """Lines of all stages and attempts in order; with `follow`, until the run has ended."""
-        return self.backend.logs(run, stage=stage, follow=follow)
+        """Lines of all stages and attempts in order; with `follow`, until the run has ended.
+
+        Args:
+            run: the run id.
+            stage: only this stage.
+            follow: goes on until the run has ended.
+            storage: where to look when the backend does not know the run any more.
+
+        Raises:
+            UsageError: there is no such run, or no such stage.
+        """
+        try:
+            self.backend.spec(run)
+        except UsageError:
+            if not storage or not (kept := _stored_attempts(open_storage(storage), run)):
+                raise
+            yield from _stored_lines(open_storage(storage), kept, stage)
+        else:
+            yield from self.backend.logs(run, stage=stage, follow=follow)
 
     def cancel(self, run: str) -> None:
         """Stops the run and returns when nothing of it runs any more. Results stay."""
@@ -164,3 +183,32 @@ class Runner:
             f"{run} has not ended after {timeout or 0:g} s.",
             hint=f"It goes on; `jobrunner status {run}` shows it.",
         )
+
+
+@dataclass(frozen=True)
+class _StoredLog:
+    stage: str
+    attempt: str
+    key: str
+
+
+def _stored_attempts(storage: Storage, run: str) -> list[_StoredLog]:
+    """The logs that a run has left in storage, in the order in which the attempts ended."""
+    prefix = names.logs_prefix(run)
+    found = []
+    for entry in sorted(storage.list(prefix), key=lambda entry: entry.modified):
+        stage, _, file = entry.key.removeprefix(prefix).partition("/")
+        found.append(_StoredLog(stage, file.removesuffix(".log"), entry.key))
+    return found
+
+
+def _stored_lines(storage: Storage, kept: list[_StoredLog], stage: str | None) -> Iterator[LogLine]:
+    if stage not in {None, *(log.stage for log in kept)}:
+        there = ", ".join(dict.fromkeys(log.stage for log in kept))
+        raise SpecError("stage", f"there is no log of {stage}.", hint=f"There are {there}.")
+    for log in kept:
+        if stage in {None, log.stage}:
+            with storage.open(log.key) as file:
+                for line in file:
+                    text = line.decode(errors="replace").rstrip("\r\n")
+                    yield LogLine(stage=log.stage, attempt=log.attempt, text=text)

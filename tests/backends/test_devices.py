@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from backend_bench import Bench, Event, states, until
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobrunner.backends.local.devices import CPU, Claim, DeviceQueue, Ticket
@@ -125,6 +125,7 @@ def test_the_dead_free_their_slots_and_their_place(queue: DeviceQueue, tmp_path:
     _taken(queue.take(ticket))
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     wants=st.lists(st.tuples(st.integers(1, 3), st.integers(0, 5)), min_size=1, max_size=8),
     choices=st.randoms(use_true_random=False),

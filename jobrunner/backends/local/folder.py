@@ -25,7 +25,7 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from jobrunner.backends.local import locks
-from jobrunner.backends.local.state import Record, RunState
+from jobrunner.backends.local.state import Attempt, Record, RunState
 from jobrunner.errors import NotFound, StorageError, UsageError
 from jobrunner.status import Progress
 from jobrunner.storage.local import LocalStorage
@@ -125,6 +125,12 @@ class RunFolder:
             return Progress.model_validate_json(self.progress_file(stage).read_bytes())
         except (OSError, ValidationError):
             return Progress()
+
+    def has_spoken(self, attempt: Attempt) -> bool:
+        """True when an attempt has written to its log, or has told how far it is."""
+        if self.log(attempt.stage, attempt.id).stat().st_size:
+            return True
+        return self.progress(attempt.stage).updated >= attempt.started
 
     def save_record(self, record: Record) -> None:
         """Raises StorageFull, StorageError."""

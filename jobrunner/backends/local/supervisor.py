@@ -236,10 +236,10 @@ class Supervisor:
     def _note_output(self) -> None:
         """A stage runs when it has said something; before that it loads its programs."""
         for name, running in self._running.items():
-            if self._state.stage(name).state is State.STARTING:
-                log = self._folder.log(name, running.attempt.id)
-                if log.stat().st_size:
-                    self._set(running.stage, state=State.RUNNING)
+            if self._state.stage(name).state is State.STARTING and self._folder.has_spoken(
+                running.attempt
+            ):
+                self._set(running.stage, state=State.RUNNING)
 
     def _set(self, stage: Stage, **changes: Any) -> None:
         before = self._state.stage(stage.name)
