@@ -5,6 +5,7 @@ boto3 is imported with this module, so only `open_storage` imports it, when it i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 import uuid
@@ -99,9 +100,10 @@ class S3Storage:
             won = self._client.retry(put, self._place(key), "put_object If-None-Match")
         except StorageError:
             # The last reply may have been lost after the server had stored the object.
-            if not self._client.answered or self._writer(key) != writer:
-                raise
-            return True
+            with contextlib.suppress(StorageError):
+                if self._client.answered and self._writer(key) == writer:
+                    return True
+            raise
         # The same holds for a refusal: an earlier try of this call may have been stored.
         return won or self._writer(key) == writer
 
@@ -117,7 +119,7 @@ class S3Storage:
         arguments = {"Bucket": self.bucket, "Prefix": self._base + check_prefix(prefix)}
         place = f"s3://{self.bucket}/{arguments['Prefix']}"
         while True:
-            page = self._client.call("list_objects_v2", place, **arguments)
+            page = self._page("list_objects_v2", place, arguments)
             for found in page.get("Contents", ()):
                 if not found["Key"].endswith("/"):  # a folder that some console made
                     yield Entry(
@@ -144,10 +146,21 @@ class S3Storage:
                 removed += self._abort(upload["Key"], upload["UploadId"])
         return removed
 
+    def _page(self, operation: str, place: str, arguments: dict[str, str]) -> dict[str, Any]:
+        def ask() -> dict[str, Any]:
+            page: dict[str, Any] = getattr(self._client.boto(), operation)(**arguments)
+            # botocore takes a body that was cut before its first byte for an empty list. A run
+            # would see no checkpoints and start again.
+            if "IsTruncated" not in page:
+                raise s3_errors.BodyCutError(place)
+            return page
+
+        return self._client.retry(ask, place, operation)
+
     def _uploads(self) -> Iterator[dict[str, Any]]:
         arguments = {"Bucket": self.bucket, "Prefix": self._base}
         while True:
-            page = self._client.call("list_multipart_uploads", self.url, **arguments)
+            page = self._page("list_multipart_uploads", self.url, arguments)
             yield from page.get("Uploads", ())
             if not page.get("IsTruncated"):
                 break

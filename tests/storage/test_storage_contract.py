@@ -176,12 +176,12 @@ def test_a_file_that_cannot_be_read_is_named(storage: Storage, tmp_path: Path) -
 def test_a_large_file_appears_whole_or_not_at_all(storage: Storage, tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(hashlib.shake_256(b"large").digest(LARGE))
-    seen = set()
+    seen: set[int | None] = set()
     with ThreadPoolExecutor(1) as pool:
         writing: Future[None] = pool.submit(storage.write_file, "large", file)
         while not writing.done():
             entry = storage.stat("large")
-            seen.add(entry and entry.size)
+            seen.add(entry.size if entry else None)
             seen.update(entry.size for entry in storage.list(""))
         writing.result()
     assert seen <= {None, LARGE}
@@ -203,7 +203,7 @@ def test_a_reader_never_sees_half_an_object(storage: Storage) -> None:
             storage.write("key", bytes([number]) * (number * 4096))
 
     storage.write("key", b"\1" * 4096)
-    seen = set()
+    seen: set[int] = set()
     with ThreadPoolExecutor(2) as pool:
         writers = [pool.submit(replace) for _ in range(2)]
         try:
