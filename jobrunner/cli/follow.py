@@ -14,6 +14,7 @@ from jobrunner.errors import Detached, JobrunnerError, WaitTimeout
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.text import Text
 
     from jobrunner.runner import Runner
     from jobrunner.status import RunStatus
@@ -76,24 +77,39 @@ def _display(show: bool) -> Iterator[Display]:
     if not show:
         yield lambda status: None
     elif sys.stderr.isatty():
-        with _live() as live:
-            yield lambda status: _repaint(live, status)
+        screen = _Screen()
+        with screen.live():
+            yield screen
     else:
         yield _Lines()
 
 
-def _live() -> Live:
-    from rich.console import Console
-    from rich.live import Live
+class _Screen:
+    """Repaints the run on a terminal, also while nothing changes but the clock."""
 
-    return Live(console=Console(stderr=True), auto_refresh=False, vertical_overflow="visible")
+    def __init__(self) -> None:
+        self._status: RunStatus | None = None
 
+    def __call__(self, status: RunStatus) -> None:
+        self._status = status
 
-def _repaint(live: Live, status: RunStatus) -> None:
-    from rich.text import Text
+    def live(self) -> Live:
+        """Paints while it is entered; the last state stays on the screen."""
+        from rich.console import Console
+        from rich.live import Live
 
-    text = Text.from_ansi(progress.run_text(status, err=True), no_wrap=True, overflow="ellipsis")
-    live.update(text, refresh=True)
+        return Live(
+            console=Console(stderr=True),
+            get_renderable=self._text,
+            refresh_per_second=4,
+            vertical_overflow="visible",
+        )
+
+    def _text(self) -> Text:
+        from rich.text import Text
+
+        shown = progress.run_text(self._status, err=True) if self._status else ""
+        return Text.from_ansi(shown, no_wrap=True, overflow="ellipsis")
 
 
 class _Lines:

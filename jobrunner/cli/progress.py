@@ -73,11 +73,9 @@ def bar(done: float) -> str:
 
 def facts(progress: Progress) -> list[str]:
     """What a stage tells of itself: step, audio, loss, rate, WER."""
-    told = []
+    told = [progress.message] if progress.message else []
     if progress.steps:
-        told.append(f"step {progress.step:,}/{progress.steps:,}")
-    elif progress.message:
-        told.append(progress.message)
+        told.append(f"{progress.step:,}/{progress.steps:,}")
     if progress.audio_seconds:
         told.append(f"{audio(progress.audio_seconds)} of audio")
     if progress.loss is not None:

@@ -29,7 +29,7 @@ def _all(kind: type[errors.JobrunnerError]) -> list[type[errors.JobrunnerError]]
 def test_every_error_becomes_one_line_and_a_code_of_the_list(
     jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch, kind: type[errors.JobrunnerError]
 ) -> None:
-    made = kind("x", "is bad.") if kind is errors.SpecError else kind("It is bad.", hint="Mend it.")  # type: ignore[call-arg]
+    made = kind("x", "is bad.") if kind is errors.SpecError else kind("It is bad.", hint="Mend it.")
     _raising(monkeypatch, made)
     answer = jobrunner("list")
     assert answer.code in {1, 2, 3, 4}

@@ -15,6 +15,11 @@ import pytest
 import yaml
 from conftest import Bench, Jobrunner
 
+from jobrunner.cli.follow import finish
+from jobrunner.errors import WaitTimeout
+
+MICRO = Path(__file__).parents[2] / "examples/whisper-micro"
+
 
 def test_status_shows_stages_and_what_to_type_next(jobrunner: Jobrunner, bench: Bench) -> None:
     run = bench.start(hold="train")
@@ -102,12 +107,9 @@ def test_waiting_ends_with_the_run_and_with_its_code(jobrunner: Jobrunner, bench
     assert last.endswith(f"`jobrunner logs {run}` tells more.")
 
 
-def _follow(run: str, **streams: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "jobrunner", "status", "--follow", run],
-        text=True,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},  # type: ignore[call-overload]
-    )
+def _follow(run: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "jobrunner", "status", "--follow", run]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
 def test_ctrl_c_while_following_leaves_the_run_alone(bench: Bench) -> None:
@@ -150,6 +152,20 @@ def test_a_terminal_is_repainted(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
     assert re.search(rb"\x1b\[\d*A", seen)
 
 
+def test_a_wait_that_gives_up_ends_with_4_and_leaves_the_run(
+    jobrunner: Jobrunner, bench: Bench
+) -> None:
+    run = bench.start(hold="prepare")
+    with pytest.raises(WaitTimeout) as error:
+        finish(bench.runner, run, show=False, timeout=0.1)
+    assert error.value.exit_code == 4
+    assert str(error.value) == (
+        f"{run} has not ended after 0.1 s. It goes on; `jobrunner status {run}` shows it."
+    )
+    assert not bench.runner.status(run).state.ended
+    bench.release("prepare")
+
+
 def test_submit_tells_the_run_on_stdout_and_ends_with_what_to_type(
     jobrunner: Jobrunner, here: Path
 ) -> None:
@@ -161,10 +177,10 @@ def test_submit_tells_the_run_on_stdout_and_ends_with_what_to_type(
     for number in range(6):
         (here / f"speech/{number}.wav").write_bytes(b"no audio %d" % number)
     options = ("--lang", "el", "--data", "speech", "--local", "--device", "cpu", "--wait")
-    answer = jobrunner("submit", *options, "--model", "whisper-tiny")
+    answer = jobrunner("submit", *options, "--model", str(MICRO))
     run = answer.out.strip()
     assert run, answer.err
-    assert re.fullmatch(r"el-whisper-tiny-[0-9a-f]{8}", run)
+    assert re.fullmatch(r"el-whisper-micro-[0-9a-f]{8}", run)
     assert answer.code == 1
     assert f"run       {run}\n" in answer.err
     assert "\nStarted.\n" in answer.err

@@ -1,0 +1,114 @@
+"""`report`: results of runs here and elsewhere, in every form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Bench, Jobrunner
+
+from jobrunner import names
+from jobrunner.result import Result, Settings, Which
+from jobrunner.scoring import paired_difference, score
+from jobrunner.storage import open_storage
+
+REFERENCES = [f"καλημέρα κόσμε {number}" for number in range(40)]
+
+
+def _write(storage: Path, run: str, language: str = "el") -> None:
+    """A base model that is wrong everywhere, and a tuned one that is right."""
+    base = score(REFERENCES, ["λάθος"] * len(REFERENCES), unit="words")
+    tuned = score(REFERENCES, REFERENCES, unit="words")
+    which: Which
+    for which, scores in (("base", base), ("tuned", tuned)):
+        result = Result(
+            run=run,
+            which=which,
+            model="whisper-tiny",
+            trained_on="el",
+            language=language,
+            test_set="fleurs",
+            split="test",
+            model_digest="ab" * 32,
+            data_digest="cd" * 32,
+            settings=Settings(language=language, max_utterances=0, precision="fp32", batch_size=16),
+            scores=scores,
+            change=paired_difference(base, tuned) if which == "tuned" else None,
+            audio_seconds=120.0,
+            decode_seconds=10.0,
+            device="cpu",
+            finished=1_790_000_000.0,
+            software={},
+        )
+        key = names.evaluation_prefix(run, which, "fleurs", language) + "result.json"
+        open_storage(str(storage)).write(key, result.model_dump_json().encode())
+
+
+def test_results_outlive_their_run_and_are_found_by_storage(
+    jobrunner: Jobrunner, here: Path
+) -> None:
+    _write(here / "there", "el-whisper-tiny-1f6e09ab")
+    answer = jobrunner("report", "--storage", "there")
+    assert (answer.code, answer.err) == (0, "")
+    assert "Greek" in answer.out
+    assert "100.0 [100.0, 100.0]" in answer.out
+    assert "−100.0" in answer.out
+    told = json.loads(jobrunner("report", "--storage", "there", "-o", "json").out)
+    assert told["version"] == 1
+    (row,) = told["results"]
+    assert (row["run"], row["tuned"]["lead"]["value"]) == ("el-whisper-tiny-1f6e09ab", 0.0)
+    assert yaml.safe_load(jobrunner("report", "--storage", "there", "-o", "yaml").out) == told
+    assert "el-whisper-tiny-1f6e09ab" in jobrunner("report", "--storage", "there", "-o", "wide").out
+    other = jobrunner("report", "--storage", "there", "sw-whisper-tiny-00000000")
+    assert (other.code, other.out) == (0, "")
+    assert "There are no results yet." in other.err
+
+
+def test_results_of_a_run_are_found_where_it_put_them(jobrunner: Jobrunner, bench: Bench) -> None:
+    run = bench.start()
+    bench.runner.wait(run, timeout=30)
+    assert "There are no results yet." in jobrunner("report").err
+    _write(bench.storage, run)
+    _write(bench.storage, run, "sw")
+    for arguments in ((), ("@latest",), (run,)):
+        answer = jobrunner("report", *arguments)
+        assert "Greek" in answer.out
+        assert "Swahili" in answer.out
+    followed = jobrunner("status", "--follow", run)
+    assert followed.code == 0
+    assert "−100.0" in followed.out
+
+
+def test_a_page_is_written_beside_the_table(jobrunner: Jobrunner, here: Path) -> None:
+    _write(here / "there", "el-whisper-tiny-1f6e09ab")
+    answer = jobrunner("report", "--storage", "there", "--html", "page.html")
+    assert answer.err == "Wrote page.html.\n"
+    page = (here / "page.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert jobrunner("report", "--storage", "there", "-o", "html").out.strip() == page.strip()
+    closed = jobrunner("report", "--storage", "there", "--html", "no/such/page.html")
+    assert closed.code == 2
+    assert closed.err == "error: --html: no/such/page.html: no such file or directory.\n"
+
+
+@pytest.mark.parametrize("model", ["@latest", "id"])
+def test_more_languages_can_be_measured_of_a_run(
+    jobrunner: Jobrunner, bench: Bench, model: str
+) -> None:
+    run = bench.start()
+    bench.runner.wait(run, timeout=30)
+    named = run if model == "id" else model
+    answer = jobrunner("evaluate", "--model", named, "--lang", "en,hindi", "--dry-run")
+    assert answer.code == 0, answer.err
+    assert f"run       {run}\n" in answer.out
+    assert "stages    prepare → train → evaluate el, en, hi\n" in answer.out
+    wrong = jobrunner("evaluate", "--model", named, "--lang", "en", "--device", "cpu")
+    assert (wrong.code, wrong.err) == (
+        2,
+        "error: --device: a run keeps its own settings. Leave it out.\n",
+    )
+    unknown = jobrunner("evaluate", "--model", named, "--lang", "xx")
+    assert unknown.code == 2
+    assert unknown.err.startswith("error: evaluate.languages: no language is called 'xx'.")
