@@ -13,8 +13,13 @@ from backend_bench import Bench, Event, states, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobrunner.backends.local.devices import CPU, Claim, DeviceQueue, Ticket
+from jobrunner.backends.local.devices import CPU, Claim, DeviceQueue, Ticket, Wait
 from jobrunner.status import State
+
+
+def _reason(wait: Claim | Wait) -> str:
+    assert isinstance(wait, Wait)
+    return wait.reason
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def _cpu(queue: DeviceQueue, run: str, submitted: float, place: int = 0) -> Tick
     return queue.enter(run, submitted=submitted, place=place, slots=(CPU,), count=1)
 
 
-def _taken(claim: Claim | str) -> Claim:
+def _taken(claim: Claim | Wait) -> Claim:
     assert isinstance(claim, Claim), claim
     return claim
 
@@ -40,11 +45,11 @@ def test_who_waits_is_told_how_many_runs_are_before_it(queue: DeviceQueue) -> No
     first, second, third = (_cpu(queue, run, place) for place, run in enumerate("abc"))
     claim = _taken(queue.take(first))
 
-    assert queue.take(second) == "waits for the CPU: 1 run before it"
-    assert queue.take(third) == "waits for the CPU: 2 runs before it"
+    assert _reason(queue.take(second)) == "waits for the CPU: 1 run before it"
+    assert _reason(queue.take(third)) == "waits for the CPU: 2 runs before it"
 
     claim.release()
-    assert queue.take(third) == "waits for the CPU: 1 run before it"
+    assert _reason(queue.take(third)) == "waits for the CPU: 1 run before it"
     _taken(queue.take(second))
 
 
@@ -53,14 +58,14 @@ def test_stages_of_one_run_wait_for_each_other_without_counting_as_runs(
 ) -> None:
     _taken(queue.take(_cpu(queue, "a", 1.0, 0)))
     second = _cpu(queue, "a", 1.0, 1)
-    assert queue.take(second) == "waits for the CPU, behind other stages of this run"
+    assert _reason(queue.take(second)) == "waits for the CPU, behind other stages of this run"
 
 
 def test_the_older_run_goes_first_even_if_it_queues_later(queue: DeviceQueue) -> None:
     younger = _cpu(queue, "young", 2.0)
     older = _cpu(queue, "old", 1.0)
 
-    assert queue.take(younger) == "waits for the CPU: 1 run before it"
+    assert _reason(queue.take(younger)) == "waits for the CPU: 1 run before it"
     _taken(queue.take(older))
 
 
@@ -79,8 +84,8 @@ def test_a_stage_that_wants_two_gpus_is_not_overtaken_by_one_that_wants_one(
     third = queue.enter("c", submitted=3.0, place=0, slots=both, count=1)
     claim = _taken(queue.take(first))
 
-    assert queue.take(second) == "waits for 2 GPUs: 1 run before it"
-    assert queue.take(third) == "waits for 1 GPU: 2 runs before it"
+    assert _reason(queue.take(second)) == "waits for 2 GPUs: 1 run before it"
+    assert _reason(queue.take(third)) == "waits for 1 GPU: 2 runs before it"
 
     claim.release()
     assert _taken(queue.take(second)).slots == both
@@ -117,7 +122,7 @@ def test_the_dead_free_their_slots_and_their_place(queue: DeviceQueue, tmp_path:
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
     ticket = _cpu(queue, "c", 3.0)
-    assert queue.take(ticket) == "waits for the CPU: 2 runs before it"
+    assert _reason(queue.take(ticket)) == "waits for the CPU: 2 runs before it"
 
     process.kill()
     process.communicate()

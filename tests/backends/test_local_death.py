@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from backend_bench import STAGE, Bench, alive, kill, until
 
+from jobrunner import names
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.status import State
 
@@ -51,7 +52,9 @@ def test_a_run_whose_supervisor_was_killed_goes_on_with_one_writer(local_bench: 
     assert status.state is State.SUCCEEDED
     assert status.stages[1].attempts == 2
     logged = [line.attempt for line in local_bench.backend.logs(run, stage="train")]
-    assert list(dict.fromkeys(logged)) == [local_bench.begun("train").attempt, second.attempt]
+    first = local_bench.begun("train").attempt
+    assert list(dict.fromkeys(logged)) == [first, second.attempt]
+    assert (local_bench.storage / names.log_file(run, "train", first)).exists()
 
 
 def test_a_submit_ends_what_outlived_a_killed_supervisor(
@@ -116,6 +119,18 @@ def test_a_supervisor_that_is_told_to_end_lets_its_stage_save(local_bench: Bench
     assert status.state is State.STOPPED
     assert status.reason == "the supervisor was ended; submit again to go on"
     assert local_bench.events("stopped", "train")
+
+
+def test_a_submit_while_the_supervisor_is_ended_goes_on_after_it(local_bench: Bench) -> None:
+    (local_bench.control / "deaf-train").touch()
+    run = _held_in_train(local_bench)
+    os.kill(local_bench.supervisor(run), signal.SIGTERM)
+    until((local_bench.state / "runs" / run / "cancel").exists, "the supervisor stops the run")
+    local_bench.release("train")
+
+    local_bench.backend.submit(local_bench.plan())
+
+    assert local_bench.ended(run).state is State.SUCCEEDED
 
 
 def test_a_stage_that_does_not_stop_is_killed_after_its_grace(local_bench: Bench) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from backend_bench import Bench, states
+from backend_bench import Bench, states, until
 
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.errors import SpecError, StorageFull, UsageError
@@ -109,6 +109,26 @@ def test_a_full_disk_is_told_in_one_line_and_loses_nothing(
     local_bench.release("train")
     assert local_bench.backend.submit(local_bench.plan()) == "continued"
     assert local_bench.ended(run).state is State.SUCCEEDED
+
+
+def test_a_state_directory_that_cannot_be_written_for_a_while_loses_nothing(
+    local_bench: Bench,
+) -> None:
+    run = _held_in_train(local_bench)
+    temporary = local_bench.state / ".incomplete"
+    # From here on the supervisor writes nothing till the stage ends.
+    until(lambda: local_bench.backend.status(run).stages[1].state is State.RUNNING, "it runs")
+    temporary.rmdir()
+    temporary.touch()
+    local_bench.release("train")
+    until(lambda: local_bench.events("ends", "evaluate-el"), "the run goes on")
+    assert local_bench.backend.status(run).stages[2].state is not State.SUCCEEDED
+
+    temporary.unlink()
+
+    assert local_bench.ended(run).state is State.SUCCEEDED
+    log = (local_bench.state / "runs" / run / "supervisor.log").read_text()
+    assert f"runs/{run}/state.json: " in log
 
 
 def test_a_program_that_cannot_be_started_is_told(local_bench: Bench) -> None:

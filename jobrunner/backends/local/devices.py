@@ -44,6 +44,16 @@ class Claim:
             lock.close()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """It is not the ticket's turn, or not enough slots are free."""
+
+    reason: str
+    """One line, such as `waits for the CPU: 2 runs before it`."""
+    before: int
+    """Other runs that have slots or earlier tickets."""
+
+
 class DeviceQueue:
     """All tickets and slots of this machine.
 
@@ -82,8 +92,8 @@ class DeviceQueue:
             ticket.path.unlink(missing_ok=True)
             ticket.lock.close()
 
-    def take(self, ticket: Ticket) -> Claim | str:
-        """The slots when it is the ticket's turn; else one line that says what it waits for."""
+    def take(self, ticket: Ticket) -> Claim | Wait:
+        """The slots when it is the ticket's turn; else what it waits for."""
         with locks.take(self._mutex):
             ahead = self._ahead(ticket)
             free: dict[str, Lock] = {}
@@ -99,7 +109,8 @@ class DeviceQueue:
                 return self._claim(ticket, free, chosen)
             for lock in free.values():
                 lock.close()
-        return _reason(ticket, {*users, *ahead} - {ticket.run, ""})
+        before = len({*users, *ahead} - {ticket.run, ""})
+        return Wait(reason=_reason(ticket, before), before=before)
 
     def _slot(self, slot: str) -> Path:
         # The name of a part of a GPU can have slashes (MIG-GPU-…/1/0).
@@ -138,11 +149,11 @@ def _read(path: Path) -> str:
         return path.read_text()
 
 
-def _reason(ticket: Ticket, others: set[str]) -> str:
+def _reason(ticket: Ticket, before: int) -> str:
     if ticket.slots == (CPU,):
         wanted = "the CPU"
     else:
         wanted = f"{ticket.count} GPU{'s' * (ticket.count > 1)}"
-    if not others:
+    if not before:
         return f"waits for {wanted}, behind other stages of this run"
-    return f"waits for {wanted}: {len(others)} run{'s' * (len(others) > 1)} before it"
+    return f"waits for {wanted}: {before} run{'s' * (before > 1)} before it"

@@ -5,6 +5,7 @@ It holds the run's locks as long as it lives, so nobody else ever works on the r
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import signal
@@ -18,7 +19,7 @@ from jobrunner import plan as plans
 from jobrunner.backends.local import attempts, gpus, locks
 from jobrunner.backends.local import state as states
 from jobrunner.backends.local.attempts import Running, say
-from jobrunner.backends.local.devices import CPU, DeviceQueue, Ticket
+from jobrunner.backends.local.devices import CPU, DeviceQueue, Ticket, Wait
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
 from jobrunner.errors import PERMANENT_EXIT_CODES, DeviceError, StorageError
@@ -27,6 +28,8 @@ from jobrunner.status import State
 
 # Seconds between looks at processes, the queue and the request to stop.
 INTERVAL = 0.1
+# Seconds between looks at a long queue, at most.
+LONGEST_LOOK = 5.0
 # Seconds to wait before the next attempt, at most.
 LONGEST_WAIT = 60.0
 
@@ -53,6 +56,7 @@ class Supervisor:
         self._running: dict[str, Running] = {}
         self._tries: Counter[str] = Counter()
         self._next_try: dict[str, float] = {}
+        self._next_look: dict[str, float] = {}
         self._stop: tuple[State, str] | None = None
         self._kill_at = 0.0
         self._terminated = False
@@ -123,6 +127,9 @@ class Supervisor:
             self._stop = (State.CANCELLED, "cancelled")
             if self._terminated:
                 self._stop = (State.STOPPED, "the supervisor was ended; submit again to go on")
+                # Tells a submit to wait for the end, and then to go on.
+                with contextlib.suppress(StorageError):
+                    self._folder.mark_cancelled()
             self._kill_at = time.monotonic() + self._record.grace_seconds
             self._next_try.clear()
             for ticket in self._tickets.values():
@@ -186,6 +193,7 @@ class Supervisor:
             self._set(stage, state=State.FAILED, reason=str(error), exit_code=error.exit_code)
             return
         self._set(stage, state=State.QUEUED)
+        self._next_look.pop(stage.name, None)
         try:
             self._tickets[stage.name] = self._devices.enter(
                 self._folder.run,
@@ -203,9 +211,15 @@ class Supervisor:
             ticket = self._tickets.get(stage.name)
             if ticket is None:
                 continue
+            if time.monotonic() < self._next_look.get(stage.name, 0.0):
+                continue
             claim = self._devices.take(ticket)
-            if isinstance(claim, str):
-                self._set(stage, state=State.QUEUED, reason=claim)
+            if isinstance(claim, Wait):
+                self._set(stage, state=State.QUEUED, reason=claim.reason)
+                # The further back, the rarer the look: a look at the queue takes as long as the
+                # queue is, and so the work of all who wait stays in proportion to their number.
+                wait = min(LONGEST_LOOK, INTERVAL * claim.before)
+                self._next_look[stage.name] = time.monotonic() + wait
                 continue
             del self._tickets[stage.name]
             self._tries[stage.name] += 1
