@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import tempfile
 import urllib.request
 import uuid
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from jobrunner import extras
 from jobrunner.errors import DeviceError, StorageError
 
 GIB = 1 << 30
@@ -60,32 +59,18 @@ def _python() -> Check:
 
 def _core() -> Check:
     name = "core packages"
-    try:
-        wanted = [
-            line for line in metadata.requires("jobrunner") or [] if "extra == 'core'" in line
-        ]
-        names = [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in wanted]
-    except metadata.PackageNotFoundError:
-        advice = "Run `make setup`, or pip install 'jobrunner[core]'."
-        return Check(name=name, verdict="mend", found="jobrunner is not installed", advice=advice)
-    missing = [each for each in names if not _version(each)]
-    if missing:
+    lacking = extras.missing("core")
+    if lacking:
         return Check(
             name=name,
             verdict="mend",
-            found=f"missing: {', '.join(missing)}",
+            found=f"missing: {', '.join(lacking)}",
             advice="pip install 'jobrunner[core]'",
         )
+    known = len(extras.packages("core"))
     return Check(
-        name=name, verdict="ok", found=f"torch {_version('torch')}, all {len(names)} there"
+        name=name, verdict="ok", found=f"torch {extras.version('torch')}, all {known} there"
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _gpu() -> Check:
@@ -97,7 +82,7 @@ def _gpu() -> Check:
         return Check(name="GPU", verdict="mend", found=error.message, advice=error.hint)
     if not found:
         return Check(name="GPU", verdict="note", found="none", advice="Submit with --device cpu.")
-    if "+cpu" in _version("torch"):
+    if "+cpu" in extras.version("torch"):
         return Check(
             name="GPU",
             verdict="mend",

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from jobrunner import audiofolder, fingerprint, languages, models, splits
-from jobrunner.errors import SpecError
+from jobrunner import audiofolder, extras, fingerprint, languages, models, splits
+from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec import RunSpec
 
 FOLDER_SOURCE = "folder:"
@@ -27,6 +27,7 @@ def preflight(spec: RunSpec, *, backend: str) -> list[str]:
         backend: `local` looks at this machine's folders and GPUs too.
 
     Raises:
+        UsageError: the core packages are not installed, for a local run.
         SpecError: a folder, model, language or storage that cannot be used.
         DeviceError: more GPUs are asked for than this machine shows.
     """
@@ -37,6 +38,7 @@ def preflight(spec: RunSpec, *, backend: str) -> list[str]:
     if spec.data.source.startswith(FOLDER_SOURCE):
         warnings += _check_data_folder(spec)
     if backend == "local":
+        _check_packages()
         _check_storage(spec.storage)
         _check_gpus(spec)
     elif not spec.storage.startswith("s3://"):
@@ -160,6 +162,15 @@ def _check_data_folder(spec: RunSpec) -> list[str]:
             root, code, spec.data, own=code == spec.lang, wanted=splits.wanted(spec, code)
         )
     return list(dict.fromkeys(warnings))
+
+
+def _check_packages() -> None:
+    lacking = extras.missing("core")
+    if lacking:
+        raise UsageError(
+            f"This machine lacks what a local run needs: {', '.join(lacking)}.",
+            hint="pip install 'jobrunner[core]'",
+        )
 
 
 def _check_storage(url: str) -> None:

@@ -16,9 +16,9 @@ PACKAGE = ROOT / "jobrunner"
 ROOMS = (
     *("__main__", "cli", "doctor", "runner", "preflight"),
     *("chart", "report", "backends", "plan", "config"),
-    *("helm", "manifest", "fingerprint", "audiofolder", "splits", "storage"),
+    *("helm", "manifest", "audiofolder", "fingerprint", "splits", "storage"),
     *("modelcard", "result", "scoring", "status", "names", "spec", "placement", "fields"),
-    *("text", "models", "languages", "errors", "version"),
+    *("text", "models", "languages", "extras", "errors", "version"),
 )
 # What a pod needs: storage, the reading of folders, and the ground floor.
 BELOW_CORE = ROOMS[ROOMS.index("audiofolder") :]

@@ -98,5 +98,6 @@ def start(
         from jobrunner.cli.follow import finish
 
         finish(runner, plan.run, show=follow, timeout=timeout)
-    for verb in ("status", "report") if wait or follow else ("status", "logs -f", "cancel"):
+    live = ("status", "logs -f", "report", "cancel")
+    for verb in ("status", "report") if wait or follow else live:
         say(f"  jobrunner {verb} {plan.run}")

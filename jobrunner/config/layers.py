@@ -113,7 +113,7 @@ def load(
     values = {path: Value(value=default(path), origin="default") for path in fields()}
     values |= {path: Value(value=value, origin=origin) for path, (value, origin) in derived.items()}
     if local:
-        values["storage"] = Value(value=str(_local_storage()), origin="default with --local")
+        values["storage"] = Value(value=str(_local_storage()), origin="default for local runs")
     return Configuration(values={**values, **given}, local=local, profile=profile)
 
 
