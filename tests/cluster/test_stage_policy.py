@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from jobrunner import chart, names, plan, spec
@@ -21,10 +22,11 @@ ACCOUNT = "jobrunner-stage"
 
 
 @pytest.fixture(scope="module")
-def admin() -> client.ApiClient:
+def admin(api: client.ApiClient) -> client.ApiClient:
     """The cluster's administrator, on a cluster with the prerequisites."""
-    subprocess.run(["kubectl", "apply", "--server-side", "--force-conflicts", "-k", BASE], check=True)
-    return config.new_client_from_config()
+    command = ["kubectl", "apply", "--server-side", "--force-conflicts", "-k", str(BASE)]
+    subprocess.run(command, check=True)
+    return api
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def run(admin: client.ApiClient) -> Iterator[dict[str, dict[str, Any]]]:
     batch = client.BatchV1Api(admin)
     for job in made.values():
         batch.create_namespaced_job(NAMESPACE, job)
+    _wait_until_enforced(admin, made["train"])
     yield made
     for job in made.values():
         batch.delete_namespaced_job(
@@ -44,8 +47,22 @@ def run(admin: client.ApiClient) -> Iterator[dict[str, dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def stage(admin: client.ApiClient, run: dict[str, dict[str, Any]]) -> Iterator[client.BatchV1Api]:
     """The API as the pod of the run's training stage sees it."""
-    with _pod(admin, f"{run['train']['metadata']['name']}-abcde") as api:
+    with StagePod(admin, f"{run['train']['metadata']['name']}-abcde") as api:
         yield api
+
+
+def _wait_until_enforced(admin: client.ApiClient, job: dict[str, Any]) -> None:
+    """The API server reads a new policy within a second or two of its creation."""
+    api = _as(client.CoreV1Api(admin), admin.configuration, {"audiences": []})
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            _patch(api, job, {"spec": {"suspend": False}})
+        except ApiException as error:
+            if "bound to its pod" in error.body:
+                return
+        time.sleep(0.2)
+    pytest.fail("the policy is not enforced after 60 s")
 
 
 def _jobs(*, seed: int, queue: str = "") -> dict[str, dict[str, Any]]:
@@ -62,7 +79,7 @@ def _jobs(*, seed: int, queue: str = "") -> dict[str, dict[str, Any]]:
     return found
 
 
-class _pod:
+class StagePod:
     """A pod that is never scheduled, and an API client with a token bound to it."""
 
     def __init__(self, admin: client.ApiClient, name: str) -> None:
@@ -72,7 +89,10 @@ class _pod:
     def __enter__(self) -> client.BatchV1Api:
         job = _jobs(seed=1)["train"]
         pod = {"metadata": {"name": self.name, **job["spec"]["template"]["metadata"]}}
-        pod["spec"] = {**job["spec"]["template"]["spec"], "schedulingGates": [{"name": "test/never"}]}
+        pod["spec"] = {
+            **job["spec"]["template"]["spec"],
+            "schedulingGates": [{"name": "test/never"}],
+        }
         made = self.core.create_namespaced_pod(NAMESPACE, pod)
         bound = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": made.metadata.uid}
         return _as(self.core, self.configuration, {"boundObjectRef": bound, "audiences": []})
@@ -122,7 +142,11 @@ def test_a_stage_may_read_the_jobs_of_its_run(
         {"metadata": {"annotations": {"somebody.example/else": "x"}}},
         {"metadata": {"annotations": {names.GATE_ANNOTATION: "x"}}},
         {"metadata": {"finalizers": ["somebody.example/never"]}},
-        {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "b"}]}},
+        {
+            "metadata": {
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "b"}]
+            }
+        },
     ],
     ids=str,
 )
@@ -170,7 +194,7 @@ def test_a_stage_leaves_the_jobs_of_other_runs_alone(
         f"{mine}-abcde",
     )
     for stranger in strangers:
-        with _pod(admin, stranger) as api, pytest.raises(ApiException) as caught:
+        with StagePod(admin, stranger) as api, pytest.raises(ApiException) as caught:
             _patch(api, run["evaluate-el"], {"spec": {"suspend": False}})
         assert "does not belong to the run" in caught.value.body
 
@@ -192,7 +216,7 @@ def test_under_kueue_a_stage_takes_off_the_gate_and_cannot_jump_the_queue(
     batch.create_namespaced_job(NAMESPACE, job)
     pod = f"{job['metadata']['labels']['jobrunner.dev/run']}-prepare-abcde"
     try:
-        with _pod(admin, pod) as api:
+        with StagePod(admin, pod) as api:
             _patch(api, job, {"metadata": {"annotations": {names.GATE_ANNOTATION: None}}})
             with pytest.raises(ApiException) as caught:
                 _patch(api, job, {"spec": {"suspend": False}})
