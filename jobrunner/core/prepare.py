@@ -48,6 +48,8 @@ def run(context: StageContext) -> None:
             plan = _plan(context, code)
             if plan:
                 plans[code] = plan
+        if not plans:
+            context.log("all speech lies in storage already")
         clips = sum(len(part) for plan in plans.values() for part in plan.clips.values())
         counted = _Counted(context, clips)
         for code, plan in plans.items():

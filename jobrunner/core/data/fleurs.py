@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from pyarrow import ArrowException, parquet
 
 from jobrunner import languages
-from jobrunner.core.data.hub import fetch_dataset_files
+from jobrunner.core.data.hub import fetch_dataset, list_dataset
 from jobrunner.core.data.sources import RawClip
 from jobrunner.errors import DataError, SpecError
 from jobrunner.spec import DataSpec
@@ -87,27 +87,53 @@ class FleursSource:
         found = languages.find(language)
         if not found.fleurs:
             raise SpecError("data.source", f"FLEURS has no {found.name} ({language}).")
-        self._config = found.fleurs
         self._data = data
-        self._files = _mirrored(mirror, found.fleurs) if mirror else {}
-        if not mirror:
-            self._files = self._downloaded(scratch)
+        self._scratch = scratch
+        self._commit = ""
+        self._instead = (
+            f"Bring {found.fleurs}/<split>/*.parquet of its parquet conversion to a folder, "
+            "then use --data fleurs:FOLDER."
+        )
+        self._mirror = mirror.expanduser() if mirror else None
+        if self._mirror:
+            names = _mirrored(self._mirror, found.fleurs)
+        else:
+            listing = list_dataset(REPO, data.revision or REVISION, instead=self._instead)
+            self._commit = listing.commit
+            names = [name for name in listing.names if name.startswith(f"{found.fleurs}/")]
+        self._names: dict[str, list[str]] = {}
+        for name in sorted(names):
+            matched = _FILE.fullmatch(name)
+            if matched:
+                self._names.setdefault(matched["split"], []).append(name)
+        if not self._names:
+            place = self._mirror or f"{REPO} at {data.revision or REVISION}"
+            raise SpecError(
+                "data.source",
+                f"{place} has no {found.fleurs}/<split>/*.parquet.",
+                hint="The layout is that of the hub's parquet conversion of google/fleurs.",
+            )
 
     @property
     def splits(self) -> tuple[str, ...]:
-        return tuple(sorted({_split(name) for name in self._files}))
+        return tuple(self._names)
 
     def clips(self, split: str) -> Iterator[RawClip]:
-        for name in sorted(self._files):
-            if _split(name) == split:
-                try:
-                    yield from self._read(self._files[name])
-                except (ArrowException, OSError) as error:
-                    reason = str(error).splitlines()[0]
-                    raise DataError(
-                        f"{self._files[name]} cannot be read: {reason}.",
-                        hint="Delete it and prepare again, or bring it again.",
-                    ) from None
+        for path in self._files(self._names[split]):
+            try:
+                yield from self._read(path)
+            except (ArrowException, OSError) as error:
+                reason = str(error).splitlines()[0].rstrip(".")
+                raise DataError(
+                    f"{path} cannot be read: {reason}.", hint="Delete it and bring it again."
+                ) from None
+
+    def _files(self, names: list[str]) -> list[Path]:
+        if self._mirror:
+            return [self._mirror / name for name in names]
+        return fetch_dataset(
+            REPO, self._commit, names, scratch=self._scratch, instead=self._instead
+        )
 
     def _read(self, path: Path) -> Iterator[RawClip]:
         with parquet.ParquetFile(path) as file:
@@ -139,39 +165,11 @@ class FleursSource:
             )
         return name
 
-    def _downloaded(self, scratch: Path) -> dict[str, Path]:
-        return fetch_dataset_files(
-            REPO,
-            self._data.revision or REVISION,
-            folder=self._config,
-            wanted=lambda name: bool(_FILE.fullmatch(name)),
-            scratch=scratch,
-            instead=(
-                f"Bring {self._config}/<split>/*.parquet of its parquet conversion to a folder, "
-                "then use --data fleurs:FOLDER."
-            ),
-        )
 
-
-def _mirrored(mirror: Path, config: str) -> dict[str, Path]:
-    root = mirror.expanduser()
+def _mirrored(root: Path, config: str) -> list[str]:
     if not root.is_dir():
         raise SpecError("data.source", f"{root} is no folder.")
-    found = {path.relative_to(root).as_posix(): path for path in root.glob(f"{config}/*/*.parquet")}
-    found = {name: path for name, path in found.items() if _FILE.fullmatch(name)}
-    if not found:
-        raise SpecError(
-            "data.source",
-            f"{root} has no {config}/<split>/*.parquet.",
-            hint="The layout is that of the hub's parquet conversion of google/fleurs.",
-        )
-    return found
-
-
-def _split(name: str) -> str:
-    matched = _FILE.fullmatch(name)
-    assert matched
-    return matched["split"]
+    return [path.relative_to(root).as_posix() for path in root.glob(f"{config}/*/*.parquet")]
 
 
 def _name(cells: dict[str, Any], path: Path, at: int) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import huggingface_hub
@@ -20,39 +21,48 @@ from jobrunner.errors import JobrunnerError, SpecError, StorageFull
 _HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__mro__[1]
 
 
-def fetch_dataset_files(
-    repo: str,
-    revision: str,
-    *,
-    folder: str,
-    wanted: Callable[[str], bool],
-    scratch: Path,
-    instead: str,
-) -> dict[str, Path]:
-    """The files of a data set's folder: name in the repository → path on this machine.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a repository of the hub holds."""
+
+    commit: str
+    names: list[str]
+
+
+def list_dataset(repo: str, revision: str, *, instead: str) -> Listing:
+    """The files of a data set.
 
     Args:
         repo: hub id.
         revision: branch, reference or commit.
-        folder: folder in the repository.
-        wanted: says of a name whether it is.
-        scratch: where to keep files when the user's cache of the hub cannot be written.
         instead: what to do without the hub, for the error.
 
     Raises:
-        SpecError: the hub does not have the data set, revision or folder, or refuses it.
+        SpecError: the hub does not have the data set or revision, or refuses it.
         JobrunnerError: the hub cannot be reached.
     """
-    what = f"{folder} of the data set {repo}"
-    with _told("data.source", what, instead):
-        api = huggingface_hub.HfApi()
-        tree = api.list_repo_tree(
-            repo, folder, revision=revision, repo_type="dataset", recursive=True
-        )
-        names = sorted(entry.path for entry in tree if wanted(entry.path))
-        if not names:
-            raise SpecError("data.source", f"{what} has no such files ({revision}).", hint=instead)
-        return dict(zip(names, _fetch(repo, revision, names, "dataset", scratch), strict=True))
+    with _told("data.source", f"the data set {repo}", instead):
+        return _list(repo, revision, "dataset")
+
+
+def fetch_dataset(
+    repo: str, commit: str, names: list[str], *, scratch: Path, instead: str
+) -> list[Path]:
+    """Files of a data set, one after the other, on this machine.
+
+    Args:
+        repo: hub id.
+        commit: of the listing.
+        names: files in the repository.
+        scratch: where to keep them when the user's cache of the hub cannot be written.
+        instead: what to do without the hub, for the error.
+
+    Raises:
+        SpecError: the hub does not have a file, or refuses it.
+        JobrunnerError: the hub cannot be reached.
+    """
+    with _told("data.source", f"{names[0]} of the data set {repo}", instead):
+        return _fetch(repo, commit, names, "dataset", scratch)
 
 
 def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dict[str, Path]:
@@ -72,14 +82,16 @@ def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dic
     """
     with _told("model", f"the model {repo}", instead):
         try:
-            names = huggingface_hub.HfApi().list_repo_files(repo, revision=revision or None)
+            found = _list(repo, revision or None, "model")
         except (_HTTP_ERROR, errors.OfflineModeIsEnabled):
             cached = _cached_model(repo, revision)
             if not cached:
                 raise
             return cached
-        chosen = model_files(names, repo)
-        paths = _fetch(repo, revision or None, chosen, "model", scratch)
+        chosen = model_files(found.names, repo)
+        # By its branch rather than the commit: so the cache notes which commit that was, and
+        # serves when there is no network.
+        paths = _fetch(repo, revision or "main", chosen, "model", scratch)
         return dict(zip(chosen, paths, strict=True))
 
 
@@ -121,9 +133,15 @@ def _cached_model(repo: str, revision: str) -> dict[str, Path]:
         return {}
 
 
-def _fetch(
-    repo: str, revision: str | None, names: Iterable[str], kind: str, scratch: Path
-) -> list[Path]:
+def _list(repo: str, revision: str | None, kind: str) -> Listing:
+    # Unlike list_repo_tree this asks once: without a network it fails at once, not after 24 s.
+    info = huggingface_hub.HfApi().repo_info(repo, revision=revision, repo_type=kind)
+    return Listing(str(info.sha), sorted(file.rfilename for file in info.siblings or ()))
+
+
+def _fetch(repo: str, revision: str, names: Iterable[str], kind: str, scratch: Path) -> list[Path]:
+    # A bar would be thousands of lines in a log.
+    huggingface_hub.utils.disable_progress_bars()
     cache = _cache(scratch)
     return [
         Path(
