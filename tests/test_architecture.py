@@ -125,6 +125,12 @@ def test_a_function_has_at_most_60_lines() -> None:
     assert long == {}
 
 
+def test_no_two_test_files_share_a_name() -> None:
+    # The folders of tests are no packages, so pytest and mypy know a file by its name alone.
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 # Packages that take long to import, by what may not load them.
 NEVER = ("torch", "transformers", "datasets", "pyarrow", "numpy", "kubernetes", "boto3", "helm")
 NOT_FOR_HELP = (*NEVER, "pydantic", "rich", "yaml", "platformdirs", "asyncio", "urllib.request")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Jobrunner
+from cli_bench import Jobrunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from conftest import Jobrunner
+from cli_bench import Jobrunner
 
 from jobrunner import cli, errors
 from jobrunner.cli.group import LazyGroup

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from conftest import Bench, Jobrunner
+from cli_bench import Bench, Jobrunner
 
 from jobrunner import extras
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Jobrunner
+from cli_bench import Jobrunner
 
 from jobrunner.cli.group import SECTIONS, cli
 from jobrunner.languages import LANGUAGES

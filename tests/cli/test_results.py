@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Bench, Jobrunner
+from cli_bench import Bench, Jobrunner
 
 from jobrunner import names
 from jobrunner.result import Result, Settings, Which

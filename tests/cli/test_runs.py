@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Bench, Jobrunner
+from cli_bench import Bench, Jobrunner
 
 from jobrunner.cli.follow import finish
 from jobrunner.errors import WaitTimeout

@@ -1,0 +1,115 @@
+"""A folder of one's own, the command line in this process, and a run to look at."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobrunner import cli
+from jobrunner.backends.local.backend import LocalBackend
+from jobrunner.runner import Runner
+from jobrunner.spec import parse
+
+STAGE = Path(__file__).parent.parent / "backends" / "stage.py"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Jobrunner = Callable[..., Answer]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in; nothing of this machine's user is seen or changed."""
+    for name in os.environ:
+        if name.startswith(("JOBRUNNER_", "XDG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("JOBRUNNER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def jobrunner(here: Path, capsys: pytest.CaptureFixture[str]) -> Jobrunner:
+    """Runs a command as if it were typed after `jobrunner`."""
+
+    def call(*arguments: str) -> Answer:
+        capsys.readouterr()
+        code = cli.run(arguments)
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Runs whose stages are quick and do as the test says (see tests/backends/stage.py)."""
+
+    runner: Runner
+    control: Path
+    storage: Path
+
+    def start(self, lang: str = "el", *, hold: str = "", fail: str = "") -> str:
+        """Starts a run and gives its id.
+
+        Args:
+            lang: its language.
+            hold: stage that waits until it is released.
+            fail: stage that fails for good.
+        """
+        if hold:
+            (self.control / f"hold-{hold}").touch()
+        if fail:
+            (self.control / f"codes-{fail}").write_text("65")
+        spec = parse(
+            {
+                "lang": lang,
+                "model": "whisper-tiny",
+                "storage": str(self.storage),
+                "resources": {"device": "cpu"},
+            }
+        )
+        return self.runner.submit(spec).run
+
+    def release(self, stage: str) -> None:
+        (self.control / f"hold-{stage}").unlink()
+
+    def begun(self, run: str, stage: str) -> None:
+        """Returns when the stage has told of its progress."""
+        for status in self.runner.watch(run, timeout=30):
+            if any(each.stage == stage and each.progress.steps for each in status.stages):
+                return
+        raise AssertionError(f"{stage} of {run} did not begin")
+
+
+@pytest.fixture
+def bench(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    control = tmp_path / "control"
+    control.mkdir()
+    monkeypatch.setenv("STAGE_CONTROL", str(control))
+    backend = LocalBackend(
+        command=(sys.executable, "-S", str(STAGE)), grace_seconds=5.0, retry_seconds=0.05
+    )
+    made = Bench(runner=Runner(backend), control=control, storage=tmp_path / "storage")
+    yield made
+    for status in backend.list():
+        backend.cancel(status.run)
