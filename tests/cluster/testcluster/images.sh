@@ -34,8 +34,11 @@ pause_image() { # one static binary on nothing, as an OCI archive
   rm -rf "$work" "$work.tar"
 }
 
+image_id() { buildah inspect --type image --format '{{.FromImageID}}' "$1" 2>/dev/null; }
+
 base_image() {
   local archive container
+  ! image_id localhost/python-base:bookworm >/dev/null || return 0
   archive=$(mktemp --suffix .tar)
   mmdebstrap -q --variant=minbase --include=python3,python3-venv,ca-certificates bookworm \
     "$archive"
@@ -46,12 +49,15 @@ base_image() {
   buildah rm "$container" >/dev/null
 }
 
-load() { # image
-  local archive
+load() { # image; nothing to do where the node has it
+  local archive id
+  id=$(image_id "$1") || die "buildah has no image $1"
+  ! containers images ls "name==$1" | grep -q "testcluster.id=$id" || return 0
   archive=$(mktemp -u --suffix .tar)
   buildah push -q --disable-compression "$1" "oci-archive:$archive:$1" >/dev/null
   containers images import "$archive" >/dev/null
   rm "$archive"
+  containers images label "$1" "testcluster.id=$id" >/dev/null
 }
 
 gpus() { # number

@@ -1,0 +1,121 @@
+"""A real cluster for these tests: the tester's own, or the one that `make cluster-up` started.
+
+With KUBECONFIG set, that cluster is used, and the S3 server and credentials of the AWS variables;
+JOBRUNNER_TEST_BASE_IMAGE then names an image with Python that its nodes can pull.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+CLUSTER = HERE / "testcluster/cluster"
+BASE_IMAGE = "localhost/python-base:bookworm"
+LEFT_OUT = pytest.StashKey[int]()
+# What the tests and the clients that they start read from the environment.
+VARIABLES = ("PATH", "KUBECONFIG", "AWS_ENDPOINT_URL_S3", "AWS_REGION")
+SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# True when the tester brought a cluster. Asked once, before a fixture sets the variable.
+OWN = bool(os.environ.get("KUBECONFIG"))
+
+
+def _is_up() -> bool:
+    return subprocess.run([CLUSTER, "status"], capture_output=True, check=False).returncode == 0
+
+
+def _environment() -> dict[str, str]:
+    """The variables that reach the cluster."""
+    if OWN:
+        return {}
+    script = 'eval "$("$0" env)" && env -0'
+    told = subprocess.run(["bash", "-c", script, CLUSTER], capture_output=True, check=True).stdout
+    found = dict(line.split("=", 1) for line in told.decode().split("\0") if line)
+    return {name: found[name] for name in (*VARIABLES, *SECRETS) if name in found}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    ours = {item for item in items if item.path.is_relative_to(HERE)}
+    if not ours or OWN or _is_up():
+        return
+    config.hook.pytest_deselected(items=list(ours))
+    items[:] = [item for item in items if item not in ours]
+    config.stash[LEFT_OUT] = len(ours)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = terminalreporter.config.stash.get(LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.write_line(
+            f"Left out: {left_out} tests on a real cluster. "
+            "Run `make cluster-up` once, or set KUBECONFIG and the AWS variables."
+        )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster_environment() -> Iterator[None]:
+    """KUBECONFIG, PATH and the AWS variables, for the tests of this folder alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _environment().items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def api(cluster_environment: None) -> Any:
+    """The Kubernetes API as the cluster's administrator."""
+    from kubernetes import config
+
+    return config.new_client_from_config(config_file=os.environ["KUBECONFIG"])
+
+
+@pytest.fixture(scope="session")
+def base_image() -> str:
+    """An image with Python and nothing of the project, on the nodes."""
+    if OWN:
+        return os.environ.get("JOBRUNNER_TEST_BASE_IMAGE", "python:3.11-slim-bookworm")
+    subprocess.run([CLUSTER, "base-image"], check=True)
+    subprocess.run([CLUSTER, "load", BASE_IMAGE], check=True)
+    return BASE_IMAGE
+
+
+@pytest.fixture
+def namespace(api: Any) -> Iterator[str]:
+    """A namespace of its own, which admits restricted pods only."""
+    from kubernetes import client
+
+    core, name = client.CoreV1Api(api), f"test-{uuid.uuid4().hex[:10]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    yield name
+    core.delete_namespace(name)
+
+
+@pytest.fixture
+def bucket(cluster_environment: None) -> Iterator[str]:
+    """The URL of an empty bucket on the cluster's S3 server."""
+    import boto3
+
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    resource = boto3.resource("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"))
+    made = resource.create_bucket(Bucket=name)
+    yield f"s3://{name}"
+    made.objects.delete()
+    made.delete()
+
+
+@pytest.fixture
+def storage_secret(api: Any, namespace: str) -> str:
+    """The name of a Secret with the credentials of the S3 server."""
+    from kubernetes import client
+
+    data = {name: os.environ[name] for name in SECRETS if os.environ.get(name)}
+    body = {"metadata": {"name": "storage"}, "stringData": data}
+    client.CoreV1Api(api).create_namespaced_secret(namespace, body)
+    return "storage"
