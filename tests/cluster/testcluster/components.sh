@@ -154,22 +154,34 @@ command_of() { # name: one word of the command line on each line
 }
 
 ready_etcd() { wait_for 30 etcd curl -fs http://127.0.0.1:2379/health; }
-ready_kube_apiserver() { wait_for 90 "the API server" kube get --raw /readyz; }
-ready_kube_controller_manager() { :; }
-ready_kube_scheduler() { :; }
+ready_kube_apiserver() { wait_for 90 kube-apiserver kube get --raw /readyz; }
+ready_kube_controller_manager() { wait_for 30 kube-controller-manager true; }
+ready_kube_scheduler() { wait_for 30 kube-scheduler true; }
 ready_containerd() {
   wait_for 30 containerd containers version
   has_pause_image || pause_image
 }
-ready_kubelet() {
-  wait_for 60 "the node" kube wait --for=condition=Ready node/node-0 --timeout=1s
+ready_kubelet() { wait_for 60 kubelet kube wait --for=condition=Ready node/node-0 --timeout=1s; }
+ready_kube_proxy() { wait_for 30 kube-proxy true; }
+ready_coredns() { wait_for 30 coredns true; }
+ready_s3() { wait_for 30 s3 curl -s http://$NODE_IP:$S3_PORT/; }
+
+wait_for() { # seconds name command...: until it succeeds; a component that ended is started again
+  local limit=$1 name=$2 i
+  shift 2
+  for ((i = 0; i < limit * 5; i++)); do
+    if ! is_running "$name"; then
+      start "$name"
+    elif "$@" >/dev/null 2>&1; then
+      return
+    fi
+    sleep 0.2
+  done
+  die "gave up waiting for $name; its log is $STATE/log/$name.log"
 }
-ready_kube_proxy() { :; }
-ready_coredns() { :; }
-ready_s3() { wait_for 30 "the S3 server" curl -s http://$NODE_IP:$S3_PORT/; }
 
 started() { # pid: when it started, in clock ticks since boot; a pid alone may be used again
-  awk '{sub(/^.*\) /, ""); print $20}' "/proc/$1/stat" 2>/dev/null
+  awk '{sub(/^.*\) /, ""); if ($1 != "Z") print $20}' "/proc/$1/stat" 2>/dev/null
 }
 
 is_running() { # name
@@ -201,7 +213,6 @@ kill_containers() { # all pods, whatever became of containerd and kubelet
     kill -KILL "$shim" 2>/dev/null || true
   done
   [[ -e $STATE/containerd.toml ]] || return 0
-  is_running containerd || start containerd
   wait_for 30 containerd containers version
   local id
   for id in $(containers containers ls -q); do
