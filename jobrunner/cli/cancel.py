@@ -27,6 +27,7 @@ def command(runs: tuple[str, ...]) -> None:
         if state.ended:
             say(f"{run} has ended already: {state.lower()}.")
             continue
+        say(f"Stopping {run}: it saves first, which may take half a minute.")
         runner.cancel(run)
         out(run)
         say("Cancelled. Submit it again to go on from its last checkpoint.")

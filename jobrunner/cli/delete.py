@@ -28,8 +28,10 @@ def command(runs: tuple[str, ...], yes: bool) -> None:
     runner = reader()
     for run in [find(runner, text) for text in runs]:
         status = runner.status(run)
-        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            click.confirm(f"Delete {run} ({status.state})?", abort=True, err=True)
+        asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+        if asked and not click.confirm(f"Delete {run} ({status.state})?", err=True):
+            say("Nothing was deleted.")
+            continue
         runner.delete(run)
         out(run)
         say(f"Deleted. Its checkpoints and results stay in {status.storage}.")

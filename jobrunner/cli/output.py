@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,6 +54,21 @@ def paint(text: str, colour: str, *, err: bool = False, bold: bool = False) -> s
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return text
     return click.style(text, fg=colour or None, bold=bold)
+
+
+def folded(text: str, indent: int, *, err: bool = False) -> str:
+    """The text in lines as wide as the terminal; in one line where there is none.
+
+    Args:
+        text: what to fold, at spaces only.
+        indent: of the lines after the first, and what stands before the first, in columns.
+        err: True for text that goes to stderr.
+    """
+    if not (sys.stderr if err else sys.stdout).isatty():
+        return text
+    width = max(shutil.get_terminal_size().columns - indent, 20)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return f"\n{'':<{indent}}".join(lines)
 
 
 def state(name: str, *, err: bool = False) -> str:

@@ -45,6 +45,8 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
 def reason_of(status: RunStatus) -> str:
     """Why a run waits or failed, in one line; empty when there is nothing to say."""
     current = status.current
+    if status.state.ended and status.reason == status.state.lower():
+        return ""
     if current and current.reason and current.state != "Succeeded":
         return f"{current.stage}: {current.reason}"
     return status.reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobrunner.cli.output import escape, paint
+from jobrunner.cli.output import escape, folded, paint
 
 if TYPE_CHECKING:
     from jobrunner.plan import Plan
@@ -29,7 +29,8 @@ def plan_text(plan: Plan, *, local: bool, err: bool = False) -> str:
         ("cost", _cost(plan)),
     ]
     return "\n".join(
-        f"{paint(f'{name:<9}', '', err=err, bold=True)} {escape(text)}" for name, text in lines
+        f"{paint(f'{name:<9}', '', err=err, bold=True)} {folded(escape(text), 10, err=err)}"
+        for name, text in lines
     )
 
 

@@ -96,7 +96,8 @@ class Bench:
     def begun(self, run: str, stage: str) -> None:
         """Returns when the stage has told of its progress."""
         for status in self.runner.watch(run, timeout=30):
-            if any(each.stage == stage and each.progress.steps for each in status.stages):
+            now = next(each for each in status.stages if each.stage == stage)
+            if now.state == "Running" and now.progress.steps:
                 return
         raise AssertionError(f"{stage} of {run} did not begin")
 
