@@ -43,6 +43,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Detached as error:
         click.echo(escape(str(error)), err=True)
         return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
         _tell(_sentence(error))
         return 2

@@ -186,7 +186,8 @@ def output_option(*kinds: str) -> Callable[[Command], Command]:
         "--output",
         "kind",
         type=click.Choice(kinds),
+        metavar="FORM",
         default=kinds[0],
         show_default=True,
-        help="Form of what is printed.",
+        help=f"{', '.join(kinds[:-1])} or {kinds[-1]}.",
     )

@@ -58,6 +58,14 @@ def test_a_defect_is_one_line_and_its_traceback_can_be_had(
         cli.run(["list"])
 
 
+@pytest.mark.parametrize("typed", [[], ["config"]])
+def test_a_group_alone_shows_its_help(jobrunner: Jobrunner, typed: list[str]) -> None:
+    answer = jobrunner(*typed)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("Usage: jobrunner")
+    assert answer.err == jobrunner(*typed, "--help").out
+
+
 @pytest.mark.parametrize("command", ["languages", "config show"])
 def test_a_reader_that_leaves_early_causes_no_noise(here: Path, command: str) -> None:
     with subprocess.Popen(
