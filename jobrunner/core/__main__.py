@@ -73,9 +73,16 @@ def prepare() -> None:
 @main.command()
 def train() -> None:
     """Fine-tunes the model, from the last checkpoint if there is one."""
+    context = stage_context()
+    resources = context.spec.resources
+    if resources.device != "cpu" and resources.gpus > 1 and "RANK" not in os.environ:
+        from jobrunner.core import ranks
+
+        command = [sys.executable, "-m", "jobrunner.core", "train"]
+        sys.exit(ranks.run(resources.gpus, command))
     from jobrunner.core import train as stage
 
-    stage.run(stage_context())
+    stage.run(context)
 
 
 @main.command()

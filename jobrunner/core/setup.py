@@ -19,6 +19,7 @@ from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import whisper
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.optimiser import make_optimiser, seed_step, trained
+from jobrunner.errors import DeviceError
 from jobrunner.placement import ResourcesSpec
 
 
@@ -63,6 +64,12 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
         DeviceError: fewer GPUs are seen than the run asks for.
     """
     device = choose_device(resources)
+    seen = torch.cuda.device_count()
+    if device.type == "cuda" and seen < resources.gpus:
+        raise DeviceError(
+            f"The run asks for {resources.gpus} GPUs and sees {seen}.",
+            hint=f"Submit it with --gpus {seen}; it goes on there.",
+        )
     dtype = choose_dtype(resources, device)
     # Matrix products of what stays in fp32 run on tensor cores with 10 bits of mantissa (TF32).
     torch.set_float32_matmul_precision("high")

@@ -7,6 +7,8 @@ holds depends on its windows alone, so the number of workers changes no bit of i
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -161,6 +163,7 @@ class Feed:
             batch_size=None,
             sampler=sampler,
             num_workers=self._workers,
+            worker_init_fn=_outlive_sigterm,
             pin_memory=self._pin,
             # Without its own generator the loader would draw from the model's.
             generator=torch.Generator(),
@@ -180,6 +183,23 @@ def _next(ready: Iterator[Batch | JobrunnerError]) -> Batch:
     if isinstance(found, JobrunnerError):
         raise found
     return found
+
+
+def _outlive_sigterm(worker: int) -> None:
+    """Keeps a worker alive when SIGTERM goes to the whole process group.
+
+    torch's own handler ends it then, and the loop would fail between SIGTERM and its checkpoint.
+    Only what the loop's process sends counts: it ends its workers so.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def worker_count(asked: int) -> int:

@@ -1,0 +1,167 @@
+"""A run that was killed and continued is bit for bit the run that was not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_checkpoint import FragileStorage, KilledError
+from tiny import make_context, make_run
+
+from jobrunner import names
+from jobrunner.core import train
+from jobrunner.core.checkpoint import Checkpoints
+from jobrunner.core.context import StageContext
+from jobrunner.core.health import Health
+from jobrunner.core.models.whisper import Whisper
+from jobrunner.core.state import TrainState
+from jobrunner.core.trainer import Trainer
+from jobrunner.spec import RunSpec
+from jobrunner.storage.local import LocalStorage
+
+STEPS = 8
+SECONDS_TO_WAIT = 120
+
+
+def spec_in(root: Path, **changes: Any) -> RunSpec:
+    """8 steps in two micro-batches each, 4 steps an epoch, a save every 2nd step."""
+    return make_run(root, train__steps=STEPS, **changes)
+
+
+def outcome(spec: RunSpec) -> dict[str, Any]:
+    """All that must be equal: weights, optimiser, losses and measures, position, export."""
+    storage = LocalStorage(Path(spec.storage))
+    run = names.run_id(spec)
+    reader = Checkpoints(storage, run, "reader", storage.root / "read", print)
+    found = reader.restore()
+    assert found is not None
+    assert found.step == spec.train.steps
+    state = TrainState.from_json(
+        (found.folder / "state.json").read_bytes(), (found.folder / "history.jsonl").read_bytes()
+    )
+    files = json.loads(storage.read(names.export_prefix(run) + "manifest.json"))["files"]
+    training = json.loads(storage.read(names.export_prefix(run) + "training.json"))
+    # The spec names the folders of the test.
+    del files["training.json"], training["spec"], training["run"]
+    told: dict[str, Any] = {
+        name: hashlib.sha256((found.folder / name).read_bytes()).hexdigest()
+        for name in ("model.safetensors", "optimizer.safetensors", "history.jsonl")
+    }
+    state.resumes = state.passed_over = 0
+    told |= {"state": state, "export": files, "training": training}
+    return told
+
+
+class Watched:
+    """Records the random generators and the windows of each step that was completed."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.seen: dict[int, Any] = {}
+        accept, advance = Health.accept, Trainer._advance
+
+        def accepting(health: Health, step: int, loss: float, norm: float) -> bool:
+            self.seen[step] = [generators()]
+            return accept(health, step, loss, norm)
+
+        def advancing(trainer: Trainer, step: Any, *more: Any) -> None:
+            self.seen[trainer.state.step + 1].append(step)
+            advance(trainer, step, *more)
+
+        patch.setattr(Health, "accept", accepting)
+        patch.setattr(Trainer, "_advance", advancing)
+
+
+def generators() -> str:
+    states = (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate())
+    return hashlib.sha256(repr(states).encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[int, Any]]:
+    """The run in one go: what came out, and what was seen at each step."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        watched = Watched(patch)
+        spec = spec_in(root)
+        train.run(make_context(spec, root / "scratch"))
+    return outcome(spec), watched.seen
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(monkeypatch)
+
+
+def attempt_until_killed(spec: RunSpec, root: Path, context: StageContext | None = None) -> bool:
+    """One attempt; True if it was killed."""
+    try:
+        train.run(context or make_context(spec, root / "scratch"))
+    except KilledError:
+        return True
+    return False
+
+
+def kill_at_call(patch: pytest.MonkeyPatch, owner: Any, name: str, call: int) -> None:
+    """The process ends instead of the n-th call (from 1) of a method."""
+    calls = iter(range(1, sys.maxsize))
+    method = getattr(owner, name)
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            raise KilledError
+        return method(*arguments, **named)
+
+    patch.setattr(owner, name, counting)
+
+
+# Steps have two micro-batches each: the 8th loss is in the middle of step 4, an epoch's last.
+# Validations and saves come after steps 2, 4, 6 and 8.
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        (Whisper, "loss", 1),
+        (Whisper, "loss", 8),
+        (Trainer, "_advance", 4),
+        (Trainer, "_advance", 5),
+        (Trainer, "validate", 2),
+        (Trainer, "save", 3),
+        (Trainer, "finish", 1),
+    ],
+    ids=["first", "accumulating", "epoch-end", "epoch-begin", "validating", "saving", "finishing"],
+)
+def test_a_killed_run_goes_on_as_if_nothing_had_been(
+    tmp_path: Path,
+    undisturbed: tuple[dict[str, Any], dict[int, Any]],
+    watched: Watched,
+    owner: Any,
+    name: str,
+    call: int,
+) -> None:
+    spec = spec_in(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at_call(patch, owner, name, call)
+        assert attempt_until_killed(spec, tmp_path)
+    assert not attempt_until_killed(spec, tmp_path)
+    assert outcome(spec) == undisturbed[0]
+    assert watched.seen == undisturbed[1]
+
+
+def test_kills_inside_a_save_again_and_again_change_nothing(
+    tmp_path: Path, undisturbed: tuple[dict[str, Any], dict[int, Any]]
+) -> None:
+    spec = spec_in(tmp_path)
+    # Reading model and data takes some operations; later attempts die in a later save.
+    for at in (26, 31, 36):
+        storage = FragileStorage(LocalStorage(Path(spec.storage)), at=at)
+        context = make_context(spec, tmp_path / "scratch", storage=storage)
+        assert attempt_until_killed(spec, tmp_path, context)
+        assert "/checkpoints/" in storage.broke_at
+    assert not attempt_until_killed(spec, tmp_path)
+    assert outcome(spec) == undisturbed[0]
