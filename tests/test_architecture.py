@@ -15,9 +15,9 @@ PACKAGE = ROOT / "jobrunner"
 # Every room, the highest first. A room imports itself and rooms below it, nothing else.
 ROOMS = (
     *("__main__", "cli", "doctor", "runner", "preflight"),
-    *("chart", "report", "backends", "plan", "config"),
+    *("report", "backends", "chart", "config"),
     *("helm", "manifest", "audiofolder", "fingerprint", "splits", "storage"),
-    *("modelcard", "result", "scoring", "status", "names", "spec", "placement", "fields"),
+    *("plan", "modelcard", "result", "scoring", "status", "names", "spec", "placement", "fields"),
     *("text", "models", "languages", "extras", "errors", "version"),
 )
 # What a pod needs: storage, the reading of folders, and the ground floor.
