@@ -22,10 +22,13 @@ from jobrunner.core.data.layout import Split
 from jobrunner.core.data.pool import cores
 from jobrunner.core.data.report import write_report
 from jobrunner.core.data.sources import Plan, open_source, planned
-from jobrunner.errors import Interrupted
+from jobrunner.errors import Interrupted, StorageError
 
 # The order of preparation: what is quick and can show a mistake comes first.
 _ORDER: tuple[Split, ...] = ("test", "validation", "train")
+
+# Seconds after which nobody still writes what is half-written: a day.
+_ABANDONED = 86_400.0
 
 
 def run(context: StageContext) -> None:
@@ -38,6 +41,7 @@ def run(context: StageContext) -> None:
         StorageFull: no room left; what is finished stays.
         JobrunnerError: the hub cannot be reached.
     """
+    _clean(context)
     with _work_folder(context.scratch) as work:
         context.progress.update(message="fetching the model", urgent=True)
         _prepare_model(context, work)
@@ -55,6 +59,13 @@ def run(context: StageContext) -> None:
         for code, plan in plans.items():
             _prepare_language(context, code, plan, counted, work)
     context.progress.update(message="prepared", done=1.0, seconds_left=0.0, urgent=True)
+
+
+def _clean(context: StageContext) -> None:
+    try:
+        context.storage.clean_uploads(_ABANDONED)
+    except StorageError as error:  # a right that a run can do without
+        context.log(f"half-written files of earlier runs stay: {error}")
 
 
 class _Counted:

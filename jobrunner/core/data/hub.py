@@ -19,6 +19,8 @@ from jobrunner.errors import JobrunnerError, SpecError, StorageFull
 
 # The base of all errors of the hub's HTTP library, which is another one in each of its versions.
 _HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__mro__[1]
+# One of the files of weights that do not fit in one.
+_PART = re.compile(r"model-\d+-of-(\d+)\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,17 @@ def model_files(names: Iterable[str], model: str) -> list[str]:
     if "config.json" not in top:
         raise SpecError("model", f"{model} has no config.json.", hint=hint)
     index = "model.safetensors.index.json"
-    parts = {name for name in top if re.fullmatch(r"model-.*\.safetensors", name)}
-    weights = top & {"model.safetensors"} or (parts | {index} if index in top else set())
+    parts = {name: int(m[1]) for name in top if (m := _PART.fullmatch(name))}
+    weights = top & {"model.safetensors"} or (parts.keys() | {index} if index in top else set())
     if not weights:
         raise SpecError(
             "model",
             f"{model} has no weights as safetensors.",
             hint="Save it with save_pretrained of a recent transformers, then name that folder.",
         )
+    if parts and index in weights and len(parts) != max(parts.values()):
+        missing = f"{len(parts)} of {max(parts.values())} files of weights"
+        raise SpecError("model", f"{model} has only {missing}.", hint="Bring the others too.")
     configs = {name for name in top if name.endswith((".json", ".txt", ".model"))}
     configs = {name for name in configs if not name.endswith(".index.json")}
     return sorted(weights | configs)
