@@ -17,7 +17,7 @@ setup: $(VENV)/.ready ## install everything into .venv, as locked
 # uv resolves nothing here: it installs what requirements.lock names, and checks each hash.
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@./.ci/uv venv -q --allow-existing --python $(PYTHON) $(VENV)
-	@./.ci/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@./.ci/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@./.ci/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -25,6 +25,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 lock: setup ## choose newer versions of all dependencies
 	$(BIN)/uv pip compile -q pyproject.toml --extra core --extra dev --python-version 3.11 --universal \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
+	@# The image: the same versions without what only developers and clients need.
+	$(BIN)/uv pip compile -q pyproject.toml --extra core --constraint requirements.lock --python-version 3.11 --universal \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header --no-emit-package helm-python-sdk -o images/requirements.lock
 
 .PHONY: demo
 demo: setup ## fine-tune a small Whisper on Greek speech; WER before and after
@@ -49,7 +52,7 @@ bench: setup ## measure; prints the tables of docs/performance.md
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
 
 .PHONY: image
-image: ## build the one image with buildah, podman or docker
+image: setup ## build the one image with buildah, podman or docker
 	images/build
 
 .PHONY: cluster-up
