@@ -1,7 +1,7 @@
 """One clip, of any format, rate and number of channels, as 16 kHz mono samples.
 
-libsndfile reads WAV, FLAC, MP3, Ogg Vorbis and Opus, AIFF and others, not AAC (.m4a). soxr's HQ
-resampler costs as much as its MQ here and twice as much as nothing at all (benchmarks/prepare.py).
+libsndfile reads WAV, FLAC, MP3, Ogg Vorbis and Opus, AIFF and others, not AAC (.m4a).
+`benchmarks/prepare.py` measures the choices of resampler and compression.
 """
 
 from __future__ import annotations
