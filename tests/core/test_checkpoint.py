@@ -95,6 +95,9 @@ class FragileStorage:
     def delete(self, key: str) -> None:
         self._do(self._inner.delete, key)
 
+    def clean_uploads(self, older_than: float) -> int:
+        return int(self._do(self._inner.clean_uploads, older_than))
+
 
 class Attempt:
     """One attempt that saves parts with known content."""

@@ -79,7 +79,7 @@ class Watched:
 
 
 def generators() -> str:
-    states = (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate())
+    states = (torch.get_rng_state().tolist(), np.random.get_state(), random.getstate())
     return hashlib.sha256(repr(states).encode()).hexdigest()
 
 

@@ -103,7 +103,7 @@ def test_gradients_of_one_batch_are_those_of_its_parts(folder: Path, spec: RunSp
         for start in range(0, 4, size):
             part = slice(start, start + size)
             loss = model.loss(Batch(features=batch.features[part], labels=batch.labels[part]))
-            (loss / tokens).backward()
+            torch.autograd.backward(loss / tokens)
         found.append([p.grad.clone() for p in model.model.parameters() if p.grad is not None])
     assert found[0]
     for whole, summed in zip(*found, strict=True):
@@ -114,7 +114,8 @@ def test_gradients_are_those_of_transformers(folder: Path, spec: RunSpec, model:
     ours = whisper.load(folder, spec, "cpu", torch.float32)
     theirs = WhisperForConditionalGeneration.from_pretrained(folder)
     batch = batch_of(model, TEXTS)
-    (ours.loss(batch) / int((batch.labels != IGNORED).sum())).backward()
+    tokens = int((batch.labels != IGNORED).sum())
+    torch.autograd.backward(ours.loss(batch) / tokens)
     theirs(input_features=batch.features, labels=batch.labels).loss.backward()
     pairs = zip(ours.model.named_parameters(), theirs.named_parameters(), strict=True)
     for (name, own), (other, parameter) in pairs:
