@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from light_image import make_light_image
 
 HERE = Path(__file__).parent
 CLUSTER = HERE / "testcluster/cluster"
 BASE_IMAGE = "localhost/python-base:bookworm"
+BUILD = HERE.parent.parent / "images/build"
+STAGE_IMAGE = "localhost/jobrunner:test"
 LEFT_OUT = pytest.StashKey[int]()
 # What the tests and the clients that they start read from the environment.
 VARIABLES = ("PATH", "KUBECONFIG", "AWS_ENDPOINT_URL_S3", "AWS_REGION")
@@ -85,6 +88,29 @@ def base_image() -> str:
     return BASE_IMAGE
 
 
+@pytest.fixture(scope="session")
+def stage_image() -> str:
+    """The one image of all stages, built from this checkout, on the nodes.
+
+    The first time takes minutes (6 GB of packages); later only the last layer is made anew.
+    JOBRUNNER_TEST_IMAGE names one that is there already.
+    """
+    given = os.environ.get("JOBRUNNER_TEST_IMAGE", "")
+    assert given or not OWN, "JOBRUNNER_TEST_IMAGE must name the image on a cluster of your own"
+    if given:
+        return given
+    subprocess.run([CLUSTER, "base-image"], check=True)
+    subprocess.run([BUILD, "--tag", STAGE_IMAGE, "--base", BASE_IMAGE], check=True)
+    subprocess.run([CLUSTER, "load", STAGE_IMAGE], check=True)
+    return STAGE_IMAGE
+
+
+@pytest.fixture(scope="session")
+def light_image() -> str:
+    """An image with the project as it is here and nothing that models need, on the nodes."""
+    return os.environ["JOBRUNNER_TEST_IMAGE"] if OWN else make_light_image()
+
+
 @pytest.fixture
 def namespace(api: Any) -> Iterator[str]:
     """A namespace of its own, which admits restricted pods only."""
@@ -95,6 +121,16 @@ def namespace(api: Any) -> Iterator[str]:
     core.create_namespace({"metadata": {"name": name, "labels": labels}})
     yield name
     core.delete_namespace(name)
+
+
+@pytest.fixture
+def prepared(namespace: str, tmp_path: Path) -> str:
+    """The namespace with what `k8s/base` gives it: account, rights, quota, policies."""
+    base = os.path.relpath(HERE.parent.parent / "k8s/base", tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [{base}]\n")
+    command = ["kubectl", "apply", "--server-side", "--force-conflicts", "-k", str(tmp_path)]
+    subprocess.run(command, check=True)
+    return namespace
 
 
 @pytest.fixture

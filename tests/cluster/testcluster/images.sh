@@ -25,10 +25,7 @@ pause_image() { # one static binary on nothing, as an OCI archive
   printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
     "config":{%s},"layers":[{%s}]}' "$config" "$layer" >"$work/manifest"
   manifest=$(blob "$work/manifest" manifest.v1+json)
-  printf '{"imageLayoutVersion":"1.0.0"}' >"$work/oci-layout"
-  printf '{"schemaVersion":2,"manifests":[{%s,"annotations":{
-    "io.containerd.image.name":"docker.io/test/pause:1",
-    "org.opencontainers.image.ref.name":"1"}}]}' "$manifest" >"$work/index.json"
+  archive_index "$work" "$manifest" docker.io/test/pause:1
   tar -C "$work" -cf "$work.tar" oci-layout index.json blobs
   containers images import "$work.tar" >/dev/null
   rm -rf "$work" "$work.tar"
@@ -49,15 +46,37 @@ base_image() {
   buildah rm "$container" >/dev/null
 }
 
-load() { # image; nothing to do where the node has it
-  local archive id
+load() { # image: only the layers that the node lacks travel; nothing to do where it has them all
+  local id old work manifest
   id=$(image_id "$1") || die "buildah has no image $1"
-  ! containers images ls "name==$1" | grep -q "testcluster.id=$id" || return 0
-  archive=$(mktemp -u --suffix .tar)
-  buildah push -q --disable-compression "$1" "oci-archive:$archive:$1" >/dev/null
-  containers images import "$archive" >/dev/null
-  rm "$archive"
+  old=$(containers images ls "name==$1" | sed -n 's/.*testcluster.id=\([0-9a-f]*\).*/\1/p')
+  [[ $old != "$id" ]] || return 0
+  work=$CACHE/load
+  exec 7>"$work.lock"
+  flock 7
+  rm -rf "$work" # of a load that was killed
+  mkdir "$work"
+  # To a folder, because buildah compresses layers on the way to an OCI archive, whatever it is
+  # told, and that takes minutes for 6 GB. Files there are named by their digest.
+  buildah push -q --disable-compression "$1" "dir:$work/image" >/dev/null
+  mkdir -p "$work/archive/blobs"
+  mv "$work/image" "$work/archive/blobs/sha256"
+  rm "$work/archive/blobs/sha256/version"
+  mv "$work/archive/blobs/sha256/manifest.json" "$work/archive/manifest"
+  manifest=$(blob "$work/archive/manifest" manifest.v1+json)
+  archive_index "$work/archive" "$manifest" "$1"
+  containers content ls -q | sed 's|^sha256:|./blobs/sha256/|' >"$work/there"
+  tar -C "$work/archive" --exclude-from="$work/there" -cf - . |
+    containers images import - >/dev/null
+  rm -rf "$work"
   containers images label "$1" "testcluster.id=$id" >/dev/null
+  [[ -z $old ]] || containers images rm "sha256:$old" >/dev/null 2>&1 || true
+}
+
+archive_index() { # folder manifest image
+  printf '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
+  printf '{"schemaVersion":2,"manifests":[{%s,"annotations":{
+    "io.containerd.image.name":"%s"}}]}' "$2" "$3" >"$1/index.json"
 }
 
 gpus() { # number

@@ -1,0 +1,123 @@
+"""A run of a real (very small) Whisper as the chart renders it: three Jobs, one image, S3."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from jobrunner import chart, names, plan, preflight, spec
+from jobrunner.storage import open_storage
+
+ROOT = Path(__file__).parent.parent.parent
+SECRET = "AWS_SECRET_ACCESS_KEY"
+
+
+@pytest.fixture
+def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> plan.Plan:
+    """A plan of 20 steps, sized for a node without a GPU."""
+    values = {
+        "lang": "el",
+        "model": str(ROOT / "examples/whisper-micro"),
+        "storage": f"{bucket}/runs",
+        "data": {"source": f"folder:{ROOT}/examples/speech"},
+        "train": {
+            "steps": 20,
+            "warmup_steps": 5,
+            "save_every": 10,
+            "validate_every": 10,
+            "validation_utterances": 8,
+            "batch_seconds": 72.0,
+        },
+        "evaluate": {"max_utterances": 8},
+        "resources": {
+            "device": "cpu",
+            **dict.fromkeys(("cpu", "prepare_cpu"), "200m"),
+            **dict.fromkeys(("memory", "prepare_memory"), "2Gi"),
+            "scratch": "2Gi",
+            "shared_memory": "256Mi",
+        },
+        "cluster": {
+            "namespace": prepared,
+            "image": stage_image,
+            "storage_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", ""),
+            "storage_secret": storage_secret,
+        },
+    }
+    return plan.plan(preflight.resolve(spec.parse(values)))
+
+
+@pytest.fixture
+def shared(run: plan.Plan, tmp_path: Path) -> None:
+    """Model and speech in storage: their folders are on this machine and not in any pod."""
+    (tmp_path / "run.json").write_text(run.spec.model_dump_json())
+    environment = {
+        **os.environ,
+        "JOBRUNNER_SPEC": str(tmp_path / "run.json"),
+        "JOBRUNNER_SCRATCH": str(tmp_path),
+    }
+    subprocess.run([sys.executable, "-m", "jobrunner.core", "prepare"], env=environment, check=True)
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float, what: Callable[[], str]) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.5)
+    return found
+
+
+def ended(batch: client.BatchV1Api, name: str, namespace: str) -> str:
+    """`Complete`, `Failed`, or nothing yet."""
+    conditions = batch.read_namespaced_job(name, namespace).status.conditions or ()
+    return next((c.type for c in conditions if c.type in {"Complete", "Failed"}), "")
+
+
+def told(api: client.ApiClient, run: plan.Plan) -> str:
+    """States, reasons and logs of all pods of the run."""
+    core, namespace = client.CoreV1Api(api), run.spec.cluster.namespace
+    lines = []
+    for pod in core.list_namespaced_pod(namespace).items:
+        lines.append(f"{pod.metadata.name}: {pod.status.phase} {pod.status.container_statuses}")
+        if pod.status.phase != "Pending":
+            lines.append(core.read_namespaced_pod_log(pod.metadata.name, namespace))
+    lines += [event.message for event in core.list_namespaced_event(namespace).items]
+    return "\n".join(lines)
+
+
+def test_the_rendered_jobs_train_and_measure_a_model_on_s3(
+    api: client.ApiClient, run: plan.Plan, shared: None
+) -> None:
+    namespace = run.spec.cluster.namespace
+    batch = client.BatchV1Api(api)
+    text = chart.render(run)
+    assert os.environ[SECRET] not in text
+    subprocess.run(["kubectl", "apply", "-f", "-"], input=text, text=True, check=True)
+    for stage in run.stages:
+        # Only the first one runs; each later one is released by the one before.
+        state = wait_until(
+            partial(ended, batch, names.job_name(run.run, stage.name), namespace),
+            seconds=240,
+            what=lambda: told(api, run),
+        )
+        assert state == "Complete", told(api, run)
+    assert os.environ[SECRET] not in told(api, run)
+
+    storage = open_storage(run.spec.storage)
+    found = [entry.key for entry in storage.list(names.run_prefix(run.run))]
+    committed = [key for key in found if key.endswith("/COMMIT")]
+    assert [names.checkpoint_step(run.run, key) for key in committed] == [10, 20]
+    assert names.export_prefix(run.run) + "model.safetensors" in found
+    for model in ("base", "tuned"):
+        prefix = names.evaluation_prefix(run.run, model, names.test_set(run.spec), "el")
+        assert prefix + "predictions.parquet" in found
+        assert json.loads(storage.read(prefix + "result.json"))
