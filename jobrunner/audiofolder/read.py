@@ -32,15 +32,21 @@ LANGUAGE = ("locale", "language", "lang")
 class Clip:
     """One row of a table."""
 
+    place: Path
+    """The language's folder."""
     name: str
-    """Path of the audio file relative to the language's folder, with `/`."""
-    path: Path
+    """Path of the audio file relative to that folder, with `/`."""
     text: str
     """The transcript with runs of white space made one space."""
     speaker: str
     """Empty when unknown."""
     split: str
     """As the source calls it."""
+
+    @property
+    def path(self) -> Path:
+        """The audio file."""
+        return self.place / self.name
 
 
 def read(root: Path, language: str, data: DataSpec, *, own: bool = True) -> list[Clip]:
@@ -140,8 +146,8 @@ def _table(place: Path, path: Path, language: str, data: DataSpec, *, own: bool)
             continue
         name = _inside(folder, name, f"{path} row {number}")
         yield Clip(
+            place=place,
             name=name,
-            path=place / name,
             text=" ".join(words.split()),
             speaker=who.strip() if speaker else "",
             split=(part.strip() if split else "") or _split_of(folder, name),
@@ -161,7 +167,7 @@ def _inside(folder: Path, name: str, where: str) -> str:
     """
     if not name.strip():
         raise SpecError("data.source", f"{where}: the file name is empty.")
-    inside = os.path.normpath(folder / name)
+    inside = os.path.normpath(f"{folder}/{name}")
     if name.startswith("/") or f"{inside}/".startswith("../") or not name.isprintable():
         shown = repr(name[:60])
         raise SpecError(

@@ -192,9 +192,9 @@ def _told(field: str, what: str, instead: str) -> Iterator[None]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _offline(what, instead, reason) from None
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise StorageFull("No room left for downloads.", hint="Free some space.") from None
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFull("No room left for downloads.", hint="Free some space.") from None
+        raise JobrunnerError(f"{what} could not be fetched: {error}.", hint=instead) from None
 
 
 def _offline(what: str, instead: str, reason: str = "") -> JobrunnerError:
