@@ -15,8 +15,19 @@ LONGEST_NAME = 63
 # Room in LONGEST_NAME for "-evaluate-" and the longest language code.
 LONGEST_RUN_ID = 46
 LABEL_PREFIX = "jobrunner.dev"
-# Annotation of a Job with the progress of its stage.
+# Label of all objects of a run, and of all that belongs to one of its stages.
+RUN_LABEL = f"{LABEL_PREFIX}/run"
+STAGE_LABEL = f"{LABEL_PREFIX}/stage"
+# Annotations that a stage writes on its Job: progress for people, the same for programs, and that
+# it has done its work and looked for what to release. Stages may write those that begin so.
 PROGRESS_ANNOTATION = f"{LABEL_PREFIX}/progress"
+DETAILS_ANNOTATION = f"{PROGRESS_ANNOTATION}-details"
+DONE_ANNOTATION = f"{PROGRESS_ANNOTATION}-done"
+# Annotation that a submit writes on the Jobs of a live run: the languages that it has by now.
+LANGUAGES_ANNOTATION = f"{LABEL_PREFIX}/languages"
+# Annotations of a run's ConfigMap, in Unix time.
+SUBMITTED_ANNOTATION = f"{LABEL_PREFIX}/submitted"
+CANCELLED_ANNOTATION = f"{LABEL_PREFIX}/cancelled"
 # Kueue's label with the queue of a Job, its annotation that holds one back, and our gate in it.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 GATE_ANNOTATION = "kueue.x-k8s.io/admission-gated-by"
@@ -33,6 +44,11 @@ def slug(text: str, limit: int) -> str:
 def model_name(model: str) -> str:
     """The short name of a preset, hub id or folder: its last part."""
     return PurePosixPath(model.rstrip("/")).name
+
+
+def model_label(spec: RunSpec) -> str:
+    """The model's name as the value of a label."""
+    return slug(model_name(spec.model), LONGEST_NAME)
 
 
 def run_id(spec: RunSpec) -> str:
@@ -68,12 +84,12 @@ def labels(spec: RunSpec, stage: str = "") -> dict[str, str]:
     found = {
         "app.kubernetes.io/name": "jobrunner",
         "app.kubernetes.io/instance": run_id(spec),
-        f"{LABEL_PREFIX}/run": run_id(spec),
+        RUN_LABEL: run_id(spec),
         f"{LABEL_PREFIX}/language": spec.lang,
-        f"{LABEL_PREFIX}/model": slug(model_name(spec.model), LONGEST_NAME),
+        f"{LABEL_PREFIX}/model": model_label(spec),
     }
     if stage:
-        found[f"{LABEL_PREFIX}/stage"] = stage
+        found[STAGE_LABEL] = stage
     return found
 
 

@@ -54,6 +54,11 @@ class Plan:
         """The stages that `stage` releases when it has succeeded."""
         return tuple(other for other in self.stages if stage in other.after)
 
+    def before(self, stage: str) -> frozenset[str]:
+        """All stages that must have succeeded before `stage`, however far back."""
+        direct = next(other.after for other in self.stages if other.name == stage)
+        return frozenset(direct).union(*map(self.before, direct))
+
 
 def plan(spec: RunSpec) -> Plan:
     """The plan of a run: prepare → train → one evaluation per language."""

@@ -7,13 +7,13 @@ for status in runner.watch(submission.run): ...
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jobrunner import names
 from jobrunner import plan as plans
 from jobrunner import preflight as checks
-from jobrunner.backends import open_backend
+from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
 from jobrunner.errors import SpecError, UsageError, WaitTimeout
 from jobrunner.plan import Plan
@@ -33,13 +33,27 @@ class Submission:
     """One line each: what the user should know and need not mend."""
 
 
-def open_runner(*, local: bool) -> Runner:
+def open_runner(*, local: bool, namespace: str = "") -> Runner:
     """A runner for this machine, or for the cluster.
 
+    Args:
+        local: True for this machine.
+        namespace: of the cluster; runs are looked for there.
+
     Raises:
-        UsageError: this version has no cluster backend; the hint says what to type instead.
+        UsageError: there is no kubeconfig, or it cannot be used.
     """
-    return Runner(open_backend("local" if local else "kubernetes"))
+    return Runner(open_backend("local" if local else "kubernetes", namespace=namespace))
+
+
+def open_reader(*, namespace: str, warn: Callable[[str], None] = lambda line: None) -> Runner:
+    """A runner for runs that are there already: here, or else on the cluster if there is one.
+
+    Args:
+        namespace: of the cluster.
+        warn: gets one line when the cluster cannot be asked for its runs.
+    """
+    return Runner(find_backend(namespace=namespace, warn=warn))
 
 
 def prepare(spec: RunSpec, *, local: bool) -> tuple[Plan, tuple[str, ...]]:

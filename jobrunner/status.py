@@ -58,7 +58,11 @@ class StageStatus(_Record):
     state: State
     reason: str = ""
     """One line: why it waits, or why it failed."""
+    blocked: bool = False
+    """It cannot start as things are: no node fits, or its image, a Secret or quota is missing."""
     attempts: int = 0
+    restarts: dict[str, int] = {}
+    """Attempts that ended without success, by cause, such as `evicted` or `out of memory`."""
     started: float | None = None
     ended: float | None = None
     exit_code: int | None = None

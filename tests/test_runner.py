@@ -120,8 +120,16 @@ def test_waiting_ends_with_its_own_exit_code_and_the_run_goes_on(
     assert runner.status(run).state is State.CANCELLED
 
 
-def test_without_local_it_says_what_to_type_instead() -> None:
-    with pytest.raises(UsageError, match=r"not in this version\. Use --local .* or `jobrunner re"):
+def test_without_a_cluster_it_says_what_to_type_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=r"There is no kubeconfig.* Set KUBECONFIG, or use --loc"):
+        open_runner(local=False)
+    (tmp_path / "config").write_text("nonsense")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(UsageError, match=r"^The kubeconfig cannot be used: .* Set KUBECONFIG"):
         open_runner(local=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobrunner.errors import UsageError
@@ -11,17 +12,39 @@ if TYPE_CHECKING:
     from jobrunner.backends.base import Backend
 
 
-def open_backend(name: str) -> Backend:
+def open_backend(name: str, *, namespace: str = "") -> Backend:
     """The backend of that name.
 
+    Args:
+        name: `local` or `kubernetes`.
+        namespace: of a cluster, where runs are looked for.
+
     Raises:
-        UsageError: this version has no such backend.
+        UsageError: there is no cluster to speak to, or no such backend.
     """
     if name == "local":
         from jobrunner.backends.local.backend import LocalBackend
 
         return LocalBackend()
-    raise UsageError(
-        f"The {name} backend is not in this version.",
-        hint="Use --local to run on this machine, or `jobrunner render` to see the manifests.",
-    )
+    if name == "kubernetes":
+        from jobrunner.backends.kubernetes.backend import KubernetesBackend
+
+        return KubernetesBackend(namespace)
+    raise UsageError(f"There is no backend {name!r}.", hint="There are local and kubernetes.")
+
+
+def find_backend(*, namespace: str, warn: Callable[[str], None]) -> Backend:
+    """The backend for runs that are there already, on this machine or on the cluster.
+
+    Args:
+        namespace: of the cluster.
+        warn: gets one line when the cluster cannot be asked for its runs.
+    """
+    from jobrunner.backends.kubernetes.client import is_configured
+
+    here = open_backend("local")
+    if not is_configured():
+        return here
+    from jobrunner.backends.anywhere import Anywhere
+
+    return Anywhere(here, lambda: open_backend("kubernetes", namespace=namespace), warn)

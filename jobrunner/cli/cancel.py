@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.output import out, say
-from jobrunner.cli.runs import complete_run, find, reader
+from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
 
 
 @click.command(
@@ -16,12 +16,13 @@ Examples:
 """
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
-def command(runs: tuple[str, ...]) -> None:
+@place_options
+def command(runs: tuple[str, ...], place: Place) -> None:
     """Stop a run; its checkpoints and results stay.
 
     Submitting it again goes on from its last checkpoint.
     """
-    runner = reader()
+    runner = reader(place)
     for run in [find(runner, text) for text in runs]:
         state = runner.status(run).state
         if state.ended:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from jobrunner.cli.output import out, say
-from jobrunner.cli.runs import complete_run, find, reader
+from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
 
 
 @click.command(
@@ -19,13 +19,14 @@ Examples:
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nothing is asked.")
-def command(runs: tuple[str, ...], yes: bool) -> None:
+@place_options
+def command(runs: tuple[str, ...], yes: bool, place: Place) -> None:
     """Forget a run; its checkpoints and results stay.
 
     A run that goes on is cancelled first. What lies in storage is not touched: `report` still
     shows the results, and submitting the run again goes on from its last checkpoint.
     """
-    runner = reader()
+    runner = reader(place)
     for run in [find(runner, text) for text in runs]:
         status = runner.status(run)
         asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()

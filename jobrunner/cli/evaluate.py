@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import click
 
 from jobrunner.cli.options import Choice, complete_language, complete_model, spec_options
-from jobrunner.cli.runs import complete_run
+from jobrunner.cli.runs import Place, complete_run
 from jobrunner.cli.submit import start, start_options
 from jobrunner.errors import SpecError, UsageError
 
@@ -47,9 +48,7 @@ def command(
     model: str | None,
     lang: str | None,
     dry_run: bool,
-    wait: bool,
-    follow: bool,
-    timeout: float | None,
+    **waiting: Any,
 ) -> None:
     """Measure a run or a model in several languages.
 
@@ -63,18 +62,28 @@ def command(
         raise SpecError("lang", "is missing.", hint="Give --lang el,en, say.")
     if not model:
         raise SpecError("model", "is missing.", hint="Give a run's id, or a model, with --model.")
-    runner = reader()
+    runner = reader(_place(choice))
     if model == "@latest" or model in {status.run for status in runner.list()}:
-        if choice.flags:
-            option = choice.flags[0][0]
+        typed = [option for option, path, _ in choice.flags if path != "cluster.namespace"]
+        if typed:
+            option = typed[0]
             raise UsageError(f"{option}: a run keeps its own settings.", hint="Leave it out.")
         languages = [code.strip() for code in lang.split(",")]
-        spec, local = runner.with_languages(find(runner, model), languages), True
+        run = find(runner, model)
+        spec = runner.with_languages(run, languages)
+        local = runner.status(run).backend == "local"
     else:
         configuration = _as_it_is(choice, model, lang).load()
         spec, local = configuration.spec(), configuration.local
-    plan_runner = None if dry_run else runners.open_runner(local=local)
-    start(spec, plan_runner, local=local, wait=wait, follow=follow, timeout=timeout)
+    namespace = spec.cluster.namespace
+    runner_of_it = None if dry_run else runners.open_runner(local=local, namespace=namespace)
+    start(spec, runner_of_it, local=local, **waiting)
+
+
+def _place(choice: Choice) -> Place:
+    """Where a run is looked for."""
+    namespaces = [text for _, path, text in choice.flags if path == "cluster.namespace"]
+    return Place(local=choice.local, namespace=namespaces[-1] if namespaces else None)
 
 
 def _as_it_is(choice: Choice, model: str, lang: str) -> Choice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobrunner.cli import progress
 from jobrunner.cli.output import say
-from jobrunner.errors import Detached, JobrunnerError, WaitTimeout
+from jobrunner.errors import ClusterError, Detached, JobrunnerError, WaitTimeout
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -28,7 +29,14 @@ class Display(Protocol):
     def __call__(self, status: RunStatus) -> None: ...
 
 
-def finish(runner: Runner, run: str, *, show: bool, timeout: float | None) -> None:
+def finish(
+    runner: Runner,
+    run: str,
+    *,
+    show: bool,
+    timeout: float | None,
+    start_timeout: float = math.inf,
+) -> None:
     """Waits until a run has ended, then prints its results.
 
     Args:
@@ -36,16 +44,19 @@ def finish(runner: Runner, run: str, *, show: bool, timeout: float | None) -> No
         run: its id.
         show: True to show progress meanwhile.
         timeout: seconds to wait at most; None waits for ever.
+        start_timeout: seconds to wait while nothing runs and something keeps a stage from
+            starting.
 
     Raises:
         JobrunnerError: the run failed or was stopped.
+        ClusterError: a stage cannot start.
         WaitTimeout: it goes on.
         Detached: Ctrl-C; it goes on.
     """
     last: RunStatus | None = None
     try:
         with _display(show) as display:
-            for last in runner.watch(run, timeout=timeout):
+            for last in _watched(runner, run, timeout or math.inf, start_timeout):
                 display(last)
     except KeyboardInterrupt:
         raise Detached(
@@ -63,6 +74,37 @@ def finish(runner: Runner, run: str, *, show: bool, timeout: float | None) -> No
     print_results(runner, [run])
 
 
+def _watched(runner: Runner, run: str, timeout: float, start_timeout: float) -> Iterator[RunStatus]:
+    """The status at each change, until the run has ended or one of the two times is over."""
+    deadline, start_deadline = time.monotonic() + timeout, math.inf
+    while True:
+        left = min(deadline, start_deadline) - time.monotonic()
+        status = None
+        for status in runner.watch(run, timeout=max(left, 0.0) if left < math.inf else None):
+            yield status
+            if status.state.ended:
+                return
+            if _is_blocked(status) != (start_deadline < math.inf):
+                blocked = _is_blocked(status)
+                start_deadline = time.monotonic() + start_timeout if blocked else math.inf
+                break
+        now = time.monotonic()
+        if now >= start_deadline and status is not None:
+            raise ClusterError(
+                f"{run} did not start in {start_timeout:g} s: "
+                f"{progress.reason_of(status).rstrip('.')}.",
+                hint=f"It starts by itself when that is mended; `jobrunner cancel {run}` ends it.",
+            )
+        if now >= deadline:
+            return
+
+
+def _is_blocked(status: RunStatus) -> bool:
+    """True if nothing runs and something keeps a stage from starting."""
+    running = any(stage.state == "Running" for stage in status.stages)
+    return not running and any(stage.blocked for stage in status.stages)
+
+
 def _failure(status: RunStatus) -> JobrunnerError:
     reason = progress.reason_of(status).rstrip(".")
     hint = f"`jobrunner logs {status.run}` tells more."
@@ -75,7 +117,7 @@ def _failure(status: RunStatus) -> JobrunnerError:
 @contextmanager
 def _display(show: bool) -> Iterator[Display]:
     if not show:
-        yield lambda status: None
+        yield _Obstacles()
     elif sys.stderr.isatty():
         screen = _Screen()
         with screen.live():
@@ -112,6 +154,19 @@ class _Screen:
         return Text.from_ansi(shown, no_wrap=True, overflow="ellipsis")
 
 
+class _Obstacles:
+    """One line when something keeps a stage from starting, and nothing else."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, status: RunStatus) -> None:
+        for stage in status.stages:
+            if stage.blocked and (told := progress.line(stage)) not in self._told:
+                self._told.add(told)
+                say(told)
+
+
 class _Lines:
     """One line when a stage's state changes, and one now and then while it works."""
 
@@ -121,8 +176,9 @@ class _Lines:
 
     def __call__(self, status: RunStatus) -> None:
         for stage in status.stages:
-            changed = self._told.get(stage.stage) != stage.state
-            self._told[stage.stage] = stage.state
+            now = f"{stage.state} {stage.reason if stage.blocked else ''}"
+            changed = self._told.get(stage.stage) != now
+            self._told[stage.stage] = now
             due = time.monotonic() - self._at >= SECONDS_BETWEEN_LINES
             if (changed and stage.state != "Waiting") or (due and stage.state == "Running"):
                 say(progress.line(stage))

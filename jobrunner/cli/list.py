@@ -9,6 +9,7 @@ import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import columns, duration, out, percent, say, structured
+from jobrunner.cli.runs import Place, place_options, reader
 
 if TYPE_CHECKING:
     from jobrunner.status import RunStatus
@@ -40,15 +41,14 @@ Examples:
 """,
 )
 @output_option("table", "wide", "json", "yaml", "name")
-def command(kind: str) -> None:
+@place_options
+def command(kind: str, place: Place) -> None:
     """List runs, newest first.
 
     PROGRESS and LEFT are of the stage that the run is in; WER is the latest on the validation
     split.
     """
-    from jobrunner.cli.runs import reader
-
-    runs = reader().list()
+    runs = reader(place).list()
     if kind == "name":
         if runs:
             out("\n".join(status.run for status in runs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.output import escape, out, paint, say
-from jobrunner.cli.runs import complete_run, find, reader
+from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
 from jobrunner.errors import Detached, UsageError
 
 
@@ -19,13 +19,14 @@ Examples:
 @click.argument("run", required=False, shell_complete=complete_run)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
 @click.option("--stage", metavar="STAGE", help="One stage only, such as train or evaluate-el.")
-def command(run: str | None, follow: bool, stage: str | None) -> None:
+@place_options
+def command(run: str | None, follow: bool, stage: str | None, place: Place) -> None:
     """Print the logs of a run.
 
     All stages and all their attempts, in order. RUN is a run's id; without it, or with @latest,
     the newest run.
     """
-    runner = reader()
+    runner = reader(place)
     wanted = find(runner, run)
     stages = [each.stage for each in runner.status(wanted).stages]
     if stage is not None and stage not in stages:

@@ -66,12 +66,13 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Co
         runs: run ids; empty for all.
         storage: where to look instead.
     """
-    from jobrunner import report
+    from jobrunner import config, report
     from jobrunner.storage import open_storage
 
     found = []
+    endpoint = str(config.load().values["cluster.storage_endpoint"].value)
     for url, wanted in _places(runner, runs, storage).items():
-        found += report.collect(open_storage(url), wanted or None, warn=warn)
+        found += report.collect(open_storage(url, endpoint=endpoint), wanted or None, warn=warn)
     return list(report.compare(found))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobrunner.cli.options import Command
 from jobrunner.errors import JobrunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -14,11 +17,43 @@ if TYPE_CHECKING:
 LATEST = "@latest"
 
 
-def reader() -> Runner:
-    """The runner for commands that name a run which is there already."""
-    from jobrunner.runner import open_runner
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a command looks for runs, as it was typed."""
 
-    return open_runner(local=True)
+    local: bool = False
+    namespace: str | None = None
+
+
+def place_options(function: Command) -> Command:
+    """`--local` and `--namespace`; the command gets them as one `place`."""
+
+    @functools.wraps(function)
+    def gathered(*, local: bool, namespace: str | None, **others: Any) -> Any:
+        return function(place=Place(local=local, namespace=namespace), **others)
+
+    told = "Namespace of the cluster.  [default: as configured]"
+    added = click.option("-n", "--namespace", metavar="NAME", help=told)(gathered)
+    return click.option("--local", is_flag=True, help="Look on this machine only.")(added)
+
+
+def reader(place: Place | None = None) -> Runner:
+    """The runner for commands that name a run which is there already."""
+    from jobrunner import config
+    from jobrunner.cli.output import warn
+    from jobrunner.runner import open_reader, open_runner
+
+    place = place or Place()
+    flags = []
+    if place.namespace is not None:
+        flags.append(
+            config.Flag(origin="--namespace", path="cluster.namespace", text=place.namespace)
+        )
+    configured = config.load(flags=flags, local=place.local)
+    if configured.local:
+        return open_runner(local=True)
+    namespace = str(configured.values["cluster.namespace"].value)
+    return open_reader(namespace=namespace, warn=warn)
 
 
 def find(runner: Runner, text: str | None) -> str:

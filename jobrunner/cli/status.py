@@ -8,7 +8,7 @@ import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import out, say, structured
-from jobrunner.cli.runs import complete_run, find, reader
+from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
 
 if TYPE_CHECKING:
     from jobrunner.status import RunStatus
@@ -25,12 +25,13 @@ Examples:
 @click.argument("run", required=False, shell_complete=complete_run)
 @click.option("-f", "--follow", is_flag=True, help="Show it until it has ended.")
 @output_option("table", "json", "yaml", "name")
-def command(run: str | None, follow: bool, kind: str) -> None:
+@place_options
+def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
     """Show the stages and the progress of a run.
 
     RUN is a run's id; without it, or with @latest, the newest run.
     """
-    runner = reader()
+    runner = reader(place)
     wanted = find(runner, run)
     if follow:
         from jobrunner.cli.follow import finish

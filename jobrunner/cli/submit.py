@@ -34,6 +34,14 @@ def start_options(function: Command) -> Command:
                 metavar="SECONDS",
                 help="Wait so long at most, then exit 4; the run goes on.",
             ),
+            click.option(
+                "--start-timeout",
+                type=seconds,
+                metavar="SECONDS",
+                default=300.0,
+                show_default=True,
+                help="Exit 3 if what it waits for keeps a stage from starting for so long.",
+            ),
         ]
     ):
         function = option(function)
@@ -62,7 +70,8 @@ def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
 
     configuration = choice.load()
     spec, local = configuration.spec(), configuration.local
-    start(spec, None if dry_run else open_runner(local=local), local=local, **waiting)
+    runner = None if dry_run else open_runner(local=local, namespace=spec.cluster.namespace)
+    start(spec, runner, local=local, **waiting)
 
 
 def start(
@@ -73,6 +82,7 @@ def start(
     wait: bool,
     follow: bool,
     timeout: float | None,
+    start_timeout: float,
 ) -> None:
     """Shows the plan of a run, starts it, and waits for it if asked to.
 
@@ -80,7 +90,7 @@ def start(
         spec: the run.
         runner: where to start it; None stops after the plan.
         local: True if the run is for this machine.
-        wait, follow, timeout: as on the command line.
+        wait, follow, timeout, start_timeout: as on the command line.
     """
     from jobrunner.cli.show import plan_text
     from jobrunner.runner import prepare
@@ -97,7 +107,7 @@ def start(
     if wait or follow or timeout:
         from jobrunner.cli.follow import finish
 
-        finish(runner, plan.run, show=follow, timeout=timeout)
+        finish(runner, plan.run, show=follow, timeout=timeout, start_timeout=start_timeout)
     live = ("status", "logs -f", "report", "cancel")
     for verb in ("status", "report") if wait or follow else live:
         say(f"  jobrunner {verb} {plan.run}")

@@ -8,6 +8,12 @@ set alike:
     JOBRUNNER_SCRATCH        folder on a local disk
     JOBRUNNER_PROGRESS_FILE  where to write progress, if anybody reads it
     JOBRUNNER_GRACE_SECONDS  time between SIGTERM and SIGKILL
+    JOBRUNNER_STAGE          name of the stage, such as `evaluate-el`
+    JOBRUNNER_NAMESPACE      set in pods alone: there a stage stores its own log, tells its progress
+                             to its Job, and releases the stages that waited for it
+    JOBRUNNER_METRICS_PORT   serves Prometheus metrics there
+
+What only the first of several processes on one pod does is not done by the others.
 """
 
 from __future__ import annotations
@@ -15,12 +21,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import traceback
 import uuid
 from pathlib import Path
 
 import click
 
 from jobrunner import spec as specs
+from jobrunner.core.attempt import Attempt
 from jobrunner.core.context import StageContext
 from jobrunner.core.progress import Reporter, log
 from jobrunner.errors import JobrunnerError, UsageError
@@ -63,47 +71,72 @@ def main() -> None:
 
 
 @main.command()
-def prepare() -> None:
+@click.pass_obj
+def prepare(attempt: Attempt) -> None:
     """Brings data and the base model into storage."""
     from jobrunner.core import prepare as stage
 
-    stage.run(stage_context())
+    with attempt.working(stage_context()) as context:
+        stage.run(context)
+    attempt.release()
 
 
 @main.command()
-def train() -> None:
+@click.pass_obj
+def train(attempt: Attempt) -> None:
     """Fine-tunes the model, from the last checkpoint if there is one."""
     context = stage_context()
     resources = context.spec.resources
     if resources.device != "cpu" and resources.gpus > 1 and "RANK" not in os.environ:
         from jobrunner.core import ranks
 
-        command = [sys.executable, "-m", "jobrunner.core", "train"]
-        sys.exit(ranks.run(resources.gpus, command))
-    from jobrunner.core import train as stage
+        attempt.lead(context)
+        code = ranks.run(resources.gpus, [sys.executable, "-m", "jobrunner.core", "train"])
+        if code:
+            sys.exit(code)
+    else:
+        from jobrunner.core import train as stage
 
-    stage.run(context)
+        with attempt.working(context) as context:
+            stage.run(context)
+    attempt.release()
 
 
 @main.command()
 @click.option("--lang", required=True, help="Language to measure.")
-def evaluate(lang: str) -> None:
+@click.pass_obj
+def evaluate(attempt: Attempt, lang: str) -> None:
     """Measures base and fine-tuned model on one language."""
     from jobrunner.core import evaluate as stage
 
-    stage.run(stage_context(), language=lang)
+    with attempt.working(stage_context()) as context:
+        stage.run(context, language=lang)
 
 
 def entry() -> None:
     """Runs a stage and turns its errors into an exit code and one line."""
+    attempt = Attempt()
+    with attempt.keeping_its_log():
+        code = _run(attempt)
+    sys.exit(code)
+
+
+def _run(attempt: Attempt) -> int:
     try:
-        main(standalone_mode=False)
+        main(standalone_mode=False, obj=attempt)
     except JobrunnerError as error:
         log(f"error: {error}")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         log(f"error: {error.format_message()}")
-        sys.exit(2)
+        return 2
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except Exception:  # noqa: BLE001
+        # Whatever it is belongs into the log that is kept, and ends this attempt alone.
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class Reporter:
 
     def __init__(self, file: Path | None = None) -> None:
         self.now = Progress()
+        self.watchers: list[Callable[[Progress], None]] = []
+        """Called with each change, in the thread of the stage."""
         self._file = file
         self._written = 0.0
         self._started = time.monotonic()
@@ -39,6 +42,8 @@ class Reporter:
         if "done" in changes and "seconds_left" not in changes:
             changes["seconds_left"] = self._seconds_left(changes["done"])
         self.now = self.now.model_copy(update={**changes, "updated": time.time()})
+        for watcher in self.watchers:
+            watcher(self.now)
         if urgent or time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self.flush()
 

@@ -51,6 +51,8 @@ class Bench:
     storage: Path
     state: Path
     plans: list[Plan] = field(default_factory=list)
+    seconds: float = 30.0
+    """In which a stage begins, and a run ends."""
 
     def plan(self, *languages: str, **changes: Any) -> Plan:
         values = {
@@ -71,24 +73,34 @@ class Bench:
     def release(self, stage: str) -> None:
         (self.control / f"hold-{stage}").unlink()
 
+    def holds(self, stage: str) -> bool:
+        return (self.control / f"hold-{stage}").exists()
+
+    def stored(self, key: str) -> str | None:
+        """The text of an object in storage."""
+        path = self.storage / key
+        return path.read_text() if path.exists() else None
+
     def codes(self, stage: str, *codes: int) -> None:
         (self.control / f"codes-{stage}").write_text("\n".join(map(str, codes)))
 
-    def events(self, what: str = "", stage: str = "") -> list[Event]:
+    def journal(self) -> list[str]:
         path = self.control / "journal"
-        lines = path.read_text().splitlines() if path.exists() else []
-        parts = [line.split() for line in lines]
+        return path.read_text().splitlines() if path.exists() else []
+
+    def events(self, what: str = "", stage: str = "") -> list[Event]:
+        parts = [line.split() for line in self.journal()]
         told = [Event(float(p[0]), p[1], p[2], p[3], p[4], int(p[5]), p[6]) for p in parts]
         return [event for event in told if what in {"", event.what} and stage in {"", event.stage}]
 
     def begun(self, stage: str, times: int = 1) -> Event:
         """The event when a stage has begun so often."""
-        until(lambda: len(self.events("begins", stage)) >= times, f"{stage} begins")
+        until(lambda: len(self.events("begins", stage)) >= times, f"{stage} begins", self.seconds)
         return self.events("begins", stage)[times - 1]
 
     def ended(self, run: str) -> RunStatus:
         """The status when the run has ended."""
-        *_, last = self.backend.watch(run, timeout=30)
+        *_, last = self.backend.watch(run, timeout=self.seconds)
         assert last.state.ended, last
         return last
 

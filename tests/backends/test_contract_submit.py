@@ -21,7 +21,8 @@ def test_a_run_goes_through_its_stages_in_order_and_succeeds(bench: Bench) -> No
     assert status.state is State.SUCCEEDED
     assert set(states(status).values()) == {State.SUCCEEDED}
     order = [event.stage for event in bench.events("begins")]
-    assert order == ["prepare", "train", "evaluate-el", "evaluate-en"]
+    # Evaluations may run side by side.
+    assert [*order[:2], *sorted(order[2:])] == ["prepare", "train", "evaluate-el", "evaluate-en"]
     assert [stage.progress.done for stage in status.stages] == [1.0] * 4
     assert [stage.attempts for stage in status.stages] == [1] * 4
     assert all(stage.exit_code == 0 for stage in status.stages)
@@ -36,8 +37,7 @@ def test_the_spec_lies_in_storage_as_submitted(bench: Bench) -> None:
     bench.backend.submit(plan)
     bench.ended(plan.run)
 
-    stored = (bench.storage / names.run_file(plan.run)).read_text()
-    assert stored == plan.spec.model_dump_json(indent=1)
+    assert bench.stored(names.run_file(plan.run)) == plan.spec.model_dump_json(indent=1)
     assert bench.backend.spec(plan.run) == plan.spec
 
 
@@ -239,7 +239,7 @@ def test_delete_ends_a_live_run_and_keeps_what_is_in_storage(bench: Bench) -> No
     assert bench.backend.list() == []
     with pytest.raises(UsageError):
         bench.backend.status(plan.run)
-    assert (bench.storage / names.run_file(plan.run)).exists()
+    assert bench.stored(names.run_file(plan.run))
 
 
 def test_a_deleted_run_can_be_submitted_anew(bench: Bench) -> None:

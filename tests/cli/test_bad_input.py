@@ -149,11 +149,10 @@ def test_more_gpus_than_there_are_is_wrong_input(
     _check(answer.code, answer.out, answer.err, "The run asks for 1 GPU and this machine shows no")
 
 
-def test_without_a_cluster_backend_submit_says_what_to_type(
-    jobrunner: Jobrunner, tmp_path: Path
-) -> None:
+def test_without_a_cluster_submit_says_what_to_type(jobrunner: Jobrunner, tmp_path: Path) -> None:
     answer = jobrunner("submit", "--lang", "el", "--storage", "s3://speech/runs")
-    _check(answer.code, answer.out, answer.err, "The kubernetes backend is not in this version. Us")
+    told = "There is no kubeconfig, so no cluster to run on. Set KUBECONFIG, or"
+    _check(answer.code, answer.out, answer.err, told)
     assert "--local" in answer.err
     assert _made(tmp_path) == []
 

@@ -1,0 +1,74 @@
+"""Runs of this machine and of the cluster together, for commands that name one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from jobrunner.backends.base import Backend, LogLine, Outcome
+from jobrunner.errors import ClusterError, UsageError
+from jobrunner.plan import Plan
+from jobrunner.spec import RunSpec
+from jobrunner.status import RunStatus
+
+
+class Anywhere:
+    """A run that this machine knows is here; any other is looked for on the cluster.
+
+    Args:
+        here: the local backend.
+        there: connects to the cluster, when it is first needed.
+        warn: gets one line when the cluster cannot be asked for its runs.
+    """
+
+    name = "anywhere"
+
+    def __init__(
+        self, here: Backend, there: Callable[[], Backend], warn: Callable[[str], None]
+    ) -> None:
+        self._here = here
+        self._connect = there
+        self._connected: Backend | None = None
+        self._warn = warn
+
+    def submit(self, plan: Plan) -> Outcome:
+        return self.backend_of(plan.run).submit(plan)
+
+    def status(self, run: str) -> RunStatus:
+        return self.backend_of(run).status(run)
+
+    def list(self) -> list[RunStatus]:
+        found = self._here.list()
+        try:
+            found += self._there().list()
+        except (ClusterError, UsageError) as error:
+            self._warn(f"Runs of the cluster are not shown: {error}")
+        return sorted(found, key=lambda status: (-status.submitted, status.run))
+
+    def spec(self, run: str) -> RunSpec:
+        return self.backend_of(run).spec(run)
+
+    def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
+        return self.backend_of(run).watch(run, timeout=timeout)
+
+    def logs(
+        self, run: str, *, stage: str | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        return self.backend_of(run).logs(run, stage=stage, follow=follow)
+
+    def cancel(self, run: str) -> None:
+        self.backend_of(run).cancel(run)
+
+    def delete(self, run: str) -> None:
+        self.backend_of(run).delete(run)
+
+    def backend_of(self, run: str) -> Backend:
+        """Where a run is, or may be."""
+        try:
+            self._here.spec(run)
+        except UsageError:
+            return self._there()
+        return self._here
+
+    def _there(self) -> Backend:
+        self._connected = self._connected or self._connect()
+        return self._connected

@@ -1,0 +1,198 @@
+"""Logs of a run's pods: attempts in order, no line lost or doubled, earlier ones from storage."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jobrunner import names
+from jobrunner import plan as plans
+from jobrunner.backends.base import LogLine
+from jobrunner.backends.kubernetes import reasons
+from jobrunner.backends.kubernetes.client import Cluster, Object
+from jobrunner.backends.kubernetes.look import RunWatch, look
+from jobrunner.backends.kubernetes.podlog import pod_lines
+from jobrunner.backends.kubernetes.status import Recorded, run_status
+from jobrunner.errors import JobrunnerError
+from jobrunner.plan import Plan
+from jobrunner.spec import RunSpec
+from jobrunner.storage import Storage, open_storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt whose log there is, or soon will be."""
+
+    stage: str
+    id: str
+    """The pod's uid."""
+    at: float
+    """Unix time by which attempts are sorted: a pod's start, a stored log's end."""
+    pod: str
+    """Name of the pod; empty where only storage has the log."""
+    ended: bool
+
+
+def lines(
+    cluster: Cluster, namespace: str, run: str, stage: str | None, *, follow: bool
+) -> Iterator[LogLine]:
+    """Lines of all attempts of a run; with `follow`, until it has ended.
+
+    Args:
+        cluster, namespace, run: which run; it is there.
+        stage: only this stage.
+        follow: waits for pods, and goes on until the run or the stage has ended.
+    """
+    if follow:
+        with RunWatch(cluster, namespace, run) as seen:
+            yield from _Follower(cluster, seen, stage).lines()
+        return
+    recorded = look(cluster, namespace, run)
+    if recorded is not None:
+        storage = _storage(recorded.spec)
+        for attempt in attempts(recorded, storage, stage):
+            yield from _read(cluster, namespace, storage, run, attempt)
+
+
+def attempts(recorded: Recorded, storage: Storage, stage: str | None = None) -> list[Attempt]:
+    """All attempts of which pods or stored logs tell, in order."""
+    found = [
+        Attempt(
+            stage=pod["metadata"]["labels"][names.STAGE_LABEL],
+            id=pod["metadata"]["uid"],
+            at=reasons.seconds(pod["metadata"]["creationTimestamp"]) or 0.0,
+            pod=pod["metadata"]["name"],
+            ended=pod.get("status", {}).get("phase") in {"Succeeded", "Failed"},
+        )
+        for pod in recorded.pods
+        if _has_log(pod)
+    ]
+    there = {attempt.id for attempt in found}
+    prefix = names.logs_prefix(recorded.config_map["metadata"]["name"])
+    with contextlib.suppress(JobrunnerError):
+        for entry in storage.list(prefix):
+            name, _, file = entry.key.removeprefix(prefix).partition("/")
+            uid = file.removesuffix(".log")
+            if uid not in there:
+                found.append(Attempt(stage=name, id=uid, at=entry.modified, pod="", ended=True))
+    chosen = [attempt for attempt in found if stage in {None, attempt.stage}]
+    return sorted(chosen, key=lambda attempt: attempt.at)
+
+
+def _has_log(pod: Object) -> bool:
+    state = reasons.container(pod)
+    return "running" in state or "terminated" in state
+
+
+def _read(
+    cluster: Cluster,
+    namespace: str,
+    storage: Storage,
+    run: str,
+    attempt: Attempt,
+    *,
+    follow: bool = False,
+) -> Iterator[LogLine]:
+    """Lines of one attempt: from its pod, and from storage what the pod took with it."""
+    given = 0
+    if attempt.pod:
+        whole = False
+        for text in pod_lines(cluster, namespace, attempt.pod, attempt.id, follow=follow):
+            if text is None:
+                whole = True
+                break
+            given += 1
+            yield LogLine(stage=attempt.stage, attempt=attempt.id, text=text)
+        if whole:
+            return
+    with contextlib.suppress(JobrunnerError):
+        stored = storage.read(names.log_file(run, attempt.stage, attempt.id))
+        for text in stored.decode(errors="replace").splitlines()[given:]:
+            yield LogLine(stage=attempt.stage, attempt=attempt.id, text=text)
+
+
+class _Follower:
+    """Reads each attempt in a thread, so that evaluations that run side by side are told so.
+
+    Args:
+        cluster: where.
+        seen: the run.
+        stage: only this stage.
+    """
+
+    def __init__(self, cluster: Cluster, seen: RunWatch, stage: str | None) -> None:
+        self._cluster = cluster
+        self._seen = seen
+        self._stage = stage
+        self._told: queue.Queue[LogLine | str] = queue.Queue()
+        """Lines, and ids of attempts that are read to their end."""
+        self._begun: set[str] = set()
+        self._open: dict[str, str] = {}
+        """Attempts that are being read, and their stages."""
+        self._looking = threading.Event()
+
+    def lines(self) -> Iterator[LogLine]:
+        """All lines until the run, or the stage, has ended and every attempt was read."""
+        recorded = self._seen.recorded()
+        while recorded is not None:
+            # Asked before the attempts: of what has ended by now, all attempts are known.
+            over = self._is_over(recorded)
+            self._begin(recorded)
+            if over and not self._open:
+                return
+            yield from self._next()
+            recorded = self._seen.recorded()
+        while self._open:
+            yield from self._next()
+
+    def _is_over(self, recorded: Recorded) -> bool:
+        status = run_status(recorded)
+        chosen = [each for each in status.stages if each.stage == self._stage]
+        return status.state.ended or any(each.state.ended for each in chosen)
+
+    def _begin(self, recorded: Recorded) -> None:
+        """Starts to read the attempts that come next."""
+        planned = plans.plan(recorded.spec)
+        storage = _storage(recorded.spec)
+        namespace = recorded.config_map["metadata"]["namespace"]
+        for attempt in attempts(recorded, storage, self._stage):
+            if attempt.id in self._begun:
+                continue
+            if any(_is_before(planned, stage, attempt.stage) for stage in self._open.values()):
+                break  # its turn comes when those before it are read
+            self._begun.add(attempt.id)
+            self._open[attempt.id] = attempt.stage
+            threading.Thread(
+                target=self._tell, args=(namespace, storage, planned.run, attempt), daemon=True
+            ).start()
+
+    def _tell(self, namespace: str, storage: Storage, run: str, attempt: Attempt) -> None:
+        try:
+            for line in _read(self._cluster, namespace, storage, run, attempt, follow=True):
+                self._told.put(line)
+        finally:
+            self._told.put(attempt.id)
+
+    def _next(self) -> Iterator[LogLine]:
+        """What was told since; waits for it, or for a change of the run."""
+        if not self._open:
+            self._seen.wait(None)
+            return
+        told = self._told.get()
+        if isinstance(told, str):
+            del self._open[told]
+        else:
+            yield told
+
+
+def _is_before(planned: Plan, stage: str, other: str) -> bool:
+    """True if no line of `other` may come before the last one of `stage`."""
+    known = {each.name for each in planned.stages}
+    return stage == other or (other in known and stage in planned.before(other))
+
+
+def _storage(spec: RunSpec) -> Storage:
+    return open_storage(spec.storage, endpoint=spec.cluster.storage_endpoint)

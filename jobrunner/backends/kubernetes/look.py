@@ -1,0 +1,157 @@
+"""Reads what the API server knows of runs: once, of all of them, or as it changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from types import TracebackType
+
+from jobrunner import names
+from jobrunner.backends.kubernetes import reasons
+from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
+from jobrunner.backends.kubernetes.status import SPEC_FILE, Recorded
+from jobrunner.backends.kubernetes.watching import Watched
+
+OURS = "app.kubernetes.io/name=jobrunner"
+WARNINGS = "type=Warning"
+
+
+def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
+    """One run; None where there is none."""
+    config_map = cluster.get("ConfigMap", namespace, run)
+    if config_map is None or not _is_run(config_map):
+        return None
+    labels = f"{names.RUN_LABEL}={run}"
+    jobs, _ = cluster.list("Job", namespace, labels=labels)
+    live = [job for job in jobs if _is_live(job)]
+    pods, _ = cluster.list("Pod", namespace, labels=labels)
+    events: list[Object] = []
+    workloads: list[Object] = []
+    if any(not each.get("status", {}).get("ready") for each in live):
+        events, _ = cluster.list("Event", namespace, fields=WARNINGS)
+    if any(names.QUEUE_LABEL in job["metadata"]["labels"] for job in jobs):
+        workloads = _workloads(cluster, namespace)
+    return Recorded(
+        config_map=config_map,
+        jobs=jobs,
+        pods=pods,
+        events=events,
+        workloads=workloads,
+        now=time.time(),
+    )
+
+
+def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
+    """All runs, by three requests: ConfigMaps, Jobs, and the pods that wait."""
+    config_maps, _ = cluster.list("ConfigMap", namespace, labels=OURS)
+    jobs, _ = cluster.list("Job", namespace, labels=OURS)
+    pods, _ = cluster.list("Pod", namespace, labels=OURS, fields="status.phase=Pending")
+    jobs_of, pods_of = _by_run(jobs), _by_run(pods)
+    now = time.time()
+    for config_map in config_maps:
+        if _is_run(config_map):
+            run = config_map["metadata"]["name"]
+            yield Recorded(config_map=config_map, jobs=jobs_of[run], pods=pods_of[run], now=now)
+
+
+class RunWatch:
+    """One run as it changes; a context that ends its watches.
+
+    Args:
+        cluster, namespace, run: which.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, run: str) -> None:
+        self._changed = threading.Condition()
+        self._versions = -1
+        labels = f"{names.RUN_LABEL}={run}"
+        self._watches: list[Watched] = []
+
+        def watched(kind: str, labels: str = "", fields: str = "") -> Watched:
+            made = Watched(cluster, kind, namespace, self._changed, labels=labels, fields=fields)
+            self._watches.append(made)
+            return made
+
+        try:
+            self._config_maps = watched("ConfigMap", labels)
+            self._jobs = watched("Job", labels)
+            self._pods = watched("Pod", labels)
+            self._events = watched("Event", fields=WARNINGS)
+        except BaseException:
+            self.close()
+            raise
+        self._cluster, self._namespace = cluster, namespace
+
+    def __enter__(self) -> RunWatch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the watches."""
+        for each in self._watches:
+            each.stop()
+
+    def recorded(self) -> Recorded | None:
+        """What is known now; None when the run is deleted."""
+        with self._changed:
+            self._versions = self._version()
+            config_maps = self._config_maps.objects()
+            jobs, pods = self._jobs.objects(), self._pods.objects()
+            events = self._events.objects()
+        if not config_maps or "deletionTimestamp" in config_maps[0]["metadata"]:
+            return None
+        workloads: list[Object] = []
+        if any(names.QUEUE_LABEL in job["metadata"]["labels"] for job in jobs):
+            workloads = _workloads(self._cluster, self._namespace)
+        return Recorded(
+            config_map=config_maps[0],
+            jobs=jobs,
+            pods=pods,
+            events=events,
+            workloads=workloads,
+            now=time.time(),
+        )
+
+    def wait(self, deadline: float | None) -> None:
+        """Returns when something has changed since `recorded`, or at the deadline (monotonic)."""
+        with self._changed:
+            rest = None if deadline is None else max(0.0, deadline - time.monotonic())
+            self._changed.wait_for(lambda: self._version() != self._versions, timeout=rest)
+
+    def _version(self) -> int:
+        return sum(each.changes for each in self._watches)
+
+
+def _workloads(cluster: Cluster, namespace: str) -> list[Object]:
+    """Kueue's workloads; none where they may not be read."""
+    try:
+        found, _ = cluster.list("Workload", namespace)
+    except Refused:
+        return []
+    return found
+
+
+def _is_run(config_map: Object) -> bool:
+    labels = config_map["metadata"].get("labels", {})
+    return names.RUN_LABEL in labels and SPEC_FILE in config_map.get("data", {})
+
+
+def _is_live(job: Object) -> bool:
+    ended = reasons.condition(job, "Complete") or reasons.condition(job, "Failed")
+    return not ended and not job["spec"].get("suspend")
+
+
+def _by_run(found: list[Object]) -> dict[str, list[Object]]:
+    runs: dict[str, list[Object]] = defaultdict(list)
+    for each in found:
+        runs[each["metadata"]["labels"].get(names.RUN_LABEL, "")].append(each)
+    return runs

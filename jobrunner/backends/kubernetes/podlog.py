@@ -1,0 +1,129 @@
+"""The log of one pod, read to its end over any number of connections."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+from jobrunner.backends.kubernetes import reasons
+from jobrunner.backends.kubernetes.client import Cluster, Query, Refused, path
+from jobrunner.errors import ClusterError
+
+# Silence after which a connection is made anew: a training step may take a while.
+SILENCE = 60.0
+# Seconds before another try while the API server or the node is away: first and most.
+RETRY = (0.5, 8.0)
+
+
+def pod_lines(
+    cluster: Cluster, namespace: str, pod: str, uid: str, *, follow: bool
+) -> Iterator[str | None]:
+    """Lines without their newline, then None if the log was read to its end.
+
+    Lines come with the time at which the node took them, to the nanosecond. A new connection asks
+    for what came since the last one, in whole seconds, and leaves out what was given already.
+
+    Args:
+        cluster, namespace, pod: which pod.
+        uid: of the pod: another one of the same name is not read.
+        follow: waits for more until the container has ended.
+    """
+    place = _Place()
+    wait = RETRY[0]
+    while True:
+        before = place.given
+        try:
+            yield from _connection(cluster, namespace, pod, place, follow=follow)
+            broken = False
+        except Refused as error:
+            if error.status == 404:
+                return
+            broken = True
+        except ClusterError:
+            broken = True
+        if broken and not follow:
+            return
+        # A connection that ended without an error may still have ended early.
+        ended = None if broken else _has_ended(cluster, namespace, pod, uid)
+        if ended or (ended is not None and not follow):
+            yield from _rest(cluster, namespace, pod, place)
+            yield None
+            return
+        wait = RETRY[0] if place.given > before else min(2 * wait, RETRY[1])
+        time.sleep(wait * random.uniform(0.5, 1.0))
+
+
+class _Place:
+    """How far a log was read."""
+
+    def __init__(self) -> None:
+        self.time = ""
+        """Of the last line that was given."""
+        self.at_time = 0
+        """Lines that were given with this time."""
+        self.given = 0
+        self._again = 0
+
+    def connected(self) -> None:
+        """A new connection repeats lines from here on."""
+        self._again = self.at_time
+
+    def take(self, stamp: str) -> bool:
+        """True if a line with this time is new."""
+        if len(stamp) == len(self.time) and stamp < self.time:
+            return False
+        if stamp == self.time and self._again:
+            self._again -= 1
+            return False
+        self.at_time = self.at_time + 1 if stamp == self.time else 1
+        self.time = stamp
+        self._again = 0
+        self.given += 1
+        return True
+
+
+def _connection(
+    cluster: Cluster, namespace: str, pod: str, place: _Place, *, follow: bool
+) -> Iterator[str]:
+    import urllib3
+
+    query: Query = [("container", reasons.CONTAINER), ("timestamps", "true")]
+    query += [("follow", "true")] if follow else []
+    query += [("sinceTime", f"{place.time[:19]}Z")] if place.time else []
+    where = f"{path('Pod', namespace)}/{pod}/log"
+    place.connected()
+    with cluster.stream(where, query, silence=SILENCE) as response:
+        rest = b""
+        try:
+            for part in response.stream(None, decode_content=True):
+                *whole, rest = (rest + part).split(b"\n")
+                for line in whole:
+                    stamp, _, text = line.decode(errors="replace").partition(" ")
+                    if place.take(stamp):
+                        yield text.rstrip("\r")
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError(f"The log of {pod} broke off: {error}.") from None
+        if rest and not follow:
+            stamp, _, text = rest.decode(errors="replace").partition(" ")
+            if place.take(stamp):
+                yield text
+
+
+def _rest(cluster: Cluster, namespace: str, pod: str, place: _Place) -> Iterator[str]:
+    """What was written between the last look and the end of the container."""
+    try:
+        yield from _connection(cluster, namespace, pod, place, follow=False)
+    except ClusterError:
+        return
+
+
+def _has_ended(cluster: Cluster, namespace: str, pod: str, uid: str) -> bool | None:
+    """True when the pod's container has ended; None when the API server does not answer."""
+    try:
+        found = cluster.get("Pod", namespace, pod)
+    except ClusterError:
+        return None
+    if found is None or found["metadata"]["uid"] != uid:
+        return True
+    return "terminated" in reasons.container(found)

@@ -1,0 +1,158 @@
+"""Why a pod waits or died, in a few words. Pure: reads recorded objects only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from jobrunner.backends.kubernetes.client import Object
+from jobrunner.errors import Interrupted
+
+CONTAINER = "stage"
+LONGEST = 300
+# A container waits in these while nothing is wrong.
+ON_THE_WAY = frozenset(("ContainerCreating", "PodInitializing", ""))
+OUT_OF_MEMORY = "out of memory"
+# Causes of an end by the reason that Kubernetes gives a disruption.
+DISRUPTIONS = {
+    "PreemptionByScheduler": "preempted",
+    "DeletionByTaintManager": "node tainted",
+    "EvictionByEvictionAPI": "evicted",
+    "DeletionByPodGC": "node lost",
+    "TerminationByKubelet": "evicted by its node",
+}
+
+
+def seconds(text: str | None) -> float | None:
+    """Unix time of a timestamp of the API."""
+    return datetime.fromisoformat(text).timestamp() if text else None
+
+
+def condition(found: Object, kind: str) -> Object | None:
+    """A condition of an object, if it is true."""
+    for each in found.get("status", {}).get("conditions") or ():
+        if each["type"] == kind and each["status"] == "True":
+            told: Object = each
+            return told
+    return None
+
+
+def container(pod: Object) -> Object:
+    """State of the stage's container: at most one of waiting, running, terminated."""
+    for each in pod.get("status", {}).get("containerStatuses") or ():
+        if each["name"] == CONTAINER:
+            state: Object = each.get("state") or {}
+            return state
+    return {}
+
+
+def waiting(pod: Object, events: Iterable[Object] = ()) -> tuple[str, bool]:
+    """Why a pod has not started, and whether somebody must do something about it."""
+    for each in pod.get("status", {}).get("conditions") or ():
+        if each["type"] == "PodScheduled" and each["status"] == "False":
+            return unschedulable(each.get("message", "")), True
+    state = container(pod).get("waiting") or {}
+    reason, message = state.get("reason", ""), state.get("message", "")
+    if reason in ON_THE_WAY:
+        told = latest(events, "FailedMount", pod["metadata"]["name"])
+        return (_short(told), True) if told else ("", False)
+    if "Image" in reason:
+        return f"the image {_image(pod)} cannot be pulled: {pull_error(message) or reason}", True
+    return _short(f"the container cannot start: {message or reason}"), True
+
+
+def unschedulable(message: str) -> str:
+    """The scheduler's message without what preemption would not help."""
+    text = re.sub(r"\s*preemption: .*", "", message, flags=re.DOTALL).strip().rstrip(".")
+    text = re.sub(r"^\d+/(\d+) nodes are available: ", r"no node of \1 fits: ", text)
+    return _short(text or "no node fits")
+
+
+def pull_error(message: str) -> str:
+    """The end of a chain of errors, which is where it broke."""
+    parts = [part.strip() for part in re.split(r": (?=[a-zA-Z])", message) if part.strip()]
+    return _short(": ".join(parts[-2:]).rstrip(".")) if parts else ""
+
+
+def refused(message: str) -> str:
+    """A `FailedCreate` of a Job's pod: `Error creating: pods "…" is forbidden: …`."""
+    text = re.sub(r'^Error creating: pods? "[^"]*" is forbidden: ', "", message)
+    return _short(f"the cluster refuses its pod: {text}")
+
+
+def ended(pod: Object) -> tuple[str, str, int | None]:
+    """How a pod ended: its cause in two or three words, one line, and the exit code if any."""
+    status = pod.get("status", {})
+    state = container(pod).get("terminated") or {}
+    code = state.get("exitCode")
+    disruption = condition(pod, "DisruptionTarget")
+    if disruption:
+        cause = DISRUPTIONS.get(disruption.get("reason", ""), "disrupted")
+        return cause, _short(f"{cause}: {disruption.get('message', '')}".rstrip(": .")), code
+    if state.get("reason") == "OOMKilled":
+        limit = _limit(pod)
+        return OUT_OF_MEMORY, f"killed: its memory ({limit}) was not enough", code
+    if status.get("reason") == "Evicted":
+        return "evicted by its node", _short(f"evicted: {status.get('message', '')}"), code
+    if code == Interrupted.exit_code:
+        return "stopped", said(state.get("message", "")) or "stopped", code
+    if code and code > 128:
+        return "killed", f"killed by signal {code - 128}", code
+    told = said(state.get("message", ""))
+    return "failed", told or (f"ended with exit code {code}" if code else ""), code
+
+
+def said(log: str) -> str:
+    """The text of the last `error:` line of a log's end, else its last line."""
+    error = final = ""
+    for line in log.splitlines():
+        final = line.strip() or final
+        before, marker, told = line.partition("error: ")
+        # `HH:MM:SS error: …` as the core writes it; not `ValueError: …` of a traceback.
+        if marker and told.strip() and before.strip(" 0123456789:") == "":
+            error = told.strip()
+    return _short(error or final)
+
+
+def latest(events: Iterable[Object], reason: str, name: str, since: float = 0.0) -> str:
+    """Message of the newest event of a kind about an object; empty where there is none."""
+    found = [
+        (when, each.get("message", ""))
+        for each in events
+        if each.get("reason") == reason and each.get("involvedObject", {}).get("name") == name
+        for when in [_when(each)]
+        if when >= since
+    ]
+    return max(found)[1] if found else ""
+
+
+def _when(event: Object) -> float:
+    return max(_times(event), default=0.0)
+
+
+def _times(event: Object) -> Iterator[float]:
+    series: Any = event.get("series") or {}
+    given = (event.get("lastTimestamp"), event.get("eventTime"), series.get("lastObservedTime"))
+    yield from (when for text in given if (when := seconds(text)) is not None)
+
+
+def _image(pod: Object) -> str:
+    for each in pod["spec"]["containers"]:
+        if each["name"] == CONTAINER:
+            return str(each["image"])
+    return "?"
+
+
+def _limit(pod: Object) -> str:
+    for each in pod["spec"]["containers"]:
+        if each["name"] == CONTAINER:
+            limits = each.get("resources", {}).get("limits", {})
+            return str(limits.get("memory", "no limit"))
+    return "?"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -1,0 +1,247 @@
+"""The status of a run from recorded objects. Pure: no clock, no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from jobrunner import names
+from jobrunner import plan as plans
+from jobrunner import spec as specs
+from jobrunner.backends.kubernetes import reasons
+from jobrunner.backends.kubernetes.client import Object
+from jobrunner.plan import Plan, Stage
+from jobrunner.spec import RunSpec
+from jobrunner.status import Progress, RunStatus, StageStatus, State, run_state
+
+SPEC_FILE = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What the API server knows of one run."""
+
+    config_map: Object
+    jobs: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    events: Sequence[Object] = ()
+    """Warnings of the namespace, those of other objects too."""
+    workloads: Sequence[Object] = ()
+    """Kueue's."""
+    positions: dict[str, int] = field(default_factory=dict)
+    """Workload's name → how many are before it in its queue."""
+    stored: frozenset[str] = frozenset()
+    """Stages whose results lie in storage, where somebody looked."""
+    now: float = 0.0
+    """Unix time."""
+
+    @property
+    def spec(self) -> RunSpec:
+        """The spec as submitted."""
+        return specs.parse_json(self.config_map["data"][SPEC_FILE])
+
+    def job(self, stage: str) -> Object | None:
+        """The Job of a stage, if it is there."""
+        for each in self.jobs:
+            if each["metadata"]["labels"].get(names.STAGE_LABEL) == stage:
+                return each
+        return None
+
+    def pods_of(self, job: Object) -> list[Object]:
+        """Pods of a Job, the oldest first."""
+        uid = job["metadata"]["uid"]
+        owned = [
+            pod
+            for pod in self.pods
+            if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences", ()))
+        ]
+        return sorted(owned, key=lambda pod: pod["metadata"]["creationTimestamp"])
+
+    @property
+    def submitted(self) -> float:
+        """Unix time of the last submit that started something."""
+        metadata = self.config_map["metadata"]
+        told = metadata.get("annotations", {}).get(names.SUBMITTED_ANNOTATION)
+        return float(told) if told else reasons.seconds(metadata["creationTimestamp"]) or 0.0
+
+    @property
+    def cancelled(self) -> bool:
+        """True when the run was cancelled after its last submit."""
+        annotations = self.config_map["metadata"].get("annotations", {})
+        return names.CANCELLED_ANNOTATION in annotations
+
+
+def run_status(recorded: Recorded) -> RunStatus:
+    """The status of a run."""
+    spec = recorded.spec
+    planned = plans.plan(spec)
+    stages: list[StageStatus] = []
+    for stage in planned.stages:
+        stages.append(_stage_status(recorded, planned, stage, {s.stage: s for s in stages}))
+    status = RunStatus(
+        run=planned.run,
+        lang=spec.lang,
+        model=names.model_name(spec.model),
+        state=run_state(tuple(stages)),
+        backend="kubernetes",
+        storage=spec.storage,
+        submitted=recorded.submitted,
+        stages=tuple(stages),
+    )
+    current = status.current
+    reason = current.reason if current and current.state is not State.SUCCEEDED else ""
+    return status.model_copy(update={"reason": reason})
+
+
+def is_done(job: Object) -> bool:
+    """True when a stage's work is done, even if its pod has not ended yet."""
+    annotations = job["metadata"].get("annotations") or {}
+    return names.DONE_ANNOTATION in annotations or reasons.condition(job, "Complete") is not None
+
+
+def _stage_status(
+    recorded: Recorded, planned: Plan, stage: Stage, known: dict[str, StageStatus]
+) -> StageStatus:
+    job = recorded.job(stage.name)
+    if job is None or (recorded.cancelled and "deletionTimestamp" in job["metadata"]):
+        return _without_job(recorded, planned, stage)
+    pods = recorded.pods_of(job)
+    status = job.get("status", {})
+    active, failed = status.get("active", 0), status.get("failed", 0)
+    found = StageStatus(
+        stage=stage.name,
+        state=State.WAITING,
+        attempts=max(len(pods), active + failed + status.get("succeeded", 0)),
+        restarts=dict(Counter(reasons.ended(p)[0] for p in pods if _is_failed(p))),
+        started=reasons.seconds(status.get("startTime")),
+        progress=_progress(job),
+    )
+    if reasons.condition(job, "Complete"):
+        return _succeeded(job, found)
+    if end := reasons.condition(job, "Failed"):
+        return _failed(job, end, pods, found)
+    if job["spec"].get("suspend"):
+        ready = all(known[name].state is State.SUCCEEDED for name in planned.before(stage.name))
+        return found if not ready else _held(recorded, job, found)
+    return _live(recorded, job, pods, found)
+
+
+def _without_job(recorded: Recorded, planned: Plan, stage: Stage) -> StageStatus:
+    """Cancelled, removed after its end, or never made."""
+    found = StageStatus(stage=stage.name, state=State.STOPPED)
+    after = [other for other in planned.stages if stage.name in planned.before(other.name)]
+    released = any(
+        job is not None and (not job["spec"].get("suspend") or is_done(job))
+        for job in (recorded.job(other.name) for other in after)
+    )
+    if stage.name in recorded.stored or released:
+        progress = Progress(done=1.0)
+        return found.model_copy(update={"state": State.SUCCEEDED, "progress": progress})
+    if recorded.cancelled:
+        return found.model_copy(update={"state": State.CANCELLED, "reason": "cancelled"})
+    reason = "its Job is not there; submit the run again to make it"
+    if recorded.now - recorded.submitted >= recorded.spec.cluster.keep_hours * 3600:
+        reason = "its Job was removed some time after its end, and storage has no result of it"
+    return found.model_copy(update={"reason": reason})
+
+
+def _succeeded(job: Object, found: StageStatus) -> StageStatus:
+    changes = {
+        "state": State.SUCCEEDED,
+        "exit_code": 0,
+        "ended": reasons.seconds(job["status"].get("completionTime")),
+        "progress": found.progress.model_copy(update={"done": 1.0, "seconds_left": None}),
+    }
+    return found.model_copy(update=changes)
+
+
+def _failed(job: Object, end: Object, pods: list[Object], found: StageStatus) -> StageStatus:
+    told = [reasons.ended(pod) for pod in pods if _is_failed(pod)]
+    _, reason, code = told[-1] if told else ("", "", None)
+    if end.get("reason") == "DeadlineExceeded":
+        limit = job["spec"].get("activeDeadlineSeconds", 0) / 3600
+        reason = f"ended after {limit:g} h, the most that cluster.deadline_hours allows"
+    changes = {
+        "state": State.FAILED,
+        "reason": reason or end.get("message", "failed"),
+        "exit_code": code,
+        "ended": reasons.seconds(end.get("lastTransitionTime")),
+    }
+    return found.model_copy(update=changes)
+
+
+def _held(recorded: Recorded, job: Object, found: StageStatus) -> StageStatus:
+    """A Job that could run and is suspended: in a queue, or by somebody's hand."""
+    reason = "suspended; submit the run again to go on"
+    if names.QUEUE_LABEL in job["metadata"]["labels"]:
+        reason = _queue_reason(recorded, job)
+    return found.model_copy(update={"state": State.QUEUED, "reason": reason})
+
+
+def _queue_reason(recorded: Recorded, job: Object) -> str:
+    queue = job["metadata"]["labels"][names.QUEUE_LABEL]
+    uid = job["metadata"]["uid"]
+    for workload in recorded.workloads:
+        metadata = workload["metadata"]
+        if not any(owner["uid"] == uid for owner in metadata.get("ownerReferences", ())):
+            continue
+        if (place := recorded.positions.get(metadata["name"])) is not None:
+            return f"in queue {queue}, {place} before it"
+        for each in workload.get("status", {}).get("conditions") or ():
+            if each["type"] == "QuotaReserved" and each["status"] == "False":
+                return f"in queue {queue}: {' '.join(each.get('message', '').split())[:200]}"
+    return f"in queue {queue}"
+
+
+def _live(recorded: Recorded, job: Object, pods: list[Object], found: StageStatus) -> StageStatus:
+    current = next((pod for pod in reversed(pods) if _is_live(pod)), None)
+    if current is not None:
+        if "running" in reasons.container(current):
+            return found.model_copy(update={"state": State.RUNNING})
+        reason, blocked = reasons.waiting(current, recorded.events)
+        bound = bool(current["spec"].get("nodeName"))
+        changes = {
+            "state": State.STARTING if bound else State.QUEUED,
+            "reason": reason,
+            "blocked": blocked,
+        }
+        return found.model_copy(update=changes)
+    begun = max(recorded.submitted, found.started or 0.0)
+    refusal = reasons.latest(recorded.events, "FailedCreate", job["metadata"]["name"], begun - 1)
+    if refusal:
+        changes = {"state": State.QUEUED, "reason": reasons.refused(refusal), "blocked": True}
+        return found.model_copy(update=changes)
+    if job.get("status", {}).get("active"):
+        # Its pods were not asked for, which a list does: those that wait are.
+        return found.model_copy(update={"state": State.RUNNING})
+    reason = ""
+    if pods:
+        most = job["spec"].get("backoffLimit", 0) + 1
+        _, told, code = reasons.ended(pods[-1])
+        failed = job.get("status", {}).get("failed", 0)
+        reason = f"attempt {failed} of {most} failed and is repeated: {told}" if failed else told
+        found = found.model_copy(update={"exit_code": code})
+    return found.model_copy(update={"state": State.QUEUED, "reason": reason})
+
+
+def _phase(pod: Object) -> str:
+    return str(pod.get("status", {}).get("phase", ""))
+
+
+def _is_live(pod: Object) -> bool:
+    return _phase(pod) not in {"Succeeded", "Failed"}
+
+
+def _is_failed(pod: Object) -> bool:
+    return _phase(pod) == "Failed"
+
+
+def _progress(job: Object) -> Progress:
+    told = (job["metadata"].get("annotations") or {}).get(names.DETAILS_ANNOTATION, "{}")
+    try:
+        return Progress.model_validate_json(told)
+    except ValidationError:
+        return Progress()

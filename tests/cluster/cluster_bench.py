@@ -1,0 +1,130 @@
+"""The Kubernetes backend with light stages, steered through storage (see pod_stage.py)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from backend_bench import Bench
+from kubernetes import client
+
+from jobrunner import plan as plans
+from jobrunner.backends.kubernetes.backend import KubernetesBackend
+from jobrunner.errors import NotFound
+from jobrunner.plan import Plan
+from jobrunner.spec import parse
+from jobrunner.storage import Storage, open_storage
+
+HERE = Path(__file__).parent
+BASE = HERE.parent.parent / "k8s" / "base"
+# Seconds between a submit and the end of a run with light stages, on a busy machine.
+SECONDS = 150.0
+# Two cores are shared by everything that these tests run.
+SMALL = {
+    "device": "cpu",
+    "cpu": "50m",
+    "memory": "256Mi",
+    "prepare_cpu": "50m",
+    "prepare_memory": "256Mi",
+    "shared_memory": "16Mi",
+    "scratch": "1Gi",
+}
+
+
+@dataclass
+class ClusterBench(Bench):
+    """A namespace with everything that stages need, and a bucket."""
+
+    api: Any = None
+    namespace: str = ""
+    bucket: str = ""
+    image: str = ""
+    seconds: float = SECONDS
+    cluster: dict[str, Any] = field(default_factory=dict)
+    """Fields of the spec's cluster that differ from the usual ones."""
+
+    def plan(self, *languages: str, **changes: Any) -> Plan:
+        cluster = {
+            "namespace": self.namespace,
+            "image": self.image,
+            "storage_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", ""),
+            "storage_secret": "storage",
+            **self.cluster,
+            **changes.pop("cluster", {}),
+        }
+        values = {
+            "lang": "el",
+            "model": "whisper-tiny",
+            "storage": f"{self.bucket}/runs",
+            "evaluate": {"languages": list(languages)},
+            "resources": {**SMALL, **changes.pop("resources", {})},
+            "cluster": cluster,
+            **changes,
+        }
+        made = plans.plan(parse(values))
+        self.plans.append(made)
+        return made
+
+    @property
+    def steering(self) -> Storage:
+        return open_storage(f"{self.bucket}/control")
+
+    def hold(self, stage: str) -> None:
+        self.steering.write(f"hold-{stage}", b"held")
+
+    def release(self, stage: str) -> None:
+        self.steering.delete(f"hold-{stage}")
+
+    def holds(self, stage: str) -> bool:
+        return self.steering.stat(f"hold-{stage}") is not None
+
+    def codes(self, stage: str, *codes: int) -> None:
+        self.steering.write(f"codes-{stage}", "\n".join(map(str, codes)).encode())
+
+    def stored(self, key: str) -> str | None:
+        try:
+            return open_storage(f"{self.bucket}/runs").read(key).decode()
+        except NotFound:
+            return None
+
+    def journal(self) -> list[str]:
+        steering = self.steering
+        return [steering.read(entry.key).decode() for entry in steering.list("journal/")]
+
+
+@contextmanager
+def bench(api: Any, namespace: str, bucket: str, image: str) -> Iterator[ClusterBench]:
+    """A bench in a namespace that has the rights of stages; its runs are ended at the end."""
+    grant(api, namespace)
+    program = (HERE / "pod_stage.py").read_text()
+    backend = KubernetesBackend(namespace, command=("python3", "-c", program))
+    made = ClusterBench(
+        backend=backend,
+        control=HERE,
+        storage=HERE,
+        state=HERE,
+        api=api,
+        namespace=namespace,
+        bucket=bucket,
+        image=image,
+    )
+    yield made
+
+
+def grant(api: Any, namespace: str) -> None:
+    """Makes the stages' account and its rights in a namespace, as k8s/base has them."""
+    for body in yaml.safe_load_all((BASE / "stage.yaml").read_text()):
+        body["metadata"]["namespace"] = namespace
+        for subject in body.get("subjects", ()):
+            subject["namespace"] = namespace
+        if body["kind"] == "ServiceAccount":
+            client.CoreV1Api(api).create_namespaced_service_account(namespace, body)
+        elif body["kind"] == "Role":
+            client.RbacAuthorizationV1Api(api).create_namespaced_role(namespace, body)
+        else:
+            client.RbacAuthorizationV1Api(api).create_namespaced_role_binding(namespace, body)

@@ -1,0 +1,35 @@
+"""The contract of backends, held against a real cluster, with stages that are real pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cluster_bench
+import pytest
+from cluster_bench import ClusterBench
+from test_contract_follow import *  # noqa: F403
+from test_contract_submit import *  # noqa: F403
+
+# A log and a status in files are read while they are written; two processes submit at once.
+del globals()["test_status_is_never_half_written"]
+del globals()["test_two_submits_at_once_make_one_run"]
+
+
+@pytest.fixture
+def bench(
+    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
+) -> Iterator[ClusterBench]:
+    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
+        yield made
+
+
+def test_two_submits_at_once_make_one_run(bench: ClusterBench) -> None:
+    plan = bench.plan()
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda _: bench.backend.submit(plan), range(4)))
+
+    assert sorted(outcomes) == ["adopted", "adopted", "adopted", "created"]
+    bench.ended(plan.run)
+    assert [event.stage for event in bench.events("begins")] == ["prepare", "train", "evaluate-el"]
