@@ -12,7 +12,7 @@ from cluster_bench import ClusterBench
 from test_contract_follow import *  # noqa: F403
 from test_contract_submit import *  # noqa: F403
 
-# A log and a status in files are read while they are written; two processes submit at once.
+# About files and processes of one machine; the second has its like below.
 del globals()["test_status_is_never_half_written"]
 del globals()["test_two_submits_at_once_make_one_run"]
 
@@ -25,7 +25,7 @@ def bench(
         yield made
 
 
-def test_two_submits_at_once_make_one_run(bench: ClusterBench) -> None:
+def test_submits_at_once_make_one_run(bench: ClusterBench) -> None:
     plan = bench.plan()
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda _: bench.backend.submit(plan), range(4)))

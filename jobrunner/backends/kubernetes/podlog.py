@@ -29,7 +29,7 @@ def pod_lines(
         uid: of the pod: another one of the same name is not read.
         follow: waits for more until the container has ended.
     """
-    place = _Place()
+    place = Place()
     wait = RETRY[0]
     while True:
         before = place.given
@@ -54,7 +54,7 @@ def pod_lines(
         time.sleep(wait * random.uniform(0.5, 1.0))
 
 
-class _Place:
+class Place:
     """How far a log was read."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class _Place:
 
 
 def _connection(
-    cluster: Cluster, namespace: str, pod: str, place: _Place, *, follow: bool
+    cluster: Cluster, namespace: str, pod: str, place: Place, *, follow: bool
 ) -> Iterator[str]:
     import urllib3
 
@@ -110,7 +110,7 @@ def _connection(
                 yield text
 
 
-def _rest(cluster: Cluster, namespace: str, pod: str, place: _Place) -> Iterator[str]:
+def _rest(cluster: Cluster, namespace: str, pod: str, place: Place) -> Iterator[str]:
     """What was written between the last look and the end of the container."""
     try:
         yield from _connection(cluster, namespace, pod, place, follow=False)

@@ -64,8 +64,8 @@ def waiting(pod: Object, events: Iterable[Object] = ()) -> tuple[str, bool]:
 
 
 def unschedulable(message: str) -> str:
-    """The scheduler's message without what preemption would not help."""
-    text = re.sub(r"\s*preemption: .*", "", message, flags=re.DOTALL).strip().rstrip(".")
+    """The scheduler's message without what it tells of preemption and claims after the nodes."""
+    text = message.split(". ")[0].strip().rstrip(".")
     text = re.sub(r"^\d+/(\d+) nodes are available: ", r"no node of \1 fits: ", text)
     return _short(text or "no node fits")
 

@@ -1,0 +1,184 @@
+"""The status of a run as a function of what a real API server had answered (recorded/*.json)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobrunner import names
+from jobrunner.backends.kubernetes import reasons
+from jobrunner.backends.kubernetes.status import Recorded, run_status
+from jobrunner.status import State
+
+RECORDED = Path(__file__).parent / "recorded"
+NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
+
+
+def recorded(name: str, **changes: Any) -> Recorded:
+    return Recorded(**{**json.loads((RECORDED / f"{name}.json").read_text()), **changes})
+
+
+# Name of the record → state of the run, its first stage that is not over, and the reason.
+CASES = {
+    "image-typo": (
+        *(State.STARTING, "prepare"),
+        "the image localhost/jobrunner-typo:1 cannot be pulled: connect: connection refused",
+    ),
+    "missing-secret": (
+        *(State.STARTING, "prepare"),
+        'the container cannot start: secret "missing" not found',
+    ),
+    "unschedulable": (State.QUEUED, "prepare", "no node of 1 fits: 1 Insufficient cpu"),
+    "no-account": (
+        *(State.QUEUED, "prepare"),
+        "the cluster refuses its pod: error looking up service account record-9310c1/nobody: "
+        'serviceaccount "nobody" not found',
+    ),
+    "quota": (
+        *(State.QUEUED, "prepare"),
+        "the cluster refuses its pod: exceeded quota: small, requested: requests.cpu=2, "
+        "used: requests.cpu=400100m, limited: requests.cpu=1",
+    ),
+    "running": (State.RUNNING, "prepare", ""),
+    "evicted": (State.QUEUED, "prepare", "evicted: Eviction API: evicting"),
+    "cancelled": (State.CANCELLED, "prepare", "cancelled"),
+    "succeeded": (State.SUCCEEDED, "evaluate-el", ""),
+    "retried": (
+        *(State.QUEUED, "train"),
+        "attempt 1 of 2 failed and is repeated: train cannot go on, try 1.",
+    ),
+    "failed": (State.FAILED, "train", "train cannot go on, try 2."),
+}
+BLOCKED = {"image-typo", "missing-secret", "unschedulable", "no-account", "quota"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_state_and_the_reason_of_a_run_follow_from_its_objects(name: str) -> None:
+    status = run_status(recorded(name))
+
+    assert status.current
+    assert (status.state, status.current.stage, status.reason) == CASES[name]
+    assert status.current.blocked == (name in BLOCKED)
+    assert (status.lang, status.model, status.backend) == ("el", "whisper-tiny", "kubernetes")
+    assert [stage.stage for stage in status.stages] == ["prepare", "train", "evaluate-el"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_list_without_events_and_ended_pods_tells_the_same_state(name: str) -> None:
+    full = recorded(name)
+    waiting = [pod for pod in full.pods if pod["status"]["phase"] == "Pending"]
+
+    status = run_status(recorded(name, events=[], pods=waiting))
+
+    states = [stage.state for stage in run_status(full).stages]
+    assert [stage.state for stage in status.stages] == states
+
+
+def test_progress_is_what_the_stage_wrote_on_its_job() -> None:
+    stage = run_status(recorded("running")).stages[0]
+
+    assert (stage.progress.done, stage.progress.message) == (0.5, "working")
+    assert (stage.progress.step, stage.progress.steps) == (50, 100)
+    assert stage.started
+    assert stage.attempts == 1
+
+
+def test_restarts_are_counted_by_cause() -> None:
+    assert run_status(recorded("evicted")).stages[0].restarts == {"evicted": 1}
+    failed = run_status(recorded("failed")).stages[1]
+    assert (failed.restarts, failed.attempts, failed.exit_code) == ({"failed": 2}, 2, 1)
+
+
+def test_a_job_removed_after_its_end_leaves_a_stage_that_succeeded() -> None:
+    found = recorded("succeeded")
+    later = [j for j in found.jobs if j["metadata"]["labels"][names.STAGE_LABEL] != "train"]
+
+    states = [stage.state for stage in run_status(recorded("succeeded", jobs=later)).stages]
+
+    assert states == [State.SUCCEEDED] * 3
+
+
+def test_jobs_that_were_never_made_are_told_apart_from_removed_ones() -> None:
+    found = recorded("succeeded")
+    fresh = run_status(recorded("succeeded", jobs=[], now=found.submitted + 60))
+    assert (fresh.state, fresh.reason) == (
+        *(State.STOPPED,),
+        "its Job is not there; submit the run again to make it",
+    )
+    old = {"jobs": [], "pods": [], "now": found.submitted + 100 * 3600}
+    assert "storage has no result" in run_status(recorded("succeeded", **old)).reason
+    stored = frozenset(("prepare", "train", "evaluate-el"))
+    assert run_status(recorded("succeeded", **old, stored=stored)).state is State.SUCCEEDED
+
+
+def test_a_job_that_somebody_suspended_says_so() -> None:
+    jobs = copy.deepcopy(list(recorded("running").jobs))
+    jobs[0]["spec"]["suspend"] = True
+    for job in jobs:
+        if job["metadata"]["labels"][names.STAGE_LABEL] == "prepare":
+            job["spec"]["suspend"] = True
+
+    stage = run_status(recorded("running", jobs=jobs, pods=[])).stages[0]
+
+    assert (stage.state, stage.reason) == (
+        State.QUEUED,
+        "suspended; submit the run again to go on",
+    )
+
+
+def test_a_job_in_a_queue_tells_its_place() -> None:
+    jobs = copy.deepcopy(list(recorded("running").jobs))
+    (job,) = [j for j in jobs if j["metadata"]["labels"][names.STAGE_LABEL] == "prepare"]
+    job["metadata"]["labels"][names.QUEUE_LABEL] = "team"
+    job["spec"]["suspend"] = True
+    message = "couldn't assign flavors: insufficient quota for nvidia.com/gpu"
+    workload = {
+        "metadata": {"name": "job-a", "ownerReferences": [{"uid": job["metadata"]["uid"]}]},
+        "status": {
+            "conditions": [{"type": "QuotaReserved", "status": "False", "message": message}]
+        },
+    }
+    waiting = {"jobs": jobs, "pods": [], "workloads": [workload]}
+
+    told = run_status(recorded("running", **waiting)).stages[0]
+    assert (told.state, told.blocked) == (State.QUEUED, False)
+    assert told.reason == f"in queue team: {message}"
+    placed = run_status(recorded("running", **waiting, positions={"job-a": 3}))
+    assert placed.reason == "in queue team, 3 before it"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "0/5 nodes are available: 2 Insufficient nvidia.com/gpu, 3 node(s) didn't match "
+            "Pod's node affinity/selector. preemption: 0/5 nodes are available: 5 Preemption "
+            "is not helpful for scheduling.",
+            "no node of 5 fits: 2 Insufficient nvidia.com/gpu, 3 node(s) didn't match Pod's "
+            "node affinity/selector",
+        ),
+        ("", "no node fits"),
+    ],
+)
+def test_the_schedulers_message_is_cut_to_what_one_can_mend(message: str, told: str) -> None:
+    assert reasons.unschedulable(message) == told
+
+
+def test_the_cause_of_a_death_is_what_the_node_and_the_control_plane_say() -> None:
+    pod = next(p for p in recorded("failed").pods if p["status"]["phase"] == "Failed")
+    (state,) = [each["state"] for each in pod["status"]["containerStatuses"]]
+    state["terminated"].update(reason="OOMKilled", exitCode=137, message="")
+    assert reasons.ended(pod) == (
+        *("out of memory", "killed: its memory (256Mi) was not enough"),
+        137,
+    )
+    state["terminated"].update(reason="Error")
+    assert reasons.ended(pod)[:2] == ("killed", "killed by signal 9")
+    pod["status"]["conditions"] = [
+        {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+    ]
+    assert reasons.ended(pod)[:2] == ("preempted", "preempted")
