@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,17 @@ def mp3(wave: npt.NDArray[np.float64], rate: int) -> bytes:
     return out.getvalue()
 
 
-def make_language(language: str, out: Path, seed: int) -> dict[str, tuple[int, float]]:
-    """Writes metadata.csv and the clips of one language; returns clips and seconds per split."""
+def make_language(
+    language: str, out: Path, seed: int, minutes: dict[str, float], without: Container[str] = ()
+) -> dict[str, tuple[int, float]]:
+    """Writes metadata.csv and `minutes` of clips per split, in no sentence that `without` holds.
+
+    Returns the number of clips and their seconds per split.
+    """
     grammar = tomllib.loads((HERE / "sentences" / f"{language}.toml").read_text(encoding="utf-8"))
     rng = random.Random(f"{seed}-{language}-clips")
     texts = sentences(grammar, random.Random(f"{seed}-{language}-sentences"))
-    left = {split: minutes * 60 for split, minutes in MINUTES_OF.get(language, MINUTES).items()}
+    left = {split: wanted * 60 for split, wanted in minutes.items()}
     made = dict.fromkeys(left, (0, 0.0))
     rows: list[tuple[str, str, str, str]] = []
     for split in left:
@@ -153,6 +158,8 @@ def make_language(language: str, out: Path, seed: int) -> dict[str, tuple[int, f
         open_splits = [split for split in left if left[split] > 0]
         if not open_splits:
             break
+        if text in without:
+            continue
         split = rng.choices(open_splits, [left[split] for split in open_splits])[0]
         voice = rng.choice(VOICES[split])
         wave, rate = speak(text, grammar["voice"], voice, rng.randint(*WORDS_PER_MINUTE))
@@ -193,7 +200,12 @@ def main() -> None:
             f"no grammar for {', '.join(sorted(unknown))}; there are {', '.join(LANGUAGES)}"
         )
     for language in arguments.languages:
-        made = make_language(language, arguments.out / language, arguments.seed)
+        made = make_language(
+            language,
+            arguments.out / language,
+            arguments.seed,
+            MINUTES_OF.get(language, MINUTES),
+        )
         parts = ", ".join(
             f"{split} {count} clips {seconds / 60:.1f} min"
             for split, (count, seconds) in made.items()
