@@ -1,5 +1,8 @@
 # Images for the node, and nodes that are not there.
 
+# So many layers are worth compressing; more are the heavy ones of a first load.
+FEW=3
+
 has_pause_image() { containers images ls -q | grep -qx docker.io/test/pause:1; }
 
 blob() { # file media-type: moves the file into the archive and prints its descriptor
@@ -47,30 +50,46 @@ base_image() {
 }
 
 load() { # image: only the layers that the node lacks travel; nothing to do where it has them all
-  local id old work manifest
+  local id old work=$CACHE/load
   id=$(image_id "$1") || die "buildah has no image $1"
   old=$(containers images ls "name==$1" | sed -n 's/.*testcluster.id=\([0-9a-f]*\).*/\1/p')
   [[ $old != "$id" ]] || return 0
-  work=$CACHE/load
   exec 7>"$work.lock"
   flock 7
   rm -rf "$work" # of a load that was killed
-  mkdir "$work"
-  # To a folder, because buildah compresses layers on the way to an OCI archive, whatever it is
-  # told, and that takes minutes for 6 GB. Files there are named by their digest.
-  buildah push -q --disable-compression "$1" "dir:$work/image" >/dev/null
-  mkdir -p "$work/archive/blobs"
-  mv "$work/image" "$work/archive/blobs/sha256"
-  rm "$work/archive/blobs/sha256/version"
-  mv "$work/archive/blobs/sha256/manifest.json" "$work/archive/manifest"
-  manifest=$(blob "$work/archive/manifest" manifest.v1+json)
-  archive_index "$work/archive" "$manifest" "$1"
-  containers content ls -q | sed 's|^sha256:|./blobs/sha256/|' >"$work/there"
-  tar -C "$work/archive" --exclude-from="$work/there" -cf - . |
-    containers images import - >/dev/null
+  mkdir -p "$work/blobs/sha256"
+  containers content ls -q | sed 's|^sha256:|./blobs/sha256/|' >"$work.there"
+  if [[ $(layers "$1" | grep -vcxFf <(sed 's|.*/||' "$work.there")) -le $FEW ]]; then
+    add_layers "$1" "$work"
+  else
+    all_layers "$1" "$work"
+  fi
+  tar -C "$work" --exclude-from="$work.there" -cf - . | containers images import - >/dev/null
   rm -rf "$work"
   containers images label "$1" "testcluster.id=$id" >/dev/null
   [[ -z $old ]] || containers images rm "sha256:$old" >/dev/null 2>&1 || true
+}
+
+layers() { # image: the digest of each layer
+  buildah inspect --type image --format '{{range .OCIv1.RootFS.DiffIDs}}{{println .}}{{end}}' "$1" |
+    sed -n 's/^sha256://p'
+}
+
+add_layers() { # image folder: as an OCI layout; buildah takes layers that lie there for written
+  cp -al "$CACHE/containerd/io.containerd.content.v1.content/blobs/sha256/." "$2/blobs/sha256/"
+  buildah push -q "$1" "oci:$2:$1" >/dev/null
+}
+
+all_layers() { # image folder: by way of a plain folder, where files are named by their digest,
+  # because buildah compresses what it writes to an OCI layout: minutes for 6 GB
+  local manifest
+  buildah push -q --disable-compression "$1" "dir:$2.plain" >/dev/null
+  mv "$2.plain/manifest.json" "$2/manifest"
+  rm "$2.plain/version"
+  mv "$2.plain"/* "$2/blobs/sha256/"
+  rmdir "$2.plain"
+  manifest=$(blob "$2/manifest" manifest.v1+json)
+  archive_index "$2" "$manifest" "$1"
 }
 
 archive_index() { # folder manifest image
