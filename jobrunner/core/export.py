@@ -12,10 +12,9 @@ import torch
 from transformers import WhisperConfig
 
 from jobrunner import names
-from jobrunner.core import artefacts
+from jobrunner.core import artefacts, parts
 from jobrunner.core.checkpoint import Checkpoints
 from jobrunner.core.context import StageContext
-from jobrunner.core.optimiser import trained
 from jobrunner.core.setup import Setup
 from jobrunner.core.state import TrainState
 from jobrunner.errors import CheckpointError
@@ -62,14 +61,11 @@ def _load_best(
     if best is None or best == state.step:
         return state.step
     try:
-        path = checkpoints.fetch_part(best, "model.safetensors")
+        path = checkpoints.fetch_part(best, parts.MODEL)
     except CheckpointError as error:
         context.log(f"{error} The last model is exported instead.")
         return state.step
-    weights = safetensors.torch.load_file(path)
-    with torch.no_grad():
-        for name, parameter in trained(setup.whisper.model).items():
-            parameter.copy_(weights[name])
+    parts.load_weights(setup, safetensors.torch.load_file(path))
     shutil.rmtree(path.parent, ignore_errors=True)
     return best
 

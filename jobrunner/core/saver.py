@@ -35,6 +35,7 @@ class Saver:
         about: goes into each manifest, such as library versions.
         log: one line for people.
         retry_seconds: waits between tries.
+        told: hears `checkpoint` and the seconds that it took from snapshot to commit.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Saver:
         about: Mapping[str, Any],
         log: Callable[[str], None],
         retry_seconds: tuple[float, ...] = RETRY_SECONDS,
+        told: Callable[[str, float], None] = lambda what, seconds: None,
     ) -> None:
         self._checkpoints = checkpoints
         self._storage = storage
@@ -54,6 +56,7 @@ class Saver:
         self._about = about
         self._log = log
         self._retry_seconds = retry_seconds
+        self._told = told
         self._snapshot = tensors.Snapshot()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -73,7 +76,7 @@ class Saver:
 
         Args:
             step: optimiser steps done.
-            groups: tensors by name, by the file (without ending) that holds them.
+            groups: tensors by name, by the file that holds them.
             files: other parts by file name.
             best: step of the best checkpoint, which is kept.
 
@@ -85,7 +88,7 @@ class Saver:
         flat = {f"{group}/{name}": t for group, held in groups.items() for name, t in held.items()}
         taken = self._snapshot.take(flat)
         held = {
-            f"{group}.safetensors": {name: taken[f"{group}/{name}"] for name in tensors_}
+            group: {name: taken[f"{group}/{name}"] for name in tensors_}
             for group, tensors_ in groups.items()
         }
         # A daemon, so that a stage whose grace runs out can end without its upload.
@@ -139,6 +142,7 @@ class Saver:
             parts = _write_parts(folder, held, files)
             self._upload(step, parts)
             self.upload_seconds = time.perf_counter() - started
+            self._told("checkpoint", self.upload_seconds)
             self._checkpoints.retain(step, best)
             self._publish_history(files["history.jsonl"])
         # Whatever went wrong is raised in the training thread by the next call.

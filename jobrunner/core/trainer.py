@@ -9,24 +9,23 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
-import safetensors.torch
 import torch
 from accelerate.utils import broadcast_object_list
 
-from jobrunner.core import export
+from jobrunner.core import export, parts
 from jobrunner.core.checkpoint import Checkpoints, Restored
 from jobrunner.core.context import StageContext
 from jobrunner.core.data.batches import MicroBatch, Step
 from jobrunner.core.health import Health
 from jobrunner.core.models.whisper import Batch
-from jobrunner.core.optimiser import learning_rate, load_state, seed_step, state_tensors, trained
+from jobrunner.core.optimiser import learning_rate, seed_step
 from jobrunner.core.pace import Pace
 from jobrunner.core.saver import Saver
 from jobrunner.core.setup import Setup
 from jobrunner.core.state import TrainState
 from jobrunner.core.validation import Validation
 from jobrunner.core.versions import versions
-from jobrunner.errors import CheckpointError, Interrupted
+from jobrunner.errors import Interrupted
 
 # Kept free of the time between SIGTERM and SIGKILL, for the process to end.
 SECONDS_TO_END = 5.0
@@ -57,6 +56,7 @@ class Trainer:
             context.scratch,
             {"versions": versions()},
             self.log,
+            told=context.progress.tell,
         )
         self.pace = Pace(self.log)
         self._steps: Iterator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]] | None = None
@@ -108,35 +108,12 @@ class Trainer:
         self._report("training")
 
     def _load(self, found: Restored) -> None:
-        folder = found.folder
-        try:
-            weights = safetensors.torch.load_file(folder / "model.safetensors")
-            parameters = trained(self.setup.whisper.model)
-            if weights.keys() != parameters.keys():
-                raise ValueError("its weights are of another model")
-            with torch.no_grad():
-                for name, parameter in parameters.items():
-                    parameter.copy_(weights[name])
-            optimiser = safetensors.torch.load_file(folder / "optimizer.safetensors")
-            load_state(self.setup.optimiser, self.setup.whisper.model, optimiser)
-            self.state = TrainState.from_json(
-                (folder / "state.json").read_bytes(), (folder / "history.jsonl").read_bytes()
-            )
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            RuntimeError,
-            safetensors.SafetensorError,
-        ) as error:
-            raise CheckpointError(
-                f"The checkpoint of step {found.step} does not fit this run: {error}.",
-                hint="Submit with --again to start over.",
-            ) from error
+        self.state = parts.load(self.setup, found)
         state, now = self.state, versions()
         self.health.load(state.health)
         self._saved_step = found.step
         state.resumes += 1
+        self.context.progress.tell("resume")
         state.passed_over += found.passed_over
         self.log(f"going on from the checkpoint of step {state.step}")
         if state.versions != now:
@@ -149,7 +126,7 @@ class Trainer:
             state.versions = now
         self.setup.accelerator.wait_for_everyone()
         if self.setup.first:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(found.folder, ignore_errors=True)
 
     def step(self) -> None:
         """One optimiser step over all ranks.
@@ -171,6 +148,8 @@ class Trainer:
         loss, norm_value = self._agree(total / step.tokens, norm)
         if self.health.accept(number, loss, norm_value):
             self.setup.optimiser.step()
+        else:
+            self.context.progress.tell("skip")
         self.setup.optimiser.zero_grad(set_to_none=True)
         self._advance(step, loss, norm_value, rate)
         self.saver.check()
@@ -256,21 +235,13 @@ class Trainer:
         if not self.setup.first:
             return
         self.state.health = self.health.state()
-        state, history = self.state.to_json()
         with self.pace.saving():
             self.saver.save(
                 self.state.step,
-                self._tensors(),
-                {"state.json": state, "history.jsonl": history},
+                parts.tensors_of(self.setup),
+                parts.files_of(self.state),
                 self.state.best_step,
             )
-
-    def _tensors(self) -> dict[str, dict[str, torch.Tensor]]:
-        model = self.setup.whisper.model
-        return {
-            "model": dict(trained(model)),
-            "optimizer": state_tensors(self.setup.optimiser, model),
-        }
 
     def leave(self) -> None:
         """Ends the attempt after SIGTERM, with a last checkpoint where the time allows.
@@ -280,7 +251,9 @@ class Trainer:
         """
         asked = self.context.stop.requested_at or time.monotonic()
         end = asked + self.context.grace_seconds - SECONDS_TO_END
-        size = sum(t.nbytes for group in self._tensors().values() for t in group.values())
+        size = sum(
+            t.nbytes for group in parts.tensors_of(self.setup).values() for t in group.values()
+        )
         if self.state.step > self._saved_step:
             if self.saver.expected_seconds(size) < end - time.monotonic():
                 self.save()

@@ -42,7 +42,7 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 def weights(value: float) -> dict[str, dict[str, torch.Tensor]]:
-    return {"model": {"weight": torch.full((3, 2), value)}, "optimizer": {}}
+    return {"model.safetensors": {"weight": torch.full((3, 2), value)}}
 
 
 def restored(storage: LocalStorage, scratch: Path) -> tuple[int, float]:
@@ -73,7 +73,7 @@ def test_what_is_saved_is_the_moment_of_the_save(
     saver, _ = make(gated)
     held = weights(1.0)
     saver.save(5, held, FILES, None)
-    held["model"]["weight"].fill_(2.0)
+    held["model.safetensors"]["weight"].fill_(2.0)
     assert gated.waiting.wait(30)
     assert not saver.wait(timeout=0)
     saver.check()
