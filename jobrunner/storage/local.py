@@ -158,7 +158,8 @@ def _place(temporary: Path, path: Path, place: Callable[[Path, Path], None]) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
             place(temporary, path)
             break
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
+            # The second is mkdir's: the folder was there, and gone when it looked again.
             if not tries_left:
                 raise
 

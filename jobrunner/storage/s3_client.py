@@ -27,9 +27,10 @@ FIRST_PATIENCE = 10.0
 # Seconds between tries: random, up to twice as long each time, at most LONGEST_WAIT.
 FIRST_WAIT, LONGEST_WAIT = 0.2, 8.0
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
-# botocore's own tries of a request. Parts of a large upload know no other retry, and starting
-# the file again costs minutes: nine waits of botocore's standard mode last a minute on average.
-TRIES, TRIES_OF_A_PART = 2, 10
+# botocore's own tries of a request. `S3Client.retry` does better, but for the parts of a large
+# upload, which it cannot see one by one, and starting the file again costs minutes: nine waits of
+# botocore's standard mode last a minute on average.
+TRIES, TRIES_OF_A_PART = 1, 10
 # Parts that are uploaded at the same time; connections are kept for as many.
 CONCURRENT_PARTS = 4
 # At DEBUG these print signatures and session tokens.
