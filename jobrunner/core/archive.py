@@ -43,7 +43,7 @@ def kept(file: Path) -> Iterator[None]:
     """Copies standard output and error to a file until the block ends."""
     out, err = sys.stdout, sys.stderr
     with file.open("w", encoding="utf-8", errors="backslashreplace") as copy:
-        sys.stdout, sys.stderr = _Tee(out, copy), _Tee(err, copy)  # type: ignore[assignment]
+        sys.stdout, sys.stderr = _Tee(out, copy), _Tee(err, copy)
         try:
             yield
         finally:

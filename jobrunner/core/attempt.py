@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from jobrunner import names
@@ -14,6 +14,8 @@ from jobrunner.core import archive
 from jobrunner.core.context import StageContext
 from jobrunner.core.jobs import own_jobs
 from jobrunner.core.progress import log
+from jobrunner.errors import StorageError
+from jobrunner.storage import Storage
 
 
 class Attempt:
@@ -60,10 +62,11 @@ class Attempt:
             if port and self._first:
                 from jobrunner.core.metrics import Metrics
 
-                metrics = Metrics(context.spec, self.stage, context.attempt)
+                why = partial(cause_of_last_end, context.storage, context.run, self.stage)
+                metrics = Metrics(context.spec, self.stage, context.attempt, why)
                 until_the_end.callback(metrics.serve(int(port)))
                 context.progress.watchers.append(metrics.observe)
-                context = dataclasses.replace(context, metrics=metrics)
+                context.progress.listeners.append(metrics.hear)
             jobs = own_jobs(context.run) if self._first else None
             if jobs is not None:
                 from jobrunner.core.announce import Announcer
@@ -84,3 +87,22 @@ class Attempt:
             from jobrunner.core.release import release
 
             release(jobs, context.spec, self.stage, context.log)
+
+
+def cause_of_last_end(storage: Storage, run: str, stage: str) -> str:
+    """Why the last attempt at a stage ended, as far as its log in storage tells.
+
+    Returns:
+        `stopped` after SIGTERM, `failed` after an error, `killed` where it could not leave a log.
+    """
+    try:
+        logs = list(storage.list(f"{names.logs_prefix(run)}{stage}/"))
+        commits = storage.list(names.checkpoints_prefix(run))
+        saved = max((e.modified for e in commits if e.key.endswith("/COMMIT")), default=0.0)
+        newest = max(logs, key=lambda entry: entry.modified, default=None)
+        if newest is None or newest.modified < saved:
+            return "killed"
+        *_, last = storage.read(newest.key).decode(errors="replace").splitlines() or [""]
+    except StorageError:
+        return "killed"
+    return "stopped" if " error: Stopped after step " in f" {last}" else "failed"

@@ -8,15 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from jobrunner import names
 from jobrunner.core.progress import Reporter
 from jobrunner.spec import RunSpec
 from jobrunner.storage import Storage
-
-if TYPE_CHECKING:
-    from jobrunner.core.metrics import Metrics
 
 
 class StopFlag:
@@ -50,8 +46,6 @@ class StageContext:
     """A folder on a local disk. It may be kept between attempts, and may be empty."""
     progress: Reporter
     log: Callable[[str], None]
-    metrics: Metrics | None = None
-    """None where nobody can ask for them."""
     stop: StopFlag = field(default_factory=StopFlag)
     grace_seconds: float = 30.0
     """Time between SIGTERM and SIGKILL."""

@@ -36,12 +36,14 @@ class Metrics:
         spec: of the run.
         stage: such as `train`.
         attempt: name of the attempt.
+        cause: says why the attempt before this one ended: `stopped`, `failed` or `killed`.
     """
 
-    def __init__(self, spec: RunSpec, stage: str, attempt: str) -> None:
+    def __init__(self, spec: RunSpec, stage: str, attempt: str, cause: Callable[[], str]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._labels = (spec.lang, names.model_label(spec), stage)
+        self._cause = cause
         self._trains = stage == "train"
         self._before = Progress()
         self._progress = self._gauge("progress_ratio", "Share of the stage that is done")
@@ -122,26 +124,17 @@ class Metrics:
         if now.learning_rate is not None:
             self._set(self._step, now.step)
 
-    def saved(self, seconds: float) -> None:
-        """A checkpoint was committed, so long after its snapshot."""
-        self._saving.labels(*self._labels).observe(seconds)
-        self._set(self._saved, time.time())
-
-    def skipped(self) -> None:
-        """A step was left out because loss or gradient was not finite."""
-        self._skipped.labels(*self._labels).inc()
-
-    def resumed(self, cause: str) -> None:
-        """Training went on from a checkpoint.
-
-        Args:
-            cause: why the attempt before ended: `stopped`, `failed` or `killed`.
-        """
-        self._resumes.labels(*self._labels, cause).inc()
-
-    def dropped(self, reason: str, clips: int) -> None:
-        """Clips are not trained on."""
-        self._dropped.labels(*self._labels, reason).inc(clips)
+    def hear(self, what: str, amount: float, about: str) -> None:
+        """Takes in what `Reporter.tell` tells."""
+        if what == "checkpoint":
+            self._saving.labels(*self._labels).observe(amount)
+            self._set(self._saved, time.time())
+        elif what == "skip":
+            self._skipped.labels(*self._labels).inc(amount)
+        elif what == "resume":
+            self._resumes.labels(*self._labels, self._cause()).inc(amount)
+        elif what == "drop":
+            self._dropped.labels(*self._labels, about).inc(amount)
 
     def _set(self, gauge: Gauge, value: float) -> None:
         gauge.labels(*self._labels).set(value)

@@ -138,7 +138,9 @@ def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> 
     """
     data = context.spec.data
     pinned = bool(data.revision) and language == context.spec.lang
-    if data.source.startswith("folder:") and not pinned:
+    # A folder of the machine that submitted was prepared there; no pod has it.
+    here = Path(data.source.removeprefix("folder:")).expanduser().is_dir()
+    if data.source.startswith("folder:") and here and not pinned:
         return False
     prefix = names.data_prefix(context.spec, language)
     roles = wanted + (("validation",) if "train" in wanted else ())

@@ -32,6 +32,8 @@ class Reporter:
         self.now = Progress()
         self.watchers: list[Callable[[Progress], None]] = []
         """Called with each change, in the thread of the stage."""
+        self.listeners: list[Callable[[str, float, str], None]] = []
+        """Called with what `tell` tells, in whichever thread."""
         self._file = file
         self._written = 0.0
         self._started = time.monotonic()
@@ -46,6 +48,18 @@ class Reporter:
             watcher(self.now)
         if urgent or time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self.flush()
+
+    def tell(self, what: str, amount: float = 1.0, about: str = "") -> None:
+        """Tells of something that happened and is no progress, for metrics.
+
+        Args:
+            what: `checkpoint` (in so many seconds), `resume`, `skip` (a step), or `drop` (so many
+                clips, `about` the reason).
+            amount: how much or how often.
+            about: what sort of it.
+        """
+        for listener in self.listeners:
+            listener(what, amount, about)
 
     def restart_clock(self, done: float) -> None:
         """Time left is judged from here on: the work began at the ratio `done`."""

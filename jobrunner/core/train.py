@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from jobrunner import names
 from jobrunner.core import artefacts
 from jobrunner.core.context import StageContext
@@ -25,7 +27,10 @@ def run(context: StageContext) -> None:
         context.progress.update(message="trained", done=1.0, urgent=True)
         return
     context.progress.update(message="loading", urgent=True)
-    trainer = Trainer(context, set_up(context))
+    setup = set_up(context)
+    for reason, clips in dataclasses.asdict(setup.dropped).items():
+        context.progress.tell("drop", clips, reason)
+    trainer = Trainer(context, setup)
     try:
         train(trainer)
     finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +23,8 @@ from jobrunner.spec import parse
 from jobrunner.storage import Storage, open_storage
 
 HERE = Path(__file__).parent
-BASE = HERE.parent.parent / "k8s" / "base"
+ROOT = HERE.parent.parent
+BASE = ROOT / "k8s" / "base"
 # Seconds between a submit and the end of a run with light stages, on a busy machine.
 SECONDS = 150.0
 # Two cores are shared by everything that these tests run.
@@ -128,3 +131,18 @@ def grant(api: Any, namespace: str) -> None:
             client.RbacAuthorizationV1Api(api).create_namespaced_role(namespace, body)
         else:
             client.RbacAuthorizationV1Api(api).create_namespaced_role_binding(namespace, body)
+
+
+def jobrunner(folder: Path, *arguments: str, code: int = 0) -> str:
+    """What a command prints on stdout."""
+    command = [sys.executable, "-m", "jobrunner", *arguments]
+    environment = {
+        **os.environ,
+        "JOBRUNNER_STATE": str(folder / "state"),
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout

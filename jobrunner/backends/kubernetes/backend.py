@@ -9,6 +9,7 @@ from jobrunner import names
 from jobrunner import plan as plans
 from jobrunner.backends.base import LogLine, Outcome
 from jobrunner.backends.kubernetes import logs, removal, submit
+from jobrunner.backends.kubernetes.bring import bring
 from jobrunner.backends.kubernetes.client import Cluster, Object
 from jobrunner.backends.kubernetes.look import RunWatch, look, look_at_all
 from jobrunner.backends.kubernetes.status import Recorded, run_status
@@ -43,10 +44,12 @@ class KubernetesBackend:
             ClusterError: the cluster refuses the objects, or does not answer.
             SpecError: the storage is a folder.
             UsageError: the run goes on with another storage.
+            JobrunnerError: a folder of this machine cannot be brought into storage.
         """
         if not plan.spec.storage.startswith("s3://"):
             hint = "Give --storage s3://BUCKET/PREFIX."
             raise SpecError("storage", "pods reach no folder of this machine.", hint=hint)
+        bring(plan.spec)
         namespace = plan.spec.cluster.namespace
         for _ in range(submit.TRIES):
             try:
