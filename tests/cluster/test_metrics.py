@@ -1,0 +1,154 @@
+"""Metrics of running pods, scraped and queried by a real Prometheus (Debian's)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cluster_bench
+import pytest
+import yaml
+from backend_bench import until
+from cluster_bench import ClusterBench
+
+from jobrunner import names
+from jobrunner.core.metrics import Metrics
+from jobrunner.spec import parse
+from jobrunner.status import Progress
+
+Query = Callable[[str], list[dict[str, Any]]]
+META = "__meta_kubernetes"
+
+
+@pytest.fixture
+def bench(
+    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
+) -> Iterator[ClusterBench]:
+    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
+        yield made
+
+
+def configuration(api: Any, namespace: str) -> dict[str, Any]:
+    """Finds pods by the chart's annotations, and reaches them through the API server."""
+    access = api.configuration
+    trust = {
+        "ca_file": access.ssl_ca_cert,
+        "cert_file": access.cert_file,
+        "key_file": access.key_file,
+    }
+    path = "/api/v1/namespaces/$1/pods/$2:$3/proxy$4"
+    source = [
+        f"{META}_namespace",
+        f"{META}_pod_name",
+        f"{META}_pod_annotation_prometheus_io_port",
+        f"{META}_pod_annotation_prometheus_io_path",
+    ]
+    scrape = {
+        "job_name": "jobrunner",
+        "scrape_interval": "1s",
+        "scheme": "https",
+        "tls_config": {name: file for name, file in trust.items() if file},
+        "kubernetes_sd_configs": [
+            {
+                "role": "pod",
+                "kubeconfig_file": os.environ["KUBECONFIG"],
+                "namespaces": {"names": [namespace]},
+            }
+        ],
+        "relabel_configs": [
+            {
+                "source_labels": [f"{META}_pod_annotation_prometheus_io_scrape"],
+                "regex": "true",
+                "action": "keep",
+            },
+            {
+                "source_labels": source,
+                "separator": ";",
+                "regex": "(.+);(.+);(.+);(.+)",
+                "target_label": "__metrics_path__",
+                "replacement": path,
+            },
+            {"target_label": "__address__", "replacement": urlsplit(access.host).netloc},
+        ],
+    }
+    return {"scrape_configs": [scrape]}
+
+
+@pytest.fixture
+def prometheus(api: Any, namespace: str, tmp_path: Path) -> Iterator[Query]:
+    """Asks a Prometheus that scrapes the pods of the namespace."""
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration(api, namespace)))
+    log = (tmp_path / "log").open("w+")
+    command = [
+        "prometheus",
+        f"--config.file={tmp_path}/prometheus.yml",
+        f"--storage.tsdb.path={tmp_path}/data",
+        "--web.listen-address=127.0.0.1:39090",
+    ]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+    def query(text: str) -> list[dict[str, Any]]:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        url = f"http://127.0.0.1:39090/api/v1/query?query={urllib.parse.quote(text)}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+                return found
+        except OSError:
+            return []  # it is starting
+
+    yield query
+    process.terminate()
+    process.wait()
+    log.close()
+
+
+def test_prometheus_finds_a_running_stage_and_knows_how_far_it_is(
+    bench: ClusterBench, prometheus: Query
+) -> None:
+    bench.hold("train")
+    plan = bench.plan()
+    bench.backend.submit(plan)
+
+    found = until(
+        lambda: prometheus('jobrunner_progress_ratio{stage="train"} == 0.5'),
+        "the progress of the training stage",
+        bench.seconds,
+    )
+
+    assert [(r["metric"]["language"], r["metric"]["model"]) for r in found] == [
+        ("el", "whisper-tiny")
+    ]
+    (info,) = prometheus('jobrunner_run_info{stage="train"}')
+    assert info["metric"]["run"] == plan.run
+    assert info["metric"]["attempt"] == bench.begun("train").attempt
+    assert not prometheus('{run!="",__name__!="jobrunner_run_info"}')
+    assert not prometheus('{__name__=~"jobrunner_.*_created"}')
+    bench.release("train")
+    bench.ended(plan.run)
+
+
+def test_names_and_units_are_as_prometheus_wants_them() -> None:
+    spec = parse({"lang": "el", "model": "whisper-tiny"})
+    metrics = Metrics(spec, "train", "attempt", lambda: "killed")
+    stop = metrics.serve(0)
+    try:
+        metrics.observe(Progress(done=0.5, step=1, loss=1.0, learning_rate=1e-4, updated=1.0))
+        for what in ("checkpoint", "skip", "resume", "drop"):
+            metrics.hear(what, 1.0, "over_window")
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics") as answer:
+            text = answer.read().decode()
+    finally:
+        stop()
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert names.run_id(spec) in text

@@ -1,0 +1,106 @@
+"""Runs that cannot start: the cause is named at once, and waiting for them ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cluster_bench
+import pytest
+from cluster_bench import ClusterBench, jobrunner
+from kubernetes import client
+
+from jobrunner.cli.follow import finish
+from jobrunner.errors import ClusterError
+from jobrunner.runner import Runner
+
+# What cannot be met, and what a user must be told of it.
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "an image with a typo": (
+        {"cluster": {"image": "localhost/jobrunner-typo:1"}},
+        "prepare: the image localhost/jobrunner-typo:1 cannot be pulled",
+    ),
+    "a missing Secret": (
+        {"cluster": {"storage_secret": "missing"}},
+        'prepare: the container cannot start: secret "missing" not found',
+    ),
+    "more GPUs than any node has": (
+        {"resources": {"device": "cuda", "gpus": 64}},
+        "train: no node of 1 fits: 1 Insufficient nvidia.com/gpu",
+    ),
+    "an exhausted quota": (
+        {"resources": {"prepare_cpu": "2"}},
+        "prepare: the cluster refuses its pod: exceeded quota: small",
+    ),
+}
+# Seconds in which people are told.
+SOON = 30.0
+START_TIMEOUT = 5.0
+
+
+@pytest.fixture
+def bench(
+    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
+) -> Iterator[ClusterBench]:
+    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
+        yield made
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_keeps_a_run_from_starting_is_named_and_waiting_ends(
+    bench: ClusterBench, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    changes, told = CASES[case]
+    if "quota" in case:
+        quota = {"metadata": {"name": "small"}, "spec": {"hard": {"requests.cpu": "1"}}}
+        client.CoreV1Api(bench.api).create_namespaced_resource_quota(bench.namespace, quota)
+    plan = bench.plan(**changes)
+    bench.backend.submit(plan)
+    if told.startswith("train"):
+        watched = bench.backend.watch(plan.run, timeout=bench.seconds)
+        next(status for status in watched if status.stages[0].state == "Succeeded")
+    begun = time.monotonic()
+
+    with pytest.raises(ClusterError, match=f"did not start in {START_TIMEOUT:g} s: ") as caught:
+        finish(
+            Runner(bench.backend), plan.run, show=False, timeout=None, start_timeout=START_TIMEOUT
+        )
+
+    assert caught.value.exit_code == 3
+    assert told in str(caught.value)
+    assert time.monotonic() - begun < SOON + START_TIMEOUT
+    stage, _, reason = told.partition(": ")
+    assert f"{stage}: " in capsys.readouterr().err
+    assert reason in bench.backend.status(plan.run).reason
+    # A list reads no events, which alone tell of a quota.
+    if "quota" not in case:
+        assert reason in bench.backend.list()[0].reason
+
+
+def test_submit_and_wait_from_the_command_line_ends_with_code_3(
+    bench: ClusterBench, tmp_path: Path
+) -> None:
+    fields = {
+        "storage": f"{bench.bucket}/runs",
+        "resources.device": "cpu",
+        "resources.prepare_cpu": "50m",
+        "resources.prepare_memory": "256Mi",
+        "cluster.namespace": bench.namespace,
+        "cluster.image": "localhost/jobrunner-typo:1",
+        "cluster.storage_secret": "storage",
+        "cluster.storage_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", ""),
+    }
+    options = [part for name, value in fields.items() for part in ("--set", f"{name}={value}")]
+    spec = ("--lang", "el", "--model", "whisper-tiny", *options)
+
+    run = jobrunner(tmp_path, "submit", *spec, "--wait", "--start-timeout", "3", code=3).strip()
+
+    shown = jobrunner(tmp_path, "status", run, "-n", bench.namespace)
+    assert "prepare: the image localhost/jobrunner-typo:1 cannot be pulled" in shown
+    assert jobrunner(tmp_path, "list", "-o", "name", "-n", bench.namespace).split() == [run]
+    assert jobrunner(tmp_path, "list", "--local", "-o", "name") == ""
+    assert jobrunner(tmp_path, "delete", run, "-y", "-n", bench.namespace).strip() == run
+    assert jobrunner(tmp_path, "list", "-o", "name", "-n", bench.namespace) == ""

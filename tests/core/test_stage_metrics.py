@@ -1,0 +1,129 @@
+"""What a stage serves to Prometheus, scraped from a process that trains."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tiny import make_run
+
+from jobrunner import names
+from jobrunner.core.attempt import cause_of_last_end
+from jobrunner.spec import RunSpec
+from jobrunner.storage.local import LocalStorage
+
+SECONDS = 240.0
+LABELS = {"language", "model", "stage"}
+
+
+def scrape(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def values(text: str) -> dict[str, float]:
+    """Samples without their language, model and stage: `name` or `name{label=value}`."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            more = {k: v for k, v in sample.labels.items() if k not in LABELS}
+            told = ",".join(f"{k}={v}" for k, v in more.items())
+            found[sample.name + (f"{{{told}}}" if told else "")] = sample.value
+    return found
+
+
+def start(spec: RunSpec, root: Path, port: int) -> subprocess.Popen[str]:
+    (root / "run.json").write_text(spec.model_dump_json())
+    environment = {
+        **os.environ,
+        "JOBRUNNER_SPEC": str(root / "run.json"),
+        "JOBRUNNER_SCRATCH": str(root / "scratch"),
+        "JOBRUNNER_STAGE": "train",
+        "JOBRUNNER_METRICS_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "jobrunner.core", "train"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+def scraped_at(process: subprocess.Popen[str], port: int, step: int) -> str:
+    """The metrics when training has come to a step, and its checkpoint is committed."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline
+        try:
+            text = scrape(port)
+        except OSError:
+            text = ""
+        found = values(text)
+        if found.get("jobrunner_train_step", 0) >= step and (
+            found.get("jobrunner_train_checkpoint_seconds_count", 0) >= 1
+        ):
+            return text
+        time.sleep(0.02)
+
+
+def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) -> None:
+    spec = make_run(tmp_path, train__steps=4000, train__save_every=5, train__validate_every=20)
+    port = free_port()
+    first = start(spec, tmp_path, port)
+    text = scraped_at(first, port, 25)
+    first.terminate()
+    first.communicate(timeout=SECONDS)
+    second = start(spec, tmp_path, port)
+    again = scraped_at(second, port, 30)
+    second.kill()
+    second.communicate(timeout=SECONDS)
+
+    told = values(text)
+    assert told["jobrunner_train_steps_total"] == told["jobrunner_train_step"] >= 25
+    assert told["jobrunner_progress_ratio"] == pytest.approx(told["jobrunner_train_step"] / 4000)
+    assert 0 < told["jobrunner_train_learning_rate"] <= spec.train.learning_rate
+    assert 0 < told["jobrunner_train_loss"] < 20
+    assert told["jobrunner_train_wer_ratio"] >= told["jobrunner_train_best_wer_ratio"]
+    assert told["jobrunner_audio_seconds_total"] > 0
+    assert abs(told["jobrunner_train_last_step_timestamp_seconds"] - time.time()) < SECONDS
+    assert abs(told["jobrunner_train_last_checkpoint_timestamp_seconds"] - time.time()) < SECONDS
+    assert told["jobrunner_train_checkpoint_seconds_sum"] > 0
+    assert told["jobrunner_train_dropped_clips_total{reason=over_window}"] == 0
+    assert not [name for name in told if name.endswith("_created") or "resumes" in name]
+    info = 'jobrunner_run_info{attempt="'
+    assert info in text
+    assert text.count(names.run_id(spec)) == 1
+    # What earlier attempts did is in the gauge, and not counted twice.
+    later = values(again)
+    assert later["jobrunner_train_resumes_total{cause=killed}"] == 1
+    assert later["jobrunner_train_steps_total"] < later["jobrunner_train_step"]
+
+
+def test_why_the_last_attempt_ended_is_read_from_its_log(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    run = "el-whisper-tiny-0"
+
+    def cause() -> str:
+        return cause_of_last_end(storage, run, "train")
+
+    assert cause() == "killed"
+    key = names.log_file(run, "train", "a")
+    storage.write(key, b"12:00:00 error: Stopped after step 5 of 9. Submit the run again.\n")
+    assert cause() == "stopped"
+    storage.write(key, b"12:00:00 error: Training diverged.\n")
+    assert cause() == "failed"
+    storage.write(f"{names.checkpoint_prefix(run, 10)}COMMIT", b"b")
+    old = time.time() - 60
+    os.utime(tmp_path / key, (old, old))
+    assert cause() == "killed"
