@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobrunner.errors import StorageError
-from jobrunner.storage import open_storage
+from jobrunner.storage import open_storage, probe
 from jobrunner.storage.local import LocalStorage
 
 
@@ -58,3 +58,18 @@ def test_a_root_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     for put in (storage.write, storage.create):
         with pytest.raises(StorageError, match="key: "):
             put("key", b"1")
+
+
+class Overwriting(LocalStorage):
+    """A storage that does not keep its promise, as servers without If-None-Match do not."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.write(key, data)
+        return True
+
+
+def test_the_probe_finds_a_storage_that_overwrites(tmp_path: Path) -> None:
+    storage = Overwriting(tmp_path)
+    with pytest.raises(StorageError, match="asked to create only if absent"):
+        probe(storage)
+    assert list(storage.list("")) == []
