@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import escape, out, paint, structured
 from jobrunner.errors import JobrunnerError
+
+if TYPE_CHECKING:
+    from jobrunner.config import Configuration
+    from jobrunner.doctor import Check
 
 SHOWN = {"ok": ("ok", "green"), "note": ("note", "yellow"), "mend": ("mend", "red")}
 
@@ -21,18 +26,24 @@ Examples:
 """
 )
 @click.option("--storage", metavar="URL", help="The storage to check.  [default: as configured]")
+@click.option("--local", is_flag=True, help="Check this machine, though there is a cluster.")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace.  [default: as configured]")
 @output_option("table", "json", "yaml")
-def command(storage: str | None, kind: str) -> None:
-    """Check that this machine can run jobs with --local.
+def command(storage: str | None, local: bool, namespace: str | None, kind: str) -> None:
+    """Check the cluster, or this machine, for all that a run needs.
 
-    Exit code 1 when something must be mended; a note is something to know.
+    The cluster is checked if there is a kubeconfig; one pod is started to see whether the image
+    can be pulled. Exit code 1 when something must be mended; a note is something to know.
     """
-    from jobrunner import config, doctor
+    from jobrunner import config
+    from jobrunner.backends.kubernetes.client import is_configured
 
-    flags = [config.Flag(origin="--storage", path="storage", text=storage)] if storage else []
-    configuration = config.load(flags=flags, local=True)
+    typed = (("--storage", "storage", storage), ("--namespace", "cluster.namespace", namespace))
+    flags = [config.Flag(origin=o, path=path, text=text) for o, path, text in typed if text]
+    configuration = config.load(flags=flags, local=local or not is_configured())
     configuration.check()
-    checks = doctor.examine(str(configuration.values["storage"].value))
+    place = "local" if configuration.local else "cluster"
+    checks = _checks(configuration)
     if kind != "table":
         out(structured(kind, {"checks": [dataclasses.asdict(check) for check in checks]}))
     else:
@@ -44,4 +55,20 @@ def command(storage: str | None, kind: str) -> None:
                 out(f"{'':<{width + 8}}{escape(check.advice)}")
     broken = sum(check.verdict == "mend" for check in checks)
     if broken:
-        raise JobrunnerError(f"{broken} thing{'s' * (broken > 1)} to mend before a local run.")
+        raise JobrunnerError(f"{broken} thing{'s' * (broken > 1)} to mend before a {place} run.")
+
+
+def _checks(configuration: Configuration) -> list[Check]:
+    from jobrunner import doctor, spec
+
+    storage = str(configuration.values["storage"].value)
+    if configuration.local:
+        return doctor.examine(storage)
+    nested: dict[str, dict[str, Any]] = {"resources": {}, "cluster": {}}
+    for path, told in configuration.values.items():
+        section, _, name = path.rpartition(".")
+        if section in nested:
+            nested[section][name] = told.value
+    # The language plays no part in it.
+    parsed = spec.parse({"lang": "en", **nested})
+    return doctor.examine_cluster(storage, parsed.resources, parsed.cluster)

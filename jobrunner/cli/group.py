@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Set up": {
         "init": "Write a commented jobrunner.toml.",
         "config": "Show the configuration.",
-        "doctor": "Check that this machine can run jobs with --local.",
+        "doctor": "Check the cluster, or this machine, for all that a run needs.",
         "models": "List the models that have presets.",
         "languages": "List the languages.",
         "completion": "Print the completion script of a shell.",

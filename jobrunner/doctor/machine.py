@@ -8,11 +8,10 @@ import shutil
 import tempfile
 import urllib.request
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from jobrunner import extras
+from jobrunner.doctor.check import Check
 from jobrunner.errors import DeviceError, StorageError
 
 GIB = 1 << 30
@@ -21,17 +20,6 @@ COMFORTABLE_DISK = 20 * GIB
 # whisper-micro, its data and its checkpoints.
 LEAST_DISK = 1 * GIB
 SECONDS_TO_ANSWER = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    verdict: Literal["ok", "note", "mend"]
-    """`mend` stands in the way of a run; `note` is something to know."""
-    found: str
-    advice: str = ""
 
 
 def examine(storage: str) -> list[Check]:
