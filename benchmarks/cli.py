@@ -1,6 +1,6 @@
 """How long commands take to start, over an empty Python, all in one run.
 
-    .venv/bin/python benchmarks/bench_cli.py
+    .venv/bin/python benchmarks/cli.py
 
 Each command is started in turn with the others, so that a busy moment meets them all; the
 fastest of 15 is what the machine can do, the median what a user feels.
