@@ -3,9 +3,10 @@
     python examples/whisper-micro/make_micro.py                  # about 10 minutes on 2 cores
     python examples/whisper-micro/make_micro.py --out /some/folder --steps 500
 
-It learns English, Spanish, Swahili, Welsh, Hindi and Japanese in kana from `examples/speech`, never
-Greek, so that fine-tuning it on Greek shows what fine-tuning does. Needs the extra `core`. Writes
-an ordinary Hugging Face folder and prints the error rates on the test splits.
+It learns English, Spanish, Swahili, Welsh, Hindi and Japanese in kana, from `examples/speech` and
+from more speech of the same kind, never Greek, so that fine-tuning it on Greek shows what
+fine-tuning does. Needs the extra `core` and the program espeak-ng. Writes an ordinary Hugging Face
+folder and prints the error rates on the test splits.
 """
 
 from __future__ import annotations
