@@ -17,10 +17,6 @@ LEFT_OUT = pytest.StashKey[int]()
 HERE = Path(__file__).parent
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "s3: needs an S3 server")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if os.environ.get("AWS_ENDPOINT_URL_S3") or binary():
         return
