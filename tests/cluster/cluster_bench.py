@@ -89,6 +89,13 @@ class ClusterBench(Bench):
     def codes(self, stage: str, *codes: int) -> None:
         self.steering.write(f"codes-{stage}", "\n".join(map(str, codes)).encode())
 
+    def until_progress(self, run: str, stage: str, done: float) -> None:
+        """Returns when the Job of a stage tells how far it is."""
+        for status in self.backend.watch(run, timeout=self.seconds):
+            if any(s.stage == stage and s.progress.done == done for s in status.stages):
+                return
+        raise AssertionError(f"{stage} does not tell of {done}")
+
     def stored(self, key: str) -> str | None:
         try:
             return open_storage(f"{self.bucket}/runs").read(key).decode()

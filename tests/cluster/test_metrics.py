@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import urllib.parse
 import urllib.request
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from backend_bench import until
 from cluster_bench import ClusterBench
+from kubernetes import client
 
 from jobrunner import names
 from jobrunner.core.metrics import Metrics
@@ -24,7 +24,6 @@ from jobrunner.spec import parse
 from jobrunner.status import Progress
 
 Query = Callable[[str], list[dict[str, Any]]]
-META = "__meta_kubernetes"
 
 
 @pytest.fixture
@@ -35,48 +34,36 @@ def bench(
         yield made
 
 
-def configuration(api: Any, namespace: str) -> dict[str, Any]:
-    """Finds pods by the chart's annotations, and reaches them through the API server."""
+def targets(api: Any, namespace: str) -> list[dict[str, Any]]:
+    """Running pods by the annotations that the chart gives them.
+
+    They are reached through the API server, which works on any cluster. Debian builds Prometheus
+    without its own look at Kubernetes.
+    """
+    found = []
+    for pod in client.CoreV1Api(api).list_namespaced_pod(namespace).items:
+        told = pod.metadata.annotations or {}
+        if told.get("prometheus.io/scrape") == "true" and pod.status.phase == "Running":
+            pod_path = f"{pod.metadata.name}:{told['prometheus.io/port']}/proxy"
+            path = f"/api/v1/namespaces/{namespace}/pods/{pod_path}{told['prometheus.io/path']}"
+            address = urlsplit(api.configuration.host).netloc
+            found.append({"targets": [address], "labels": {"__metrics_path__": path}})
+    return found
+
+
+def configuration(api: Any, folder: Path) -> dict[str, Any]:
     access = api.configuration
     trust = {
         "ca_file": access.ssl_ca_cert,
         "cert_file": access.cert_file,
         "key_file": access.key_file,
     }
-    path = "/api/v1/namespaces/$1/pods/$2:$3/proxy$4"
-    source = [
-        f"{META}_namespace",
-        f"{META}_pod_name",
-        f"{META}_pod_annotation_prometheus_io_port",
-        f"{META}_pod_annotation_prometheus_io_path",
-    ]
     scrape = {
         "job_name": "jobrunner",
         "scrape_interval": "1s",
         "scheme": "https",
         "tls_config": {name: file for name, file in trust.items() if file},
-        "kubernetes_sd_configs": [
-            {
-                "role": "pod",
-                "kubeconfig_file": os.environ["KUBECONFIG"],
-                "namespaces": {"names": [namespace]},
-            }
-        ],
-        "relabel_configs": [
-            {
-                "source_labels": [f"{META}_pod_annotation_prometheus_io_scrape"],
-                "regex": "true",
-                "action": "keep",
-            },
-            {
-                "source_labels": source,
-                "separator": ";",
-                "regex": "(.+);(.+);(.+);(.+)",
-                "target_label": "__metrics_path__",
-                "replacement": path,
-            },
-            {"target_label": "__address__", "replacement": urlsplit(access.host).netloc},
-        ],
+        "file_sd_configs": [{"files": [f"{folder}/targets.json"], "refresh_interval": "1s"}],
     }
     return {"scrape_configs": [scrape]}
 
@@ -84,7 +71,7 @@ def configuration(api: Any, namespace: str) -> dict[str, Any]:
 @pytest.fixture
 def prometheus(api: Any, namespace: str, tmp_path: Path) -> Iterator[Query]:
     """Asks a Prometheus that scrapes the pods of the namespace."""
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration(api, namespace)))
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration(api, tmp_path)))
     log = (tmp_path / "log").open("w+")
     command = [
         "prometheus",
@@ -95,6 +82,9 @@ def prometheus(api: Any, namespace: str, tmp_path: Path) -> Iterator[Query]:
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
     def query(text: str) -> list[dict[str, Any]]:
+        whole = tmp_path / "targets.new"
+        whole.write_text(json.dumps(targets(api, namespace)))
+        whole.rename(tmp_path / "targets.json")
         assert process.poll() is None, (tmp_path / "log").read_text()
         url = f"http://127.0.0.1:39090/api/v1/query?query={urllib.parse.quote(text)}"
         try:

@@ -1,0 +1,7 @@
+"""What a run needs, looked at before it is submitted: on this machine, or on a cluster."""
+
+from jobrunner.doctor.check import Check
+from jobrunner.doctor.cluster import examine_cluster
+from jobrunner.doctor.machine import examine
+
+__all__ = ["Check", "examine", "examine_cluster"]
