@@ -1,4 +1,4 @@
-"""A whole run as a user makes it: the command line, a real (very small) Whisper, pods, S3."""
+"""A whole run as a user makes it: his configuration, a real (very small) Whisper, pods, S3."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ import torch
 from cluster_bench import jobrunner
 from kubernetes import client
 
-from jobrunner import names
+from jobrunner import config, names
+from jobrunner.backends.kubernetes.backend import KubernetesBackend
+from jobrunner.runner import Runner
 from jobrunner.storage import Storage, open_storage
 
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 600.0
+COMMAND = ("env", "OMP_NUM_THREADS=1", "tini", "--", "python", "-m", "jobrunner.core")
 SPEC = """
 storage = "{bucket}/runs"
 backend = "kubernetes"
@@ -83,6 +86,19 @@ def steps(storage: Storage, run: str) -> set[int]:
     return {names.checkpoint_step(run, key) or 0 for key in keys if key.endswith("/COMMIT")}
 
 
+def submitted(folder: Path, *, model: str, again: str = "0", languages: str = "el,en,sw") -> str:
+    """Submits the run that `jobrunner submit` would; gives its id.
+
+    Its pods compute with one thread: with more, PyTorch's sums on a CPU differ in their last bits
+    from run to run, whether anything happens to the run or not.
+    """
+    flags = {"lang": "el", "model": model, "again": again, "evaluate.languages": languages}
+    typed = [config.Flag(origin="test", path=path, text=text) for path, text in flags.items()]
+    spec = config.load(flags=typed, config=str(folder / "jobrunner.toml")).spec()
+    backend = KubernetesBackend(spec.cluster.namespace, command=COMMAND)
+    return Runner(backend).submit(spec).run
+
+
 def weights(storage: Storage, run: str) -> dict[str, torch.Tensor]:
     exported = storage.read(names.export_prefix(run) + "model.safetensors")
     found: dict[str, torch.Tensor] = safetensors.torch.load(exported)
@@ -94,10 +110,9 @@ def test_a_run_whose_pods_die_gives_the_same_model_and_one_set_of_results(
 ) -> None:
     core, storage = client.CoreV1Api(api), open_storage(f"{bucket}/runs")
     model = str(ROOT / "examples/whisper-micro")
-    spec = ("--lang", "el", "--model", model)
-    run = jobrunner(folder, "submit", *spec).strip()
+    run = submitted(folder, model=model)
     # The same once more, undisturbed, and without the evaluations that take their time.
-    other = jobrunner(folder, "submit", *spec, "--again", "1", "--eval-lang", "el").strip()
+    other = submitted(folder, model=model, again="1", languages="el")
 
     def told() -> str:
         return jobrunner(folder, "status", run) + jobrunner(folder, "logs", run)

@@ -12,6 +12,7 @@ from jobrunner import names
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
 from jobrunner.backends.kubernetes.status import SPEC_FILE, Recorded
+from jobrunner.backends.kubernetes.stored import with_results
 from jobrunner.backends.kubernetes.watching import Watched
 
 OURS = "app.kubernetes.io/name=jobrunner"
@@ -33,18 +34,23 @@ def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
         events, _ = cluster.list("Event", namespace, fields=WARNINGS)
     if any(names.QUEUE_LABEL in job["metadata"]["labels"] for job in jobs):
         workloads = _workloads(cluster, namespace)
-    return Recorded(
-        config_map=config_map,
-        jobs=jobs,
-        pods=pods,
-        events=events,
-        workloads=workloads,
-        now=time.time(),
+    return with_results(
+        Recorded(
+            config_map=config_map,
+            jobs=jobs,
+            pods=pods,
+            events=events,
+            workloads=workloads,
+            now=time.time(),
+        )
     )
 
 
 def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
-    """All runs, by three requests: ConfigMaps, Jobs, and the pods that wait."""
+    """All runs, by three requests: ConfigMaps, Jobs, and the pods that wait.
+
+    Storage is asked only about runs whose Jobs the cluster has removed.
+    """
     config_maps, _ = cluster.list("ConfigMap", namespace, labels=OURS)
     jobs, _ = cluster.list("Job", namespace, labels=OURS)
     pods, _ = cluster.list("Pod", namespace, labels=OURS, fields="status.phase=Pending")
@@ -53,7 +59,8 @@ def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
     for config_map in config_maps:
         if _is_run(config_map):
             run = config_map["metadata"]["name"]
-            yield Recorded(config_map=config_map, jobs=jobs_of[run], pods=pods_of[run], now=now)
+            found = Recorded(config_map=config_map, jobs=jobs_of[run], pods=pods_of[run], now=now)
+            yield with_results(found)
 
 
 class RunWatch:
