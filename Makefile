@@ -33,6 +33,10 @@ lock: setup ## choose newer versions of all dependencies
 demo: setup ## fine-tune a small Whisper on Greek speech; WER before and after
 	@examples/demo
 
+.PHONY: demo-cluster
+demo-cluster: setup ## the same on a real Kubernetes with S3, both on this machine
+	@examples/demo-cluster
+
 .PHONY: test
 test: setup ## run every test that this machine can run
 	$(BIN)/pytest -q
