@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
+from fragile import RUN, Attempt, FragileStorage, KilledError, assert_verified, committed, key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobrunner import names
-from jobrunner.core.checkpoint import COMMIT, Checkpoints, Part, Restored
+from jobrunner.core.checkpoint import COMMIT
 from jobrunner.errors import CheckpointError, StorageError
-from jobrunner.storage import Entry
 from jobrunner.storage.local import LocalStorage
-
-RUN = "el-tiny-00000000"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,131 +25,6 @@ def _without_fsync() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield
-
-
-class KilledError(BaseException):
-    """The process ended here."""
-
-
-class FragileStorage:
-    """A storage that breaks down at one of its operations, before or after it took effect."""
-
-    def __init__(
-        self,
-        inner: LocalStorage,
-        *,
-        at: int | None = None,
-        after: bool = False,
-        error: Callable[[], BaseException] = KilledError,
-    ) -> None:
-        self._inner, self._at, self._after, self._error = inner, at, after, error
-        self.operations = 0
-        self.broke_at = ""
-
-    def _do(self, operation: Callable[..., Any], *arguments: Any) -> Any:
-        self.operations += 1
-        breaks = self.operations - 1 == self._at
-        if breaks:
-            self.broke_at = str(arguments[0])
-        if breaks and not self._after:
-            raise self._error()
-        result = operation(*arguments)
-        if breaks:
-            if isinstance(result, io.IOBase):
-                result.close()
-            raise self._error()
-        return result
-
-    @property
-    def url(self) -> str:
-        return self._inner.url
-
-    def read(self, key: str) -> bytes:
-        found: bytes = self._do(self._inner.read, key)
-        return found
-
-    def open(self, key: str) -> BinaryIO:
-        found: BinaryIO = self._do(self._inner.open, key)
-        return found
-
-    def write(self, key: str, data: bytes) -> None:
-        self._do(self._inner.write, key, data)
-
-    def write_file(self, key: str, path: Path) -> None:
-        self._do(self._inner.write_file, key, path)
-
-    def create(self, key: str, data: bytes) -> bool:
-        return bool(self._do(self._inner.create, key, data))
-
-    def stat(self, key: str) -> Entry | None:
-        found: Entry | None = self._do(self._inner.stat, key)
-        return found
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        yield from self._do(lambda prefix: list(self._inner.list(prefix)), prefix)
-
-    def delete(self, key: str) -> None:
-        self._do(self._inner.delete, key)
-
-    def clean_uploads(self, older_than: float) -> int:
-        return int(self._do(self._inner.clean_uploads, older_than))
-
-
-class Attempt:
-    """One attempt that saves parts with known content."""
-
-    def __init__(self, storage: Any, scratch: Path, name: str) -> None:
-        self.log: list[str] = []
-        self.checkpoints = Checkpoints(storage, RUN, name, scratch, self.log.append)
-        self._scratch = scratch
-
-    def save(self, step: int, best: int | None = None) -> None:
-        parts = {}
-        for name in ("model", "state"):
-            path = self._scratch / name
-            data = content(step, name)
-            path.write_bytes(data)
-            digest = hashlib.sha256(data).hexdigest()
-            parts[name] = Part(path=path, size=len(data), sha256=digest)
-        self.checkpoints.write(step, parts, {})
-        self.checkpoints.retain(step, best)
-
-    def restore(self) -> Restored | None:
-        return self.checkpoints.restore()
-
-
-def content(step: int, name: str) -> bytes:
-    return f"{name} of step {step}".encode() * 50
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "storage")
-
-
-@pytest.fixture
-def attempt(storage: LocalStorage, tmp_path: Path) -> Callable[..., Attempt]:
-    def make(name: str, inner: Any = None) -> Attempt:
-        scratch = tmp_path / f"scratch-{name}"
-        scratch.mkdir(exist_ok=True)
-        return Attempt(inner or storage, scratch, name)
-
-    return make
-
-
-def key(step: int, name: str) -> str:
-    return names.checkpoint_prefix(RUN, step) + name
-
-
-def committed(storage: LocalStorage) -> list[int]:
-    return Checkpoints(storage, RUN, "reader", Path(), print).committed()
-
-
-def assert_verified(found: Restored | None, step: int) -> None:
-    assert found is not None
-    assert found.step == step
-    for name in ("model", "state"):
-        assert (found.folder / name).read_bytes() == content(step, name)
 
 
 def save_until_killed(attempt: Attempt, steps: range) -> int:
@@ -319,69 +190,3 @@ def test_a_marker_whose_parts_were_cleaned_away_is_replaced(
     storage.delete(key(10, "a/model"))
     attempt("b").save(10)
     assert_verified(attempt("c").restore(), 10)
-
-
-def test_the_two_newest_and_the_best_are_kept(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
-) -> None:
-    writer = attempt("a")
-    for step in (10, 20, 30, 40):
-        writer.save(step, best=10)
-    assert committed(storage) == [40, 30, 10]
-
-
-def test_a_damaged_checkpoint_ahead_does_not_cost_the_sound_ones(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
-) -> None:
-    first = attempt("a")
-    for step in (10, 20):
-        first.save(step)
-    storage.delete(key(20, "a/model"))
-    heir = attempt("b")
-    heir.restore()
-    heir.save(15)
-    storage.delete(key(15, "b/model"))
-    assert_verified(attempt("c").restore(), 10)
-
-
-def test_a_delete_that_fails_never_stops_training(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
-) -> None:
-    class HoardingStorage(FragileStorage):
-        def delete(self, key: str) -> None:
-            raise StorageError("may not delete")
-
-    writer = attempt("a", HoardingStorage(storage))
-    for step in (10, 20, 30):
-        writer.save(step)
-    assert committed(storage) == [30, 20, 10]
-    assert "old checkpoints stay for now: may not delete" in writer.log
-    attempt("b").save(40)
-    assert committed(storage) == [40, 30]
-
-
-def test_the_marker_goes_before_the_parts(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
-) -> None:
-    deleted: list[str] = []
-
-    class WatchedStorage(FragileStorage):
-        def delete(self, key: str) -> None:
-            deleted.append(key)
-            super().delete(key)
-
-    writer = attempt("a", WatchedStorage(storage))
-    for step in (10, 20, 30):
-        writer.save(step)
-    assert deleted[0] == key(10, COMMIT)
-    assert len(deleted) == 4
-
-
-def test_what_an_attempt_ahead_is_uploading_stays(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
-) -> None:
-    storage.write(key(50, "zombie/model"), b"half")
-    storage.write(key(10, "zombie/model"), b"half")
-    attempt("a").save(20)
-    assert storage.stat(key(50, "zombie/model")) is not None
-    assert storage.stat(key(10, "zombie/model")) is None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_checkpoint import FragileStorage, KilledError
+from fragile import FragileStorage, KilledError
 from tiny import make_context, make_run
 
 from jobrunner import names

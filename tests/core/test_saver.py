@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from fragile import RUN, FragileStorage
 from hypothesis import given
 from hypothesis import strategies as st
-from test_checkpoint import RUN, FragileStorage
 
 from jobrunner import names
 from jobrunner.core import saver as savers

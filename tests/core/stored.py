@@ -1,0 +1,30 @@
+"""What a run left in storage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jobrunner import names
+from jobrunner.core import artefacts
+from jobrunner.core.checkpoint import Checkpoints
+from jobrunner.spec import RunSpec
+from jobrunner.storage.local import LocalStorage
+
+
+def storage_of(spec: RunSpec) -> LocalStorage:
+    return LocalStorage(Path(spec.storage))
+
+
+def export_of(spec: RunSpec) -> Path:
+    return artefacts.fetch(storage_of(spec), names.export_prefix(names.run_id(spec)), Path())
+
+
+def history_of(spec: RunSpec) -> list[dict[str, Any]]:
+    lines = storage_of(spec).read(names.history_file(names.run_id(spec))).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def committed(spec: RunSpec) -> list[int]:
+    return Checkpoints(storage_of(spec), names.run_id(spec), "", Path(), print).committed()
