@@ -36,6 +36,7 @@ def finish(
     show: bool,
     timeout: float | None,
     start_timeout: float = math.inf,
+    options: str = "",
 ) -> None:
     """Waits until a run has ended, then prints its results.
 
@@ -46,6 +47,7 @@ def finish(
         timeout: seconds to wait at most; None waits for ever.
         start_timeout: seconds to wait while nothing runs and something keeps a stage from
             starting.
+        options: what commands about this run need besides its id, such as ` -n NAME`.
 
     Raises:
         JobrunnerError: the run failed or was stopped.
@@ -56,25 +58,27 @@ def finish(
     last: RunStatus | None = None
     try:
         with _display(show) as display:
-            for last in _watched(runner, run, timeout or math.inf, start_timeout):
+            for last in _watched(runner, run, timeout or math.inf, start_timeout, options):
                 display(last)
     except KeyboardInterrupt:
         raise Detached(
-            f"Detached; {run} goes on. `jobrunner status --follow {run}` comes back to it."
+            f"Detached; {run} goes on. `jobrunner status --follow{options} {run}` comes back to it."
         ) from None
     if last is None or not last.state.ended:
         raise WaitTimeout(
             f"{run} has not ended after {timeout or 0:g} s.",
-            hint=f"It goes on; `jobrunner status {run}` shows it.",
+            hint=f"It goes on; `jobrunner status{options} {run}` shows it.",
         )
     if last.state != "Succeeded":
-        raise _failure(last)
+        raise _failure(last, options)
     from jobrunner.cli.report import print_results
 
     print_results(runner, [run])
 
 
-def _watched(runner: Runner, run: str, timeout: float, start_timeout: float) -> Iterator[RunStatus]:
+def _watched(
+    runner: Runner, run: str, timeout: float, start_timeout: float, options: str
+) -> Iterator[RunStatus]:
     """The status at each change, until the run has ended or one of the two times is over."""
     deadline, start_deadline = time.monotonic() + timeout, math.inf
     while True:
@@ -93,7 +97,8 @@ def _watched(runner: Runner, run: str, timeout: float, start_timeout: float) -> 
             raise ClusterError(
                 f"{run} did not start in {start_timeout:g} s: "
                 f"{progress.reason_of(status).rstrip('.')}.",
-                hint=f"It starts by itself when that is mended; `jobrunner cancel {run}` ends it.",
+                hint="It starts by itself when that is mended; "
+                f"`jobrunner cancel{options} {run}` ends it.",
             )
         if now >= deadline:
             return
@@ -105,9 +110,9 @@ def _is_blocked(status: RunStatus) -> bool:
     return not running and any(stage.blocked for stage in status.stages)
 
 
-def _failure(status: RunStatus) -> JobrunnerError:
+def _failure(status: RunStatus, options: str) -> JobrunnerError:
     reason = progress.reason_of(status).rstrip(".")
-    hint = f"`jobrunner logs {status.run}` tells more."
+    hint = f"`jobrunner logs{options} {status.run}` tells more."
     if status.state != "Failed":
         hint = "Submit it again to go on from its last checkpoint."
     told = f"{status.run} {'failed' if status.state == 'Failed' else f'is {status.state.lower()}'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.output import escape, out, paint, say
-from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
+from jobrunner.cli.runs import Place, complete_run, find, namespace_option, place_options, reader
 from jobrunner.errors import Detached, UsageError
 
 
@@ -45,4 +45,5 @@ def command(run: str | None, follow: bool, stage: str | None, place: Place) -> N
     except KeyboardInterrupt:
         if not follow:
             raise
-        raise Detached(f"Detached; `jobrunner logs -f {wanted}` comes back.") from None
+        options = namespace_option(place.namespace)
+        raise Detached(f"Detached; `jobrunner logs -f{options} {wanted}` comes back.") from None

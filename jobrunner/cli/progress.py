@@ -102,8 +102,10 @@ def line(stage: StageStatus) -> str:
     """One stage in one line, for logs of `--follow` that are no terminal."""
     told = [f"{stage.stage}: {stage.state}"]
     if stage.state == "Running":
-        told += [percent(stage.progress.done), *facts(stage.progress)]
-        if stage.progress.seconds_left is not None:
+        # Evaluations on a cluster may not write on their Job: nobody knows how far they are.
+        told += [percent(stage.progress.done)] if stage.progress.updated else []
+        told += facts(stage.progress)
+        if stage.progress.seconds_left:
             told.append(f"{duration(stage.progress.seconds_left)} left")
     if stage.reason:
         told.append(stage.reason)

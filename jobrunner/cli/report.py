@@ -11,7 +11,7 @@ import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import escape, out, say, structured, warn
-from jobrunner.cli.runs import complete_run, find, reader
+from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
 from jobrunner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,13 +34,16 @@ Examples:
 @click.option("--storage", metavar="URL", help="Where the results are, for runs of elsewhere.")
 @click.option("--html", "page", metavar="FILE", help="Write a page to FILE as well.")
 @output_option("table", "wide", "json", "yaml", "html")
-def command(runs: tuple[str, ...], storage: str | None, page: str | None, kind: str) -> None:
+@place_options
+def command(
+    runs: tuple[str, ...], storage: str | None, page: str | None, kind: str, place: Place
+) -> None:
     """Compare base and fine-tuned models per language.
 
     RUN is a run's id or @latest; without one, all runs. Word or character error rates come with
     95 % intervals; results outlive the runs that made them.
     """
-    runner = reader()
+    runner = reader(place)
     found = results(runner, [find(runner, run) for run in runs], storage)
     if page and found:
         from jobrunner.report import page as made

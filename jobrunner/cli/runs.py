@@ -56,6 +56,14 @@ def reader(place: Place | None = None) -> Runner:
     return open_reader(namespace=namespace, warn=warn)
 
 
+def namespace_option(namespace: str | None) -> str:
+    """` -n NAME` if a command without it would look in another namespace; otherwise empty."""
+    from jobrunner import config
+
+    configured = str(config.load().values["cluster.namespace"].value)
+    return "" if namespace in {None, configured} else f" -n {namespace}"
+
+
 def find(runner: Runner, text: str | None) -> str:
     """The run id that was meant.
 

@@ -8,7 +8,7 @@ import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import out, say, structured
-from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
+from jobrunner.cli.runs import Place, complete_run, find, namespace_option, place_options, reader
 
 if TYPE_CHECKING:
     from jobrunner.status import RunStatus
@@ -32,11 +32,11 @@ def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
     RUN is a run's id; without it, or with @latest, the newest run.
     """
     runner = reader(place)
-    wanted = find(runner, run)
+    wanted, options = find(runner, run), namespace_option(place.namespace)
     if follow:
         from jobrunner.cli.follow import finish
 
-        finish(runner, wanted, show=True, timeout=None)
+        finish(runner, wanted, show=True, timeout=None, options=options)
         return
     status = runner.status(wanted)
     if kind == "name":
@@ -47,14 +47,17 @@ def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
         from jobrunner.cli.progress import run_text
 
         out(run_text(status))
-        say("\n" + "\n".join(f"  {line}" for line in next_commands(status)))
+        say("\n" + "\n".join(f"  {line}" for line in next_commands(status, options)))
 
 
-def next_commands(status: RunStatus) -> list[str]:
+def next_commands(status: RunStatus, options: str) -> list[str]:
     """What one may want to type now."""
     run = status.run
     if not status.state.ended:
-        return [f"jobrunner status --follow {run}", f"jobrunner logs -f {run}"]
+        return [f"jobrunner status --follow{options} {run}", f"jobrunner logs -f{options} {run}"]
     if status.state == "Succeeded":
-        return [f"jobrunner report {run}", f"jobrunner evaluate --model {run} --lang en"]
-    return [f"jobrunner logs {run}", "Submit it again to go on from its last checkpoint."]
+        return [
+            f"jobrunner report{options} {run}",
+            f"jobrunner evaluate{options} --model {run} --lang en",
+        ]
+    return [f"jobrunner logs{options} {run}", "Submit it again to go on from its last checkpoint."]

@@ -8,6 +8,7 @@ import click
 
 from jobrunner.cli.options import Choice, Command, spec_options
 from jobrunner.cli.output import out, paint, say, warn
+from jobrunner.cli.runs import namespace_option
 
 if TYPE_CHECKING:
     from jobrunner.runner import Runner
@@ -92,6 +93,7 @@ def start(
         local: True if the run is for this machine.
         wait, follow, timeout, start_timeout: as on the command line.
     """
+    from jobrunner import models
     from jobrunner.cli.show import plan_text
     from jobrunner.runner import prepare
 
@@ -102,12 +104,22 @@ def start(
         out(plan_text(plan, local=local))
         return
     say(plan_text(plan, local=local, err=True))
+    if not local and (models.is_folder(spec.model) or spec.data.source.startswith("folder:")):
+        say("Bringing the folders of this machine into storage, where pods find them.")
     say(paint(OUTCOMES[runner.start(plan)], "green", err=True))
     out(plan.run)
+    options = "" if local else namespace_option(spec.cluster.namespace)
     if wait or follow or timeout:
         from jobrunner.cli.follow import finish
 
-        finish(runner, plan.run, show=follow, timeout=timeout, start_timeout=start_timeout)
+        finish(
+            runner,
+            plan.run,
+            show=follow,
+            timeout=timeout,
+            start_timeout=start_timeout,
+            options=options,
+        )
     live = ("status", "logs -f", "report", "cancel")
     for verb in ("status", "report") if wait or follow else live:
-        say(f"  jobrunner {verb} {plan.run}")
+        say(f"  jobrunner {verb}{options} {plan.run}")

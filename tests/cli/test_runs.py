@@ -36,6 +36,17 @@ def test_status_shows_stages_and_what_to_type_next(jobrunner: Jobrunner, bench: 
     assert f"jobrunner report {run}" in jobrunner("status", "@latest").err
 
 
+def test_what_to_type_next_names_a_namespace_that_is_not_configured(
+    jobrunner: Jobrunner, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench.start()
+    bench.runner.wait(run, timeout=30)
+    assert f"jobrunner report -n speech {run}" in jobrunner("status", "-n", "speech").err
+    assert jobrunner("report", "-n", "speech", run).code == 0
+    monkeypatch.setenv("JOBRUNNER_CLUSTER__NAMESPACE", "speech")
+    assert f"jobrunner report {run}" in jobrunner("status", "-n", "speech").err
+
+
 def test_every_form_of_status_and_list_tells_the_same(jobrunner: Jobrunner, bench: Bench) -> None:
     older = bench.start("sw")
     bench.runner.wait(older, timeout=30)

@@ -199,7 +199,7 @@ def _queue_reason(recorded: Recorded, job: Object) -> str:
 def _live(recorded: Recorded, job: Object, pods: list[Object], found: StageStatus) -> StageStatus:
     current = next((pod for pod in reversed(pods) if _is_live(pod)), None)
     if current is not None:
-        if "running" in reasons.container(current):
+        if {"running", "terminated"} & reasons.container(current).keys():
             return found.model_copy(update={"state": State.RUNNING})
         reason, blocked = reasons.waiting(current, recorded.events)
         bound = bool(current["spec"].get("nodeName"))
@@ -209,6 +209,8 @@ def _live(recorded: Recorded, job: Object, pods: list[Object], found: StageStatu
             "blocked": blocked,
         }
         return found.model_copy(update=changes)
+    if _is_ending(job, pods):
+        return found.model_copy(update={"state": State.RUNNING})
     begun = max(recorded.submitted, found.started or 0.0)
     refusal = reasons.latest(recorded.events, "FailedCreate", job["metadata"]["name"], begun - 1)
     if refusal:
@@ -225,6 +227,13 @@ def _live(recorded: Recorded, job: Object, pods: list[Object], found: StageStatu
         reason = f"attempt {failed} of {most} failed and is repeated: {told}" if failed else told
         found = found.model_copy(update={"exit_code": code})
     return found.model_copy(update={"state": State.QUEUED, "reason": reason})
+
+
+def _is_ending(job: Object, pods: list[Object]) -> bool:
+    """True if the last pod succeeded and the Job is not complete yet."""
+    status = job.get("status", {})
+    counted = status.get("succeeded") or status.get("uncountedTerminatedPods", {}).get("succeeded")
+    return bool(counted) or bool(pods and _phase(pods[-1]) == "Succeeded")
 
 
 def _phase(pod: Object) -> str:

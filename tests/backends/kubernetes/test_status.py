@@ -87,6 +87,23 @@ def test_progress_is_what_the_stage_wrote_on_its_job() -> None:
     assert stage.attempts == 1
 
 
+def test_a_stage_runs_until_its_job_is_complete() -> None:
+    before = recorded("running")
+    pod, jobs = copy.deepcopy(before.pods[0]), copy.deepcopy(before.jobs)
+    (container,) = pod["status"]["containerStatuses"]
+    container["state"] = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    stopped = run_status(recorded("running", pods=[copy.deepcopy(pod)]))
+
+    pod["status"]["phase"] = "Succeeded"
+    for job in jobs:
+        if job["status"].get("active"):
+            job["status"] |= {"active": 0, "ready": 0, "succeeded": 1}
+    ended = run_status(recorded("running", pods=[pod], jobs=jobs))
+    listed = run_status(recorded("running", pods=[], jobs=jobs))
+
+    assert {stopped.state, ended.state, listed.state} == {State.RUNNING}
+
+
 def test_restarts_are_counted_by_cause() -> None:
     assert run_status(recorded("evicted")).stages[0].restarts == {"evicted": 1}
     failed = run_status(recorded("failed")).stages[1]
