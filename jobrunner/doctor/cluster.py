@@ -99,7 +99,7 @@ def _policy(cluster: Cluster) -> Check:
 def _named(cluster: Cluster, placed: ClusterSpec) -> Iterator[Check]:
     """What the configuration names."""
     core = f"/api/v1/namespaces/{placed.namespace}"
-    kueue = f"/apis/kueue.x-k8s.io/v1beta1/namespaces/{placed.namespace}/localqueues"
+    kueue = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{placed.namespace}/localqueues"
     create = f"kubectl -n {placed.namespace} create secret generic"
     for name, where, value, advice in (
         (

@@ -30,7 +30,7 @@ PATHS = {
     "Event": "/api/v1/namespaces/{}/events",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "PodMonitor": "/apis/monitoring.coreos.com/v1/namespaces/{}/podmonitors",
-    "Workload": "/apis/kueue.x-k8s.io/v1beta1/namespaces/{}/workloads",
+    "Workload": "/apis/kueue.x-k8s.io/v1beta2/namespaces/{}/workloads",
 }
 
 

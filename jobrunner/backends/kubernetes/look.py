@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -17,6 +18,8 @@ from jobrunner.backends.kubernetes.watching import Watched
 
 OURS = "app.kubernetes.io/name=jobrunner"
 WARNINGS = "type=Warning"
+# Kueue's answer to who waits in a queue, in order.
+QUEUE = "/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/{}/localqueues/{}/pendingworkloads"
 
 
 def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
@@ -29,11 +32,9 @@ def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
     live = [job for job in jobs if _is_live(job)]
     pods, _ = cluster.list("Pod", namespace, labels=labels)
     events: list[Object] = []
-    workloads: list[Object] = []
     if any(not each.get("status", {}).get("ready") for each in live):
         events, _ = cluster.list("Event", namespace, fields=WARNINGS)
-    if any(names.QUEUE_LABEL in job["metadata"]["labels"] for job in jobs):
-        workloads = _workloads(cluster, namespace)
+    workloads, positions = _queued(cluster, namespace, jobs)
     return with_results(
         Recorded(
             config_map=config_map,
@@ -41,6 +42,7 @@ def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
             pods=pods,
             events=events,
             workloads=workloads,
+            positions=positions,
             now=time.time(),
         )
     )
@@ -116,15 +118,14 @@ class RunWatch:
             events = self._events.objects()
         if not config_maps or "deletionTimestamp" in config_maps[0]["metadata"]:
             return None
-        workloads: list[Object] = []
-        if any(names.QUEUE_LABEL in job["metadata"]["labels"] for job in jobs):
-            workloads = _workloads(self._cluster, self._namespace)
+        workloads, positions = _queued(self._cluster, self._namespace, jobs)
         return Recorded(
             config_map=config_maps[0],
             jobs=jobs,
             pods=pods,
             events=events,
             workloads=workloads,
+            positions=positions,
             now=time.time(),
         )
 
@@ -138,13 +139,23 @@ class RunWatch:
         return sum(each.changes for each in self._watches)
 
 
-def _workloads(cluster: Cluster, namespace: str) -> list[Object]:
-    """Kueue's workloads; none where they may not be read."""
-    try:
-        found, _ = cluster.list("Workload", namespace)
-    except Refused:
-        return []
-    return found
+def _queued(
+    cluster: Cluster, namespace: str, jobs: list[Object]
+) -> tuple[list[Object], dict[str, int]]:
+    """Kueue's workloads, and how many are before each in its queue; nothing where one may not ask.
+
+    Its visibility API is asked only while a Job waits in a queue.
+    """
+    waiting = [job for job in jobs if job["spec"].get("suspend")]
+    queues = {job["metadata"]["labels"].get(names.QUEUE_LABEL) for job in waiting} - {None}
+    workloads: list[Object] = []
+    positions: dict[str, int] = {}
+    with contextlib.suppress(Refused):
+        workloads = cluster.list("Workload", namespace)[0] if queues else []
+        for queue in queues:
+            for each in cluster.read(QUEUE.format(namespace, queue)).get("items", ()):
+                positions[each["metadata"]["name"]] = each["positionInLocalQueue"]
+    return workloads, positions
 
 
 def _is_run(config_map: Object) -> bool:
