@@ -1,8 +1,9 @@
-"""Fixtures of the checkpoint tests: a storage, and attempts at it by name."""
+"""Fixtures: a disk that need not be waited for, a storage, and attempts at it by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,14 @@ import pytest
 from fragile import Attempt
 
 from jobrunner.storage.local import LocalStorage
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_fsync() -> Iterator[None]:
+    """Kills here are exceptions, so the disk's own cache plays no part; most of a save's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture

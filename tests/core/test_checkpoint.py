@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,14 +16,6 @@ from jobrunner import names
 from jobrunner.core.checkpoint import COMMIT
 from jobrunner.errors import CheckpointError, StorageError
 from jobrunner.storage.local import LocalStorage
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_fsync() -> Iterator[None]:
-    """Kills here are exceptions, so the disk's own cache plays no part; 15 times as fast."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
-        yield
 
 
 def save_until_killed(attempt: Attempt, steps: range) -> int:
