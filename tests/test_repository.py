@@ -53,7 +53,9 @@ def test_the_examples_stay_small() -> None:
     assert 0 < speech <= 15 * MEBIBYTE
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "test", "check", "bench", "image"])
+@pytest.mark.parametrize(
+    "target", ["setup", "demo", "demo-cluster", "test", "check", "bench", "image"]
+)
 def test_the_makefile_has_the_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
