@@ -73,6 +73,11 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
     dtype = choose_dtype(resources, device)
     # Matrix products of what stays in fp32 run on tensor cores with 10 bits of mantissa (TF32).
     torch.set_float32_matmul_precision("high")
+    if device.type == "cpu":
+        # Threads would add up the embedding's gradient in the order in which they arrive: two
+        # undisturbed runs of whisper-micro differed from their first gradient on.
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision="bf16" if dtype == torch.bfloat16 else "no",

@@ -66,11 +66,10 @@ class LocalBackend:
         folder = self._folder(plan.run)
         while True:
             with locks.take(folder.submit_lock):
-                if folder.is_live() and not folder.cancel_marker.exists():
-                    return self._extend(folder, plan.spec)
                 if not folder.is_live():
                     return self._start(folder, plan.spec)
-            # It is being cancelled: wait for that, then go on with it.
+                if not self._is_ending(folder):
+                    return self._extend(folder, plan.spec)
             self._until_stopped(folder)
 
     def status(self, run: str) -> RunStatus:
@@ -175,6 +174,11 @@ class LocalBackend:
     def _state_of(self, folder: RunFolder) -> RunState:
         state = folder.state()
         return state if state.stages else states.started(plans.plan(folder.record().spec), state)
+
+    def _is_ending(self, folder: RunFolder) -> bool:
+        """True for a live run that is being cancelled, or whose supervisor is about to leave."""
+        over = run_state(self._state_of(folder).stages) is State.SUCCEEDED
+        return over or folder.cancel_marker.exists()
 
     def _extend(self, folder: RunFolder, asked: RunSpec) -> Outcome:
         """A submit of a live run: its supervisor takes up new languages."""
