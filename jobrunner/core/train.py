@@ -34,6 +34,7 @@ def run(context: StageContext) -> None:
     try:
         train(trainer)
     finally:
+        trainer.close()
         context.progress.flush()
 
 

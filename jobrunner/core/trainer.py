@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -59,7 +59,7 @@ class Trainer:
             told=context.progress.tell,
         )
         self.pace = Pace(self.log)
-        self._steps: Iterator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]] | None = None
+        self._steps: Generator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]] | None = None
         self._saved_step = 0
         self._asked_to_stop = False
 
@@ -279,6 +279,11 @@ class Trainer:
             self.log(self.pace.summary(self.state.audio_seconds))
             self.context.progress.update(message="trained", done=1.0, urgent=True)
         self.setup.accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Ends the processes that load data."""
+        if self._steps is not None:
+            self._steps.close()
 
     def _report(self, message: str, **more: Any) -> None:
         if not self.setup.first:

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,8 +138,11 @@ class Feed:
 
     def steps(
         self, epoch: int, index: int
-    ) -> Iterator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]]:
-        """Each step and its micro-batches; these must be taken before the next step."""
+    ) -> Generator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]]:
+        """Each step and its micro-batches; these must be taken before the next step.
+
+        Its workers end when the generator is closed.
+        """
         planned: deque[tuple[Step, list[MicroBatch]]] = deque()
 
         def ahead() -> Iterator[MicroBatch]:
@@ -152,10 +155,15 @@ class Feed:
                 yield from micro
 
         ready = iter(self._loader(ahead()))
-        while True:
-            first = _next(ready)
-            step, micro = planned.popleft()
-            yield step, _one_step(first, ready, micro)
+        try:
+            while True:
+                first = _next(ready)
+                step, micro = planned.popleft()
+                yield step, _one_step(first, ready, micro)
+        finally:
+            end_workers = getattr(ready, "_shutdown_workers", None)
+            if end_workers:
+                end_workers()
 
     def _loader(self, sampler: Iterable[MicroBatch]) -> DataLoader[Batch | JobrunnerError]:
         return DataLoader(
