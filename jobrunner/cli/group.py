@@ -18,7 +18,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "evaluate": "Measure a run or a model in several languages.",
         "cancel": "Stop a run; its checkpoints and results stay.",
         "delete": "Forget a run; its checkpoints and results stay.",
-        "prune": "Forget runs that ended long ago; their results stay.",
+        "prune": "Forget runs that ended long ago; their checkpoints and results stay.",
     },
     "Look": {
         "status": "Show the stages and the progress of a run.",

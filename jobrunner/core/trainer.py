@@ -117,11 +117,8 @@ class Trainer:
         state.passed_over += found.passed_over
         self.log(f"going on from the checkpoint of step {state.step}")
         if state.versions != now:
-            changed = [
-                f"{name} {state.versions.get(name)} → {now[name]}"
-                for name in now
-                if state.versions.get(name) != now[name]
-            ]
+            old = state.versions
+            changed = [f"{n} {old.get(n)} → {now[n]}" for n in now if old.get(n) != now[n]]
             self.log(f"other versions than before, last bits may differ: {', '.join(changed)}")
             state.versions = now
         self.setup.accelerator.wait_for_everyone()
@@ -282,7 +279,7 @@ class Trainer:
 
     def close(self) -> None:
         """Ends the processes that load data."""
-        if self._steps is not None:
+        if self._steps:
             self._steps.close()
 
     def _report(self, message: str, **more: Any) -> None:
