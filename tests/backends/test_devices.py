@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobrunner.backends.local.devices import CPU, Claim, DeviceQueue, Ticket, Wait
+from jobrunner.plan import Plan
 from jobrunner.status import State
 
 
@@ -175,15 +176,17 @@ def test_three_runs_take_turns_on_one_cpu_in_the_order_of_their_submits(
 ) -> None:
     local_bench.hold("prepare")
     plans = [local_bench.plan(seed=seed) for seed in range(3)]
-    for plan in plans:
-        local_bench.backend.submit(plan)
+
+    def waits(plan: Plan, behind: str) -> bool:
+        return local_bench.backend.status(plan.run).reason == f"waits for the CPU: {behind}"
+
+    # A supervisor is in the queue only once it has started, so each is awaited before the next.
+    local_bench.backend.submit(plans[0])
     local_bench.begun("prepare")
-
-    def reasons() -> list[str]:
-        return [local_bench.backend.status(plan.run).reason for plan in plans[1:]]
-
-    expected = ["waits for the CPU: 1 run before it", "waits for the CPU: 2 runs before it"]
-    until(lambda: reasons() == expected, "both wait")
+    local_bench.backend.submit(plans[1])
+    until(lambda: waits(plans[1], "1 run before it"), "the second waits")
+    local_bench.backend.submit(plans[2])
+    until(lambda: waits(plans[2], "2 runs before it"), "the third waits")
     assert local_bench.backend.status(plans[2].run).state is State.QUEUED
 
     local_bench.release("prepare")
