@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 # Seconds for which a server that has answered before is tried again.
 PATIENCE = 120.0
-# The same for one that never answered: a wrong address does not mend itself.
+# The same for one that never answered (a wrong address does not mend itself), and for a refusal
+# that other writers cause in passing.
 FIRST_PATIENCE = 10.0
 # Seconds between tries: random, up to twice as long each time, at most LONGEST_WAIT.
 FIRST_WAIT, LONGEST_WAIT = 0.2, 8.0
@@ -148,7 +149,9 @@ class S3Client:
         return s3_errors.is_transient(error)
 
     def _has_had_enough(self, state: RetryCallState) -> bool:
-        patience = self._patience if self.answered else min(self._patience, FIRST_PATIENCE)
+        error = state.outcome.exception() if state.outcome else None
+        short = not self.answered or s3_errors.passes_soon(error)
+        patience = min(self._patience, FIRST_PATIENCE) if short else self._patience
         return (state.seconds_since_start or 0.0) >= patience
 
     def _secrets(self) -> list[str]:

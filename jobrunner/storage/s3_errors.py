@@ -76,6 +76,9 @@ _PASSING = {
     "408",
     "429",
 }
+# Servers that keep objects as files remove a folder with its last object. A write that needs the
+# folder in that moment is refused so; it is refused for ever where a key is a folder of others.
+_RACES = {"ExistingObjectIsDirectory"}
 _NO_CREDENTIALS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -123,7 +126,12 @@ def is_transient(error: BaseException) -> bool:
         return True
     if code(error) in _FULL or status(error) in {501, 507}:
         return False
-    return status(error) >= 500 or code(error) in _PASSING
+    return status(error) >= 500 or code(error) in _PASSING | _RACES
+
+
+def passes_soon(error: BaseException | None) -> bool:
+    """True when what refuses the request is over in moments, or never."""
+    return error is not None and code(error) in _RACES
 
 
 def storage_error(

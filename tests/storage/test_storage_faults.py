@@ -95,6 +95,23 @@ def test_a_creation_that_meets_another_is_tried_again(proxy: Proxy, storage: S3S
     assert not storage.create("key", b"2")
 
 
+def test_a_write_that_meets_the_removal_of_its_folder_is_tried_again(
+    proxy: Proxy, storage: S3Storage
+) -> None:
+    first(proxy, Fault(status=409, body=xml("ExistingObjectIsDirectory")), times=2)
+    storage.write("folder/key", b"1")
+    assert storage.read("folder/key") == b"1"
+
+
+def test_a_key_that_is_a_folder_of_others_is_an_error_within_seconds(
+    s3_server: Server, bucket: str
+) -> None:
+    storage = S3Storage(f"{bucket}/{uuid.uuid4().hex}", endpoint=s3_server.endpoint, patience=600)
+    storage.write("folder/key", b"1")
+    with pytest.raises(StorageError, match="is a directory"):
+        storage.write("folder", b"2")
+
+
 def test_a_cut_body_goes_on_where_it_was(proxy: Proxy, storage: S3Storage) -> None:
     storage.write("key", BODY)
     first(proxy, Fault(cut=MIB), times=2)
