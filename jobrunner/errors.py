@@ -11,6 +11,7 @@
     ├── DataError           65   the data cannot be used: a second try would not help
     ├── CheckpointError     66   checkpoints are there and none verifies
     ├── DeviceError         67   a GPU was asked for and none is seen
+    ├── Superseded          68   another attempt at the same training has begun since
     └── Interrupted        143   SIGTERM: the stage stopped between steps and can go on
     Detached               130   Ctrl-C while following; the run goes on
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 # Exit codes after which a second attempt would fail in the same way. The chart's
 # podFailurePolicy and the local supervisor read this one list.
-PERMANENT_EXIT_CODES = (2, 65, 66, 67)
+PERMANENT_EXIT_CODES = (2, 65, 66, 67, 68)
 
 
 class JobrunnerError(Exception):
@@ -97,6 +98,12 @@ class DeviceError(JobrunnerError):
     """The devices asked for are not there."""
 
     exit_code = 67
+
+
+class Superseded(JobrunnerError):
+    """Another attempt trains this run by now."""
+
+    exit_code = 68
 
 
 class Interrupted(JobrunnerError):

@@ -138,6 +138,16 @@ def checkpoint_step(run: str, key: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def claims_prefix(run: str) -> str:
+    """`runs/<run>/attempts/`: one object for each attempt at training that began."""
+    return f"runs/{run}/attempts/"
+
+
+def claim_file(run: str, number: int) -> str:
+    """The claim of the attempt that began as the `number`th, from 1."""
+    return f"{claims_prefix(run)}{number:08d}"
+
+
 def history_file(run: str) -> str:
     """One JSON object a line: what was measured at each step of training so far."""
     return f"runs/{run}/history.jsonl"

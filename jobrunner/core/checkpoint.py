@@ -5,7 +5,8 @@
     <run>/checkpoints/step-00001000/COMMIT                   the attempt, and the manifest's SHA-256
 
 `COMMIT` comes last and is created only if it is not there, so of two attempts at one step one
-wins, and an attempt that was killed half-way leaves nothing that anybody reads.
+wins, and an attempt that was killed half-way leaves nothing that anybody reads. An attempt that
+another has superseded commits nothing (see claim.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from jobrunner import names
+from jobrunner.core.claim import Claim
 from jobrunner.core.disk import disk_errors
 from jobrunner.errors import CheckpointError, NotFound, StorageError
 from jobrunner.storage import Storage
@@ -78,6 +80,8 @@ class Checkpoints:
         self._scratch = scratch
         self._log = log
         self._damaged: set[int] = set()
+        self.claim = Claim(storage, run, attempt)
+        """This attempt's right to commit."""
 
     def committed(self) -> list[int]:
         """Steps with a COMMIT, newest first."""
@@ -90,6 +94,10 @@ class Checkpoints:
             step: optimiser steps done.
             parts: files by name.
             about: more for the manifest, such as library versions.
+
+        Raises:
+            Superseded: another attempt trains this run by now.
+            StorageError: storage refused; whether it is committed is open.
         """
         prefix = names.checkpoint_prefix(self._run, step)
         for name, part in parts.items():
@@ -99,6 +107,7 @@ class Checkpoints:
         self._storage.write(f"{prefix}{self._attempt}/{MANIFEST}", manifest)
         digest = hashlib.sha256(manifest).hexdigest()
         marker = json.dumps({"attempt": self._attempt, "manifest": digest}).encode()
+        self.claim.check()
         if step in self._damaged:
             self._storage.delete(prefix + COMMIT)
             self._damaged.discard(step)
@@ -113,10 +122,13 @@ class Checkpoints:
     def restore(self) -> Restored | None:
         """The newest checkpoint that verifies, fetched; None if there never was one.
 
+        From here on attempts that began earlier commit nothing.
+
         Raises:
             CheckpointError: there are some and none verifies.
             StorageError: storage does not answer; nothing is known about the checkpoints then.
         """
+        self.claim.take()
         steps = self.committed()
         for step in steps:
             try:

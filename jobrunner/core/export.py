@@ -40,12 +40,14 @@ def publish_best(
 
     Raises:
         StorageError: storage refused.
+        Superseded: another attempt trains this run by now.
     """
     step = _load_best(context, setup, checkpoints, state)
     folder = context.scratch / f"{context.run}-export-{context.attempt}"
     shutil.rmtree(folder, ignore_errors=True)
     try:
         write_export(context, setup, state, step, folder)
+        checkpoints.claim.check()
         context.storage.write(names.history_file(context.run), state.to_json()[1])
         artefacts.publish(context.storage, names.export_prefix(context.run), folder)
     finally:

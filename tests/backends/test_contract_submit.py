@@ -144,7 +144,7 @@ def test_attempts_come_to_an_end(bench: Bench) -> None:
     assert (status.current.exit_code, status.current.attempts) == (1, 2)
 
 
-@pytest.mark.parametrize("code", [2, 65, 66, 67])
+@pytest.mark.parametrize("code", [2, 65, 66, 67, 68])
 def test_what_a_second_try_would_not_help_is_not_tried_again(bench: Bench, code: int) -> None:
     bench.codes("prepare", code)
     plan = bench.plan()
