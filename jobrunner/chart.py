@@ -45,7 +45,6 @@ class StageValues(_Values):
     args: tuple[Text, ...] = Field(description="What follows `python -m jobrunner.core`.")
     labels: dict[str, Text] = Field(description="Labels of the Job and its pods.")
     waits: bool = Field(description="Held until another stage releases it.")
-    token: bool = Field(description="Releases another stage, so it needs the API server.")
     cpu: Text = Field(description="CPU request.")
     memory: Text = Field(description="Memory request and limit.")
     gpus: CountOrZero = Field(description="GPU request and limit.")
@@ -202,7 +201,6 @@ def _stage(plan: Plan, stage: Stage) -> StageValues:
         args=stage.args,
         labels=names.labels(plan.spec, stage.name),
         waits=bool(stage.after),
-        token=bool(plan.released_by(stage.name)),
         cpu=resources.prepare_cpu if prepares else resources.cpu,
         memory=resources.prepare_memory if prepares else resources.memory,
         gpus=stage.gpus,

@@ -12,8 +12,9 @@ from jobrunner.spec import RunSpec, canonical_json
 
 # A Job's name becomes a pod label, so the limit of labels holds (RFC 1123).
 LONGEST_NAME = 63
-# Room in LONGEST_NAME for "-evaluate-" and the longest language code.
-LONGEST_RUN_ID = 46
+# Room in LONGEST_NAME for "-evaluate-", the longest language code (3) and the end of a pod's name
+# ("-xxxxx"): the API server cuts longer names of pods, and admission.yaml reads them.
+LONGEST_RUN_ID = 44
 LABEL_PREFIX = "jobrunner.dev"
 # Label of all objects of a run, and of all that belongs to one of its stages.
 RUN_LABEL = f"{LABEL_PREFIX}/run"

@@ -60,7 +60,10 @@ class ClusterSpec(Part):
     )
     hub_secret: ObjectName = Field("", description="Secret with HF_TOKEN, for `prepare` only.")
     storage_endpoint: Text = Field("", description="S3 endpoint; empty: AWS.")
-    service_account: ObjectName = Field("jobrunner-stage", description="Service account of stages.")
+    service_account: ObjectName = Field(
+        "jobrunner-stage",
+        description="Service account of stages; another one needs the Role jobrunner-stage too.",
+    )
     gpu_label: Annotated[Text, Field(min_length=1)] = Field(
         "nvidia.com/gpu.product", description="Node label of the product."
     )

@@ -102,7 +102,6 @@ def line(stage: StageStatus) -> str:
     """One stage in one line, for logs of `--follow` that are no terminal."""
     told = [f"{stage.stage}: {stage.state}"]
     if stage.state == "Running":
-        # Evaluations on a cluster may not write on their Job: nobody knows how far they are.
         told += [percent(stage.progress.done)] if stage.progress.updated else []
         told += facts(stage.progress)
         if stage.progress.seconds_left:

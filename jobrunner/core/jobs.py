@@ -96,10 +96,7 @@ class Jobs:
 
 
 def own_jobs(run: str) -> Jobs | None:
-    """The Jobs of a run from within one of its pods; None elsewhere, and in pods without a token.
-
-    The chart gives a token to the stages that release others.
-    """
+    """The Jobs of a run from within one of its pods; None elsewhere, and in pods without a token."""
     namespace = os.environ.get("JOBRUNNER_NAMESPACE")
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
     if not (namespace and host and port and (ACCOUNT / "token").exists()):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
 from jobrunner.doctor.check import Check
+from jobrunner.doctor.image import examine_image
 from jobrunner.errors import ClusterError, StorageError, UsageError
 from jobrunner.placement import ClusterSpec, ResourcesSpec
 
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+LOCAL_REVIEW = "/apis/authorization.k8s.io/v1/namespaces/{}/localsubjectaccessreviews"
 POLICY = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/jobrunner-stage"
 PREREQUISITES = "kubectl apply -k k8s/base"
 # Verbs that submit, status, logs, cancel and delete need.
@@ -24,8 +23,6 @@ RIGHTS = (
     ("", "pods/log", "get"),
     ("", "events", "list watch"),
 )
-# Seconds until a node has pulled the image or said why not; a first pull of 6 GB takes longer.
-SECONDS_TO_PULL = 60.0
 
 
 def examine_cluster(storage: str, resources: ResourcesSpec, placed: ClusterSpec) -> list[Check]:
@@ -47,7 +44,7 @@ def examine_cluster(storage: str, resources: ResourcesSpec, placed: ClusterSpec)
     checks += _named(cluster, placed)
     checks += [_nodes(cluster, resources, placed), *_quotas(cluster, placed)]
     checks.append(_storage(storage, placed))
-    checks.append(_image(cluster, placed))
+    checks.append(examine_image(cluster, placed))
     return checks
 
 
@@ -79,14 +76,42 @@ def _rights(cluster: Cluster, placed: ClusterSpec) -> Check:
 
 
 def _account(cluster: Cluster, placed: ClusterSpec) -> Check:
-    where = f"/api/v1/namespaces/{placed.namespace}/serviceaccounts/{placed.service_account}"
-    return _there(
+    namespace, account = placed.namespace, placed.service_account
+    check = _there(
         cluster,
-        where,
+        f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}",
         name="service account",
-        found=placed.service_account,
+        found=account,
         advice=f"{PREREQUISITES} makes the namespace and all in it.",
     )
+    if check.verdict != "ok" or _may_release(cluster, placed):
+        return check
+    found = f"{account} may not patch jobs, so no stage could release the next"
+    advice = (
+        f"kubectl -n {namespace} create rolebinding {account} --role jobrunner-stage "
+        f"--serviceaccount {namespace}:{account}"
+    )
+    return Check(name=check.name, verdict="mend", found=found, advice=advice)
+
+
+def _may_release(cluster: Cluster, placed: ClusterSpec) -> bool:
+    """True if the stages' account may patch Jobs, and where one may not ask."""
+    asked = {"namespace": placed.namespace, "group": "batch", "resource": "jobs", "verb": "patch"}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "LocalSubjectAccessReview",
+        "metadata": {"namespace": placed.namespace},
+        "spec": {
+            "user": f"system:serviceaccount:{placed.namespace}:{placed.service_account}",
+            "groups": ["system:serviceaccounts", f"system:serviceaccounts:{placed.namespace}"],
+            "resourceAttributes": asked,
+        },
+    }
+    try:
+        status = cluster.ask(review, LOCAL_REVIEW.format(placed.namespace))["status"]
+    except Refused:
+        return True
+    return bool(status.get("allowed"))
 
 
 def _policy(cluster: Cluster) -> Check:
@@ -199,82 +224,3 @@ def _storage(url: str, placed: ClusterSpec) -> Check:
         return Check(name="storage", verdict="mend", found=error.message, advice=error.hint)
     found = f"{url} can be written and honours conditional writes"
     return Check(name="storage", verdict="ok", found=found)
-
-
-def _image(cluster: Cluster, placed: ClusterSpec) -> Check:
-    """Lets a node pull the image for a pod that does nothing."""
-    name = f"doctor-{uuid.uuid4().hex[:8]}"
-    try:
-        job = cluster.create(_puller(name, placed))
-    except Refused as error:
-        return Check(name="image", verdict="mend", found=error.message, advice=error.hint)
-    try:
-        return _pulled(cluster, name, placed)
-    finally:
-        uid = job["metadata"]["uid"]
-        cluster.delete("Job", placed.namespace, name, uid=uid, propagation="Background")
-
-
-def _pulled(cluster: Cluster, name: str, placed: ClusterSpec) -> Check:
-    deadline = time.monotonic() + SECONDS_TO_PULL
-    why = "no pod was made"
-    while time.monotonic() < deadline:
-        pods, _ = cluster.list("Pod", placed.namespace, labels=f"job-name={name}")
-        for pod in pods:
-            state = reasons.container(pod)
-            if "running" in state or "terminated" in state:
-                return Check(name="image", verdict="ok", found=f"{placed.image} can be pulled")
-            why, blocked = reasons.waiting(pod)
-            if blocked and "pulled" in why:
-                advice = "Look at cluster.image and cluster.image_pull_secret."
-                return Check(name="image", verdict="mend", found=why, advice=advice)
-        if not pods:
-            events, _ = cluster.list("Event", placed.namespace, fields="reason=FailedCreate")
-            refusal = reasons.latest(events, "FailedCreate", name)
-            why = reasons.refused(refusal) if refusal else why
-        time.sleep(0.5)
-    found = f"{placed.image} is not there after {SECONDS_TO_PULL:g} s: {why or 'being pulled'}"
-    return Check(name="image", verdict="note", found=found)
-
-
-def _puller(name: str, placed: ClusterSpec) -> Object:
-    """A Job under restricted pod security that ends at once."""
-    container = {
-        "name": reasons.CONTAINER,
-        "image": placed.image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", ""],
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "32Mi"},
-            "limits": {"memory": "64Mi"},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
-    }
-    secrets = [{"name": placed.image_pull_secret}] if placed.image_pull_secret else []
-    pod = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "serviceAccountName": placed.service_account,
-        "imagePullSecrets": secrets,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-    }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name, "namespace": placed.namespace},
-        "spec": {
-            "backoffLimit": 0,
-            "ttlSecondsAfterFinished": 60,
-            "activeDeadlineSeconds": 300,
-            "template": {"spec": pod},
-        },
-    }

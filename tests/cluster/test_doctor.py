@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import Any
 
 import cluster_bench
@@ -69,6 +70,21 @@ def test_what_is_missing_is_told_with_what_mends_it(
         job.metadata.deletion_timestamp
         for job in client.BatchV1Api(api).list_namespaced_job(placed.namespace).items
     )
+
+
+def test_an_account_that_could_release_no_stage_is_told_with_what_mends_it(
+    api: Any, placed: ClusterSpec, bucket: str
+) -> None:
+    changes = {"service_account": "default", "image": ""}
+    asked = placed.model_copy(update=changes)
+
+    (check,) = [c for c in examine_cluster("", CPU, asked) if c.name == "service account"]
+
+    assert check.verdict == "mend"
+    assert check.found == "default may not patch jobs, so no stage could release the next"
+    subprocess.run(check.advice.split(), check=True)
+    (check,) = [c for c in examine_cluster("", CPU, asked) if c.name == "service account"]
+    assert check.verdict == "ok"
 
 
 def test_without_the_rights_of_a_user_each_missing_one_is_named(

@@ -67,6 +67,6 @@ def test_a_stage_compiles_as_a_named_user_on_a_read_only_root(told: dict[str, st
     assert told["shared"] == "memory True True"
     assert told["spec"] == "True"
     assert told["attempt"] == told["uid"]
-    assert told["token"] == "False"
+    assert told["token"] == "True"
     assert told["developers"] == "[]"
     assert "writable" not in told

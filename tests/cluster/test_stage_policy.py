@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import copy
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import cluster_bench
 import pytest
+from cluster_bench import BASE, ClusterBench
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from stage_pods import ACCOUNT, NAMESPACE, StagePod, api_as, suspended_jobs, wait_until_enforced
 
-from jobrunner import chart, names, plan, spec
+from jobrunner import names
+from jobrunner.status import State
 
-BASE = Path(__file__).parent.parent.parent / "k8s" / "base"
-NAMESPACE = "jobrunner"
-ACCOUNT = "jobrunner-stage"
+RELEASE = {"spec": {"suspend": False}}
+PROGRESS = {
+    "metadata": {
+        "annotations": {
+            names.PROGRESS_ANNOTATION: "50%, working",
+            names.DETAILS_ANNOTATION: '{"done": 0.5}',
+        }
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +34,17 @@ def admin(api: client.ApiClient) -> client.ApiClient:
     """The cluster's administrator, on a cluster with the prerequisites."""
     command = ["kubectl", "apply", "--server-side", "--force-conflicts", "-k", str(BASE)]
     subprocess.run(command, check=True)
+    wait_until_enforced(api)
     return api
 
 
 @pytest.fixture(scope="module")
 def run(admin: client.ApiClient) -> Iterator[dict[str, dict[str, Any]]]:
     """Jobs of one run by stage, all suspended so that nothing starts."""
-    made = _jobs(seed=uuid.uuid4().int % 2**40)
+    made = suspended_jobs(seed=uuid.uuid4().int % 2**40)
     batch = client.BatchV1Api(admin)
     for job in made.values():
         batch.create_namespaced_job(NAMESPACE, job)
-    _wait_until_enforced(admin, made["train"])
     yield made
     for job in made.values():
         batch.delete_namespaced_job(
@@ -51,76 +59,83 @@ def stage(admin: client.ApiClient, run: dict[str, dict[str, Any]]) -> Iterator[c
         yield api
 
 
-def _wait_until_enforced(admin: client.ApiClient, job: dict[str, Any]) -> None:
-    """The API server reads a new policy within a second or two of its creation."""
-    api = _as(client.CoreV1Api(admin), admin.configuration, {"audiences": []})
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            _patch(api, job, {"spec": {"suspend": False}})
-        except ApiException as error:
-            if "bound to its pod" in error.body:
-                return
-        time.sleep(0.2)
-    pytest.fail("the policy is not enforced after 60 s")
+@pytest.fixture(scope="module")
+def evaluation(
+    admin: client.ApiClient, run: dict[str, dict[str, Any]]
+) -> Iterator[client.BatchV1Api]:
+    """The API as the pod of the run's evaluation of Greek sees it."""
+    with StagePod(admin, f"{run['evaluate-el']['metadata']['name']}-abcde") as api:
+        yield api
 
 
-def _jobs(*, seed: int, queue: str = "") -> dict[str, dict[str, Any]]:
-    values = {
-        "lang": "el",
-        "seed": seed,
-        "storage": "s3://bucket/runs",
-        "cluster": {"queue": queue},
-    }
-    found = {}
-    for each in chart.manifests(plan.plan(spec.parse(values)))[1:]:
-        each["spec"]["suspend"] = True
-        found[each["metadata"]["labels"]["jobrunner.dev/stage"]] = each
-    return found
-
-
-class StagePod:
-    """A pod that is never scheduled, and an API client with a token bound to it."""
-
-    def __init__(self, admin: client.ApiClient, name: str) -> None:
-        self.core, self.name = client.CoreV1Api(admin), name
-        self.configuration = copy.deepcopy(admin.configuration)
-
-    def __enter__(self) -> client.BatchV1Api:
-        job = _jobs(seed=1)["train"]
-        pod = {"metadata": {"name": self.name, **job["spec"]["template"]["metadata"]}}
-        pod["spec"] = {
-            **job["spec"]["template"]["spec"],
-            "schedulingGates": [{"name": "test/never"}],
-        }
-        made = self.core.create_namespaced_pod(NAMESPACE, pod)
-        bound = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": made.metadata.uid}
-        return _as(self.core, self.configuration, {"boundObjectRef": bound, "audiences": []})
-
-    def __exit__(self, *error: object) -> None:
-        self.core.delete_namespaced_pod(self.name, NAMESPACE, grace_period_seconds=0)
-
-
-def _as(
-    core: client.CoreV1Api, configuration: client.Configuration, request: dict[str, Any]
-) -> client.BatchV1Api:
-    told = core.create_namespaced_service_account_token(ACCOUNT, NAMESPACE, {"spec": request})
-    own = copy.deepcopy(configuration)
-    own.cert_file = own.key_file = None
-    own.api_key = {"BearerToken": f"Bearer {told.status.token}"}
-    return client.BatchV1Api(client.ApiClient(own))
+@pytest.fixture
+def other_account(admin: client.ApiClient) -> Iterator[str]:
+    """An account that a run may name in `cluster.service_account`, with the rights of stages."""
+    core, rbac = client.CoreV1Api(admin), client.RbacAuthorizationV1Api(admin)
+    name = f"speech-{uuid.uuid4().hex[:8]}"
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
+    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}]
+    binding = {"metadata": {"name": name}, "roleRef": role, "subjects": subjects}
+    core.create_namespaced_service_account(NAMESPACE, {"metadata": {"name": name}})
+    rbac.create_namespaced_role_binding(NAMESPACE, binding)
+    yield name
+    rbac.delete_namespaced_role_binding(name, NAMESPACE)
+    core.delete_namespaced_service_account(name, NAMESPACE)
 
 
 def _patch(stage: client.BatchV1Api, job: dict[str, Any], change: dict[str, Any]) -> None:
     stage.patch_namespaced_job(job["metadata"]["name"], NAMESPACE, change, dry_run="All")
 
 
+def _refusal(stage: client.BatchV1Api, job: dict[str, Any], change: dict[str, Any]) -> str:
+    with pytest.raises(ApiException) as caught:
+        _patch(stage, job, change)
+    assert caught.value.status == 422
+    return str(caught.value.body)
+
+
 def test_a_stage_releases_the_next_and_writes_its_progress(
     stage: client.BatchV1Api, run: dict[str, dict[str, Any]]
 ) -> None:
-    _patch(stage, run["evaluate-el"], {"spec": {"suspend": False}})
-    progress = {names.PROGRESS_ANNOTATION: '{"done": 0.5}', f"{names.PROGRESS_ANNOTATION}-at": "7"}
-    _patch(stage, run["train"], {"metadata": {"annotations": progress}})
+    _patch(stage, run["evaluate-el"], RELEASE)
+    _patch(stage, run["train"], PROGRESS)
+
+
+def test_an_evaluation_writes_its_own_progress_and_releases_nothing(
+    evaluation: client.BatchV1Api, run: dict[str, dict[str, Any]]
+) -> None:
+    _patch(evaluation, run["evaluate-el"], PROGRESS)
+    for change in (RELEASE, {"metadata": {"annotations": {"somebody.example/else": "x"}}}):
+        assert "stage" in _refusal(evaluation, run["evaluate-el"], change)
+    for other in ("train", "evaluate-en"):
+        for change in (PROGRESS, RELEASE):
+            assert "only its own Job" in _refusal(evaluation, run[other], change)
+
+
+@pytest.fixture
+def bench(
+    admin: client.ApiClient, namespace: str, bucket: str, storage_secret: str, light_image: str
+) -> Iterator[ClusterBench]:
+    with cluster_bench.bench(admin, namespace, bucket, light_image) as made:
+        yield made
+
+
+def test_under_the_policy_pods_of_all_stages_tell_how_far_they_are(bench: ClusterBench) -> None:
+    bench.hold("evaluate-en")
+    plan = bench.plan("el", "en")
+    bench.backend.submit(plan)
+
+    bench.until_progress(plan.run, "evaluate-en", 0.5)
+
+    bench.release("evaluate-en")
+    assert bench.ended(plan.run).state is State.SUCCEEDED
+    jobs = client.BatchV1Api(bench.api).list_namespaced_job(bench.namespace).items
+    told = {
+        job.metadata.labels[names.STAGE_LABEL]: job.metadata.annotations[names.PROGRESS_ANNOTATION]
+        for job in jobs
+    }
+    stages = ("prepare", "train", "evaluate-el", "evaluate-en")
+    assert told == dict.fromkeys(stages, "100%, done, step 100/100")
 
 
 def test_a_stage_may_read_the_jobs_of_its_run(
@@ -153,20 +168,15 @@ def test_a_stage_may_read_the_jobs_of_its_run(
 def test_a_stage_changes_nothing_else(
     change: dict[str, Any], stage: client.BatchV1Api, run: dict[str, dict[str, Any]]
 ) -> None:
-    with pytest.raises(ApiException) as caught:
-        _patch(stage, run["evaluate-el"], change)
-    assert caught.value.status == 422
-    assert "A stage may" in caught.value.body
+    assert "A stage may" in _refusal(stage, run["evaluate-el"], change)
 
 
 def test_a_stage_suspends_nothing(
     admin: client.ApiClient, stage: client.BatchV1Api, run: dict[str, dict[str, Any]]
 ) -> None:
     name = run["train"]["metadata"]["name"]
-    client.BatchV1Api(admin).patch_namespaced_job(name, NAMESPACE, {"spec": {"suspend": False}})
-    with pytest.raises(ApiException) as caught:
-        _patch(stage, run["train"], {"spec": {"suspend": True}})
-    assert "may not suspend" in caught.value.body
+    client.BatchV1Api(admin).patch_namespaced_job(name, NAMESPACE, RELEASE)
+    assert "no stage may suspend" in _refusal(stage, run["train"], {"spec": {"suspend": True}})
 
 
 def test_a_stage_creates_and_deletes_nothing(
@@ -190,37 +200,66 @@ def test_a_stage_leaves_the_jobs_of_other_runs_alone(
     strangers = (
         f"el-whisper-small-{uuid.uuid4().hex[:8]}-train-abcde",
         f"{mine}-train-{uuid.uuid4().hex[:8]}-train-abcde",
+        f"{mine}-evaluate-el-{uuid.uuid4().hex[:8]}-evaluate-el-abcde",
+        f"{mine}-evaluate-ell-abcde",
         f"{mine}-evaluate-abcde",
         f"{mine}-abcde",
     )
     for stranger in strangers:
-        with StagePod(admin, stranger) as api, pytest.raises(ApiException) as caught:
-            _patch(api, run["evaluate-el"], {"spec": {"suspend": False}})
-        assert "does not belong to the run" in caught.value.body
+        with StagePod(admin, stranger) as api:
+            for change in (RELEASE, PROGRESS):
+                assert "belongs to another run" in _refusal(api, run["evaluate-el"], change)
+
+
+def test_a_stage_under_another_account_is_held_to_the_same(
+    admin: client.ApiClient, run: dict[str, dict[str, Any]], other_account: str
+) -> None:
+    with StagePod(admin, f"{run['train']['metadata']['name']}-fghij", other_account) as api:
+        _patch(api, run["evaluate-el"], RELEASE)
+        assert "A stage may" in _refusal(api, run["train"], {"spec": {"parallelism": 5}})
+    stranger = f"el-whisper-small-{uuid.uuid4().hex[:8]}-evaluate-el-abcde"
+    with StagePod(admin, stranger, other_account) as api:
+        assert "belongs to another run" in _refusal(api, run["evaluate-el"], PROGRESS)
+
+
+def test_a_pod_that_may_create_jobs_is_none_of_a_stage_s_whatever_its_name(
+    admin: client.ApiClient, run: dict[str, dict[str, Any]], other_account: str
+) -> None:
+    # Such as one that submits runs from within the cluster.
+    rbac = client.RbacAuthorizationV1Api(admin)
+    rule = {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": other_account}
+    subject = {"kind": "ServiceAccount", "name": other_account, "namespace": NAMESPACE}
+    metadata = {"name": f"{other_account}-creates"}
+    rbac.create_namespaced_role(NAMESPACE, {"metadata": {"name": other_account}, "rules": [rule]})
+    binding = {"metadata": metadata, "roleRef": reference, "subjects": [subject]}
+    rbac.create_namespaced_role_binding(NAMESPACE, binding)
+    try:
+        with StagePod(admin, "nightly-train-abcde", other_account) as api:
+            _patch(api, run["evaluate-el"], {"metadata": {"annotations": {"our.example/x": "y"}}})
+    finally:
+        rbac.delete_namespaced_role_binding(metadata["name"], NAMESPACE)
+        rbac.delete_namespaced_role(other_account, NAMESPACE)
 
 
 def test_a_token_that_no_pod_holds_changes_nothing(
     admin: client.ApiClient, run: dict[str, dict[str, Any]]
 ) -> None:
-    api = _as(client.CoreV1Api(admin), admin.configuration, {"audiences": []})
-    with pytest.raises(ApiException) as caught:
-        _patch(api, run["evaluate-el"], {"spec": {"suspend": False}})
-    assert "bound to its pod" in caught.value.body
+    api = api_as(client.CoreV1Api(admin), admin.configuration, {"audiences": []})
+    assert "bound to its pod" in _refusal(api, run["evaluate-el"], RELEASE)
 
 
 def test_under_kueue_a_stage_takes_off_the_gate_and_cannot_jump_the_queue(
     admin: client.ApiClient,
 ) -> None:
-    job = _jobs(seed=uuid.uuid4().int % 2**40, queue="speech")["train"]
+    job = suspended_jobs(seed=uuid.uuid4().int % 2**40, queue="speech")["train"]
     batch = client.BatchV1Api(admin)
     batch.create_namespaced_job(NAMESPACE, job)
     pod = f"{job['metadata']['labels']['jobrunner.dev/run']}-prepare-abcde"
     try:
         with StagePod(admin, pod) as api:
             _patch(api, job, {"metadata": {"annotations": {names.GATE_ANNOTATION: None}}})
-            with pytest.raises(ApiException) as caught:
-                _patch(api, job, {"spec": {"suspend": False}})
-            assert "not in a queue" in caught.value.body
+            assert "not in a queue" in _refusal(api, job, RELEASE)
     finally:
         batch.delete_namespaced_job(
             job["metadata"]["name"], NAMESPACE, propagation_policy="Background"

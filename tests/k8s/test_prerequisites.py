@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from jobrunner import chart, manifest, names, plan, spec
+from jobrunner import chart, languages, manifest, names, plan, spec
 
 K8S = Path(__file__).parent.parent.parent / "k8s"
 METADATA_ADDRESS = "169.254.169.254"
@@ -86,15 +87,14 @@ def test_only_prepare_reaches_the_hub() -> None:
     assert reached == {"prepare": True, "train": False, "evaluate-el": False}
 
 
-def test_every_stage_reaches_storage_and_those_with_a_token_the_api_server() -> None:
+def test_every_stage_reaches_storage_and_the_api_server() -> None:
     base = _read("base")
     for pod in _pods().values():
         assert _reaches(base, pod, S3_INSIDE, 443)
         assert _reaches(base, pod, S3_INSIDE, 9000)
         assert _reaches(base + _read("components/public-storage"), pod, S3_OUTSIDE, 443)
         assert _reaches(base, pod, "169.254.20.10", 53)
-    assert _reaches(base, _pods()["train"], API_SERVER, 6443)
-    assert not _reaches(base, _pods()["evaluate-el"], API_SERVER, 6443)
+        assert _reaches(base, pod, API_SERVER, 6443)
 
 
 def test_everything_that_no_rule_names_is_denied() -> None:
@@ -133,12 +133,29 @@ def test_the_policy_speaks_of_the_names_that_the_project_uses() -> None:
     assert binding["validationActions"] == ["Deny"]
 
 
-def test_the_stages_that_the_policy_lets_patch_are_those_that_get_a_token() -> None:
+def test_the_stages_that_the_policy_lets_release_are_those_that_others_wait_for() -> None:
     run = plan.plan(spec.parse({"lang": "el", "storage": "s3://bucket/runs"}))
-    with_token = [stage["name"] for stage in chart.values(run)["stages"] if stage["token"]]
-    assert f"{with_token}.exists" in str(
-        _one(_read("base"), "ValidatingAdmissionPolicy")["spec"]["validations"][2]["expression"]
-    )
+    releasing = [stage.name for stage in run.stages if run.released_by(stage.name)]
+    policy = _one(_read("base"), "ValidatingAdmissionPolicy")["spec"]
+    (told,) = [each for each in policy["variables"] if each["name"] == "releases"]
+    assert f"{releasing}.exists" in told["expression"]
+
+
+def test_the_policy_can_read_the_names_of_all_pods_because_none_is_cut() -> None:
+    asked = {
+        "lang": "el",
+        "model": f"someone/{'m' * 60}",
+        "data": {"source": "folder:speech"},
+        "evaluate": {"languages": list(languages.LANGUAGES)},
+    }
+    run = plan.plan(spec.parse(asked))
+    policy = _one(_read("base"), "ValidatingAdmissionPolicy")["spec"]
+    pattern = re.search(r"matches\('(.*?)'\)", policy["matchConditions"][0]["expression"])
+    assert pattern
+    for stage in run.stages:
+        name = f"{names.job_name(run.run, stage.name)}-abcde"
+        assert len(name) <= names.LONGEST_NAME
+        assert re.search(pattern[1], name)
 
 
 def test_people_who_submit_cannot_read_secrets_or_enter_pods() -> None:

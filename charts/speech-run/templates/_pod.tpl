@@ -17,8 +17,9 @@ spec:
   # Time to save a checkpoint between SIGTERM and SIGKILL.
   terminationGracePeriodSeconds: {{ int64 .stage.graceSeconds }}
   serviceAccountName: {{ toJson $cluster.service_account }}
-  # Only a stage that releases another may speak to the API server.
-  automountServiceAccountToken: {{ .stage.token }}
+  # A stage writes its progress on its Job and releases the next; k8s/base/admission.yaml holds it
+  # to that.
+  automountServiceAccountToken: true
   enableServiceLinks: false
   {{- with $cluster.priority_class }}
   priorityClassName: {{ toJson . }}
