@@ -10,6 +10,7 @@ from typing import Any
 
 import cluster_bench
 import pytest
+from backend_bench import until
 from cluster_bench import ClusterBench, jobrunner
 from kubernetes import client
 
@@ -76,8 +77,8 @@ def test_what_keeps_a_run_from_starting_is_named_and_waiting_ends(
     assert f"{stage}: " in capsys.readouterr().err
     assert reason in bench.backend.status(plan.run).reason
     # A list reads no events, which alone tell of a quota.
-    if "quota" not in case:
-        assert reason in bench.backend.list()[0].reason
+    listed = "has no pod; see `jobrunner status RUN`" if "quota" in case else reason
+    until(lambda: listed in bench.backend.list()[0].reason, f"the list tells: {listed}", SOON)
 
 
 def test_submit_and_wait_from_the_command_line_ends_with_code_3(

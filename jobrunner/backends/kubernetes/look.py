@@ -61,7 +61,9 @@ def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
     for config_map in config_maps:
         if _is_run(config_map):
             run = config_map["metadata"]["name"]
-            found = Recorded(config_map=config_map, jobs=jobs_of[run], pods=pods_of[run], now=now)
+            found = Recorded(
+                config_map=config_map, jobs=jobs_of[run], pods=pods_of[run], now=now, brief=True
+            )
             yield with_results(found)
 
 

@@ -18,6 +18,8 @@ from jobrunner.spec import RunSpec
 from jobrunner.status import Progress, RunStatus, StageStatus, State, run_state
 
 SPEC_FILE = "run.json"
+# Seconds in which a Job that may start gets a pod, unless something is in the way.
+SECONDS_TO_MAKE_A_POD = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Recorded:
     """Stages whose results lie in storage, where somebody looked."""
     now: float = 0.0
     """Unix time."""
+    brief: bool = False
+    """Only pods that wait were asked for, and no events: what a list of all runs does."""
 
     @property
     def spec(self) -> RunSpec:
@@ -217,16 +221,29 @@ def _live(recorded: Recorded, job: Object, pods: list[Object], found: StageStatu
         changes = {"state": State.QUEUED, "reason": reasons.refused(refusal), "blocked": True}
         return found.model_copy(update=changes)
     if job.get("status", {}).get("active"):
-        # Its pods were not asked for, which a list does: those that wait are.
+        # Its pod does not wait, so a list did not ask for it.
         return found.model_copy(update={"state": State.RUNNING})
-    reason = ""
+    reason = _failed_before(job)
     if pods:
-        most = job["spec"].get("backoffLimit", 0) + 1
         _, told, code = reasons.ended(pods[-1])
-        failed = job.get("status", {}).get("failed", 0)
-        reason = f"attempt {failed} of {most} failed and is repeated: {told}" if failed else told
+        reason = f"{reason}: {told}" if reason else told
         found = found.model_copy(update={"exit_code": code})
+    elif recorded.brief and not reason and _lacks_a_pod(recorded, job):
+        reason = "has no pod; see `jobrunner status RUN`"
     return found.model_copy(update={"state": State.QUEUED, "reason": reason})
+
+
+def _failed_before(job: Object) -> str:
+    failed, most = job.get("status", {}).get("failed", 0), job["spec"].get("backoffLimit", 0) + 1
+    return f"attempt {failed} of {most} failed and is repeated" if failed else ""
+
+
+def _lacks_a_pod(recorded: Recorded, job: Object) -> bool:
+    """True if a Job that may start has had no pod for so long that there must be a reason."""
+    status = job.get("status", {})
+    begun = reasons.seconds(status.get("startTime"))
+    waited = recorded.now - begun if begun else 0.0
+    return waited > SECONDS_TO_MAKE_A_POD and not status.get("terminating")
 
 
 def _is_ending(job: Object, pods: list[Object]) -> bool:

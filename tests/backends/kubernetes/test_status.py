@@ -12,7 +12,7 @@ import pytest
 from jobrunner import names
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.status import Recorded, run_status
-from jobrunner.status import State
+from jobrunner.status import RunStatus, State
 
 RECORDED = Path(__file__).parent / "recorded"
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
@@ -67,15 +67,34 @@ def test_the_state_and_the_reason_of_a_run_follow_from_its_objects(name: str) ->
     assert [stage.stage for stage in status.stages] == ["prepare", "train", "evaluate-el"]
 
 
+def listed(name: str, **changes: Any) -> RunStatus:
+    """As `jobrunner list` tells it, which asks for no events and no ended pods."""
+    waiting = [pod for pod in recorded(name).pods if pod["status"]["phase"] == "Pending"]
+    return run_status(recorded(name, **{"events": [], "pods": waiting, "brief": True, **changes}))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_list_without_events_and_ended_pods_tells_the_same_state(name: str) -> None:
     full = recorded(name)
-    waiting = [pod for pod in full.pods if pod["status"]["phase"] == "Pending"]
 
-    status = run_status(recorded(name, events=[], pods=waiting))
+    status = listed(name)
 
     states = [stage.state for stage in run_status(full).stages]
     assert [stage.state for stage in status.stages] == states
+
+
+@pytest.mark.parametrize("name", ["quota", "no-account"])
+def test_a_list_tells_that_a_stage_gets_no_pod_and_where_the_reason_is(name: str) -> None:
+    begun = run_status(recorded(name)).stages[0].started
+    assert begun
+    assert listed(name, now=begun + 1).reason == ""
+    assert listed(name, now=begun + 60).reason == "has no pod; see `jobrunner status RUN`"
+
+
+def test_a_list_tells_of_an_attempt_that_failed_and_of_none_that_is_ending() -> None:
+    later = recorded("retried").now + 60
+    assert listed("retried", now=later).reason == "attempt 1 of 2 failed and is repeated"
+    assert listed("evicted", now=later).reason == ""
 
 
 def test_progress_is_what_the_stage_wrote_on_its_job() -> None:
