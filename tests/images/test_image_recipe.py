@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -77,3 +78,47 @@ def test_without_a_builder_one_line_says_which_are_known() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == "images/build: needs buildah, podman or docker\n"
+
+
+# Stands in for a builder: it looks at what it was given once another build has got as far.
+BUILDER = """#!/bin/sh
+for context; do :; done
+touch "$MEET/$$"
+until [ "$(ls "$MEET" | wc -l)" -ge 2 ]; do sleep 0.1; done
+echo "$context"
+cd "$context" && find . -type f | sort
+"""
+
+
+def test_builds_at_the_same_time_have_a_small_context_each_and_leave_nothing(
+    tmp_path: Path,
+) -> None:
+    meet, program = tmp_path / "meet", tmp_path / "docker"
+    meet.mkdir()
+    program.write_text(BUILDER)
+    program.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "BUILDER": "docker",
+        "MEET": str(meet),
+        "TMPDIR": str(tmp_path),
+    }
+    builds = [
+        subprocess.Popen(
+            [IMAGES / "build", "--tag", f"localhost/try:{number}"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    told = [build.communicate(timeout=120)[0].splitlines() for build in builds]
+
+    assert [build.returncode for build in builds] == [0, 0]
+    for number, (_, wheel, lock, tag) in enumerate(told):
+        assert re.fullmatch(r"\./dist/jobrunner-[^/]+\.whl", wheel)
+        assert (lock, tag) == ("./requirements.lock", f"localhost/try:{number}")
+    contexts = {Path(lines[0]) for lines in told}
+    assert len(contexts) == 2
+    assert not any(context.exists() for context in contexts)
+    assert not (IMAGES / "dist").exists()
