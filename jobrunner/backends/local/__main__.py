@@ -1,6 +1,6 @@
-"""`python -m jobrunner.backends.local STATE RUN FD FD`: the supervisor of a run, detached.
+"""`python -m jobrunner.backends.local STATE RUN FD FD FD`: the supervisor of a run, detached.
 
-Started by a submit with the run's two locks open. It leaves its parent before it imports
+Started by a submit with the run's locks open (launch.py). It leaves its parent before it imports
 anything large, so that a submit waits for a few milliseconds only.
 """
 
@@ -10,7 +10,7 @@ import os
 import sys
 
 
-def main(state: str, run: str, own: str, shared: str) -> None:
+def main(state: str, run: str, own: str, shared: str, place: str) -> None:
     """Runs the supervisor in a child of its own; the parent returns at once."""
     if os.fork():
         os._exit(0)
@@ -20,12 +20,13 @@ def main(state: str, run: str, own: str, shared: str) -> None:
     from jobrunner.backends.local.locks import Lock
     from jobrunner.backends.local.supervisor import Supervisor
 
-    for fd in (own, shared):
+    for fd in (own, shared, place):
         os.set_inheritable(int(fd), False)
     Supervisor(
         RunFolder(Path(state), run),
         own=Lock(int(own)),
         shared=Lock(int(shared)),
+        place=Lock(int(place)),
     ).run()
 
 

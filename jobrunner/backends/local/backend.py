@@ -16,6 +16,7 @@ from jobrunner import plan as plans
 from jobrunner.backends.base import LogLine, Outcome
 from jobrunner.backends.local import locks, logs
 from jobrunner.backends.local import state as states
+from jobrunner.backends.local.devices import DeviceQueue
 from jobrunner.backends.local.folder import RunFolder, runs, state_directory
 from jobrunner.backends.local.launch import end_processes, start_supervisor
 from jobrunner.backends.local.state import Record, RunState
@@ -203,7 +204,12 @@ class LocalBackend:
         if before and run_state(state.stages) is State.SUCCEEDED:
             return "adopted"
         _write_spec(folder.run, spec)
-        with locks.take(folder.supervisor_lock) as own, end_processes(folder) as shared:
+        queue = DeviceQueue(folder.state_directory / "devices")
+        with (
+            locks.take(folder.supervisor_lock) as own,
+            end_processes(folder) as shared,
+            queue.reserve(folder.run, submitted=(submitted := time.time())) as place,
+        ):
             folder.cancel_marker.unlink(missing_ok=True)
             done = {stage.stage for stage in old.stages if stage.state is State.SUCCEEDED}
             for stage in state.stages:
@@ -212,14 +218,14 @@ class LocalBackend:
             folder.save_state(state)
             folder.save_record(
                 Record(
-                    submitted=time.time(),
+                    submitted=submitted,
                     spec=spec,
                     command=self._command,
                     grace_seconds=self._grace_seconds,
                     retry_seconds=self._retry_seconds,
                 )
             )
-            start_supervisor(folder, own, shared)
+            start_supervisor(folder, own, shared, place)
         return "continued" if before else "created"
 
     def _known(self, folder: RunFolder, asked: RunSpec) -> tuple[Record | None, RunState]:

@@ -1,7 +1,7 @@
 """The queue for this machine's devices: one slot for the CPU and one for each GPU.
 
-Slots and tickets are locked files, so whoever dies frees them. Older runs go first, and a stage
-that wants several GPUs is never overtaken by one that wants some of the same.
+Slots and tickets are locked files, so whoever dies frees them. Runs go in the order of their
+submits, and a stage that wants several GPUs is never overtaken by one that wants some of the same.
 """
 
 from __future__ import annotations
@@ -75,16 +75,25 @@ class DeviceQueue:
             StorageError: the state directory cannot be written.
         """
         path = self._tickets / f"{submitted:020.6f}-{run}-{place:04d}"
-        with locks.take(self._mutex):
-            lock = locks.take(path)
-            try:
-                with locks.room(path):
-                    lock.note(json.dumps({"run": run, "slots": list(slots)}))
-            except BaseException:
-                path.unlink()
-                lock.close()
-                raise
+        lock = self._enter(path, run, slots)
         return Ticket(path=path, lock=lock, run=run, slots=tuple(slots), count=count)
+
+    def reserve(self, run: str, *, submitted: float) -> Lock:
+        """Keeps a run's place until its supervisor has started and its stages have tickets.
+
+        What they want is not known yet, so nobody behind it gets any slot meanwhile. Whoever holds
+        the lock in the end gives it to `give_up`.
+
+        Raises:
+            StorageError: the state directory cannot be written.
+        """
+        return self._enter(self._reservation(run, submitted), run, ())
+
+    def give_up(self, lock: Lock, run: str, *, submitted: float) -> None:
+        """Ends a reservation."""
+        with locks.take(self._mutex):
+            self._reservation(run, submitted).unlink(missing_ok=True)
+            lock.close()
 
     def leave(self, ticket: Ticket) -> None:
         """Gives a ticket back."""
@@ -112,6 +121,22 @@ class DeviceQueue:
         before = len({*users, *ahead} - {ticket.run, ""})
         return Wait(reason=_reason(ticket, before), before=before)
 
+    def _enter(self, path: Path, run: str, slots: Sequence[str]) -> Lock:
+        with locks.take(self._mutex):
+            lock = locks.take(path)
+            try:
+                with locks.room(path):
+                    lock.note(json.dumps({"run": run, "slots": list(slots)}))
+            except BaseException:
+                path.unlink()
+                lock.close()
+                raise
+        return lock
+
+    def _reservation(self, run: str, submitted: float) -> Path:
+        # Before all tickets of the run in order.
+        return self._tickets / f"{submitted:020.6f}-{run}-"
+
     def _slot(self, slot: str) -> Path:
         # The name of a part of a GPU can have slashes (MIG-GPU-…/1/0).
         return self._slots / slot.replace("/", "_")
@@ -128,7 +153,7 @@ class DeviceQueue:
         return Claim(slots=tuple(chosen), held=tuple(free[slot] for slot in chosen))
 
     def _ahead(self, ticket: Ticket) -> list[str]:
-        """Runs with an earlier ticket for any of the same slots; dead tickets are removed."""
+        """Runs with an earlier place for any of the same slots; those of the dead are removed."""
         runs = []
         for path in sorted(self._tickets.iterdir()):
             if path.name >= ticket.path.name:
@@ -139,7 +164,7 @@ class DeviceQueue:
                 dead.close()
                 continue
             told = json.loads(_read(path))
-            if set(told["slots"]) & set(ticket.slots):
+            if not told["slots"] or set(told["slots"]) & set(ticket.slots):
                 runs.append(told["run"])
         return runs
 

@@ -23,8 +23,13 @@ TIME_TO_VANISH = 2.0
 TIME_TO_DIE = 10.0
 
 
-def start_supervisor(folder: RunFolder, own: Lock, shared: Lock) -> None:
-    """Starts a detached supervisor that takes over both locks, and closes them here.
+def start_supervisor(folder: RunFolder, *handed: Lock) -> None:
+    """Starts a detached supervisor that takes over locks, and closes them here.
+
+    Args:
+        folder: the run's files.
+        handed: the supervisor's own lock, the one that its stages inherit, and that of the run's
+            place in the queue for devices.
 
     Raises:
         StorageError: its log cannot be made.
@@ -35,18 +40,18 @@ def start_supervisor(folder: RunFolder, own: Lock, shared: Lock) -> None:
             [
                 sys.executable,
                 *("-m", "jobrunner.backends.local"),
-                *(str(folder.state_directory), folder.run, str(own.fd), str(shared.fd)),
+                *(str(folder.state_directory), folder.run, *(str(lock.fd) for lock in handed)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            pass_fds=(own.fd, shared.fd),
+            pass_fds=tuple(lock.fd for lock in handed),
             env=_environment(),
             check=False,
         )
-    own.close()
-    shared.close()
+    for lock in handed:
+        lock.close()
     if started.returncode:
         raise JobrunnerError(
             f"The supervisor of {folder.run} did not start: "

@@ -41,12 +41,14 @@ class Supervisor:
         folder: the run's files.
         own: the lock that says that a supervisor lives.
         shared: the lock that its stages inherit.
+        place: the lock of the run's place in the queue for devices.
     """
 
-    def __init__(self, folder: RunFolder, *, own: Lock, shared: Lock) -> None:
+    def __init__(self, folder: RunFolder, *, own: Lock, shared: Lock, place: Lock) -> None:
         self._folder = folder
         self._own = own
         self._shared = shared
+        self._place = place
         self._devices = DeviceQueue(folder.state_directory / "devices")
         self._version = folder.record_version()
         self._record = folder.record()
@@ -70,6 +72,8 @@ class Supervisor:
                 # Its supervisor died, and it with it.
                 ended = attempt.model_copy(update={"ended": now})
                 self._state = self._state.with_attempt(ended)
+        self._queue_ready()
+        self._devices.give_up(self._place, self._folder.run, submitted=self._record.submitted)
         self._archive()
         while not (self._step() and self._finish()):
             time.sleep(INTERVAL)
