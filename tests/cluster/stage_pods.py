@@ -112,6 +112,7 @@ def api_as(
     """The API for a token of the account that is requested so."""
     told = core.create_namespaced_service_account_token(account, NAMESPACE, {"spec": request})
     own = copy.deepcopy(configuration)
-    own.cert_file = own.key_file = None
+    # Nothing of the administrator's, whether he has a certificate or a token.
+    own.cert_file = own.key_file = own.refresh_api_key_hook = None
     own.api_key = {"BearerToken": f"Bearer {told.status.token}"}
     return client.BatchV1Api(client.ApiClient(own))

@@ -65,6 +65,8 @@ def configuration(api: Any, folder: Path) -> dict[str, Any]:
         "tls_config": {name: file for name, file in trust.items() if file},
         "file_sd_configs": [{"files": [f"{folder}/targets.json"], "refresh_interval": "1s"}],
     }
+    if token := access.get_api_key_with_prefix("BearerToken"):
+        scrape["authorization"] = {"credentials": token.removeprefix("Bearer ")}
     return {"scrape_configs": [scrape]}
 
 
