@@ -1,7 +1,7 @@
 """A real cluster for these tests: the tester's own, or the one that `make cluster-up` started.
 
-With KUBECONFIG set, that cluster is used, and the S3 server and credentials of the AWS variables;
-JOBRUNNER_TEST_BASE_IMAGE then names an image with Python that its nodes can pull.
+With KUBECONFIG set, that cluster is used, the S3 server and the credentials of the AWS variables,
+and the image that JOBRUNNER_TEST_IMAGE names (README.md, "Testing on a cluster of your own").
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ CLUSTER = HERE / "testcluster/cluster"
 BASE_IMAGE = "localhost/python-base:bookworm"
 BUILD = HERE.parent.parent / "images/build"
 STAGE_IMAGE = "localhost/jobrunner:test"
-LEFT_OUT = pytest.StashKey[int]()
+LEFT_OUT = pytest.StashKey[str]()
 # What the tests and the clients that they start read from the environment.
 VARIABLES = ("PATH", "KUBECONFIG", "AWS_ENDPOINT_URL_S3", "AWS_REGION")
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 # True when the tester brought a cluster. Asked once, before a fixture sets the variable.
 OWN = bool(os.environ.get("KUBECONFIG"))
+OWN_IMAGE = os.environ.get("JOBRUNNER_TEST_IMAGE", "")
 
 
 def _is_up() -> bool:
@@ -44,21 +45,36 @@ def _environment() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    ours = {item for item in items if item.path.is_relative_to(HERE)}
-    if not ours or OWN or _is_up():
-        return
-    config.hook.pytest_deselected(items=list(ours))
-    items[:] = [item for item in items if item not in ours]
-    config.stash[LEFT_OUT] = len(ours)
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    left_out, why = _left_out(ours)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+        config.stash[LEFT_OUT] = f"Left out: {len(left_out)} tests on a real cluster. {why}"
+
+
+def _left_out(ours: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
+    """The tests that this cluster is not for, and why."""
+    if OWN and not OWN_IMAGE:
+        why = (
+            "KUBECONFIG is set: JOBRUNNER_TEST_IMAGE must name the image of this checkout that "
+            "the nodes of that cluster can pull (README.md). Without KUBECONFIG, `make cluster-up` "
+            "starts one."
+        )
+        return ours, why
+    if OWN:
+        stopping = [item for item in ours if "component" in getattr(item, "fixturenames", ())]
+        return stopping, "They stop parts of it; `make cluster-up` starts one that they may stop."
+    if ours and not _is_up():
+        why = "Run `make cluster-up` once, or see README.md to test on a cluster of your own."
+        return ours, why
+    return [], ""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    left_out = terminalreporter.config.stash.get(LEFT_OUT, 0)
-    if left_out:
-        terminalreporter.write_line(
-            f"Left out: {left_out} tests on a real cluster. "
-            "Run `make cluster-up` once, or set KUBECONFIG and the AWS variables."
-        )
+    if told := terminalreporter.config.stash.get(LEFT_OUT, ""):
+        terminalreporter.write_line(told)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,9 +96,9 @@ def api(cluster_environment: None) -> Any:
 
 @pytest.fixture(scope="session")
 def base_image() -> str:
-    """An image with Python and nothing of the project, on the nodes."""
+    """An image with Python, on the nodes."""
     if OWN:
-        return os.environ.get("JOBRUNNER_TEST_BASE_IMAGE", "python:3.11-slim-bookworm")
+        return OWN_IMAGE
     subprocess.run([CLUSTER, "base-image"], check=True)
     subprocess.run([CLUSTER, "load", BASE_IMAGE], check=True)
     return BASE_IMAGE
@@ -95,10 +111,8 @@ def stage_image() -> str:
     The first time takes minutes (6 GB of packages); later only the last layer is made anew.
     JOBRUNNER_TEST_IMAGE names one that is there already.
     """
-    given = os.environ.get("JOBRUNNER_TEST_IMAGE", "")
-    assert given or not OWN, "JOBRUNNER_TEST_IMAGE must name the image on a cluster of your own"
-    if given:
-        return given
+    if OWN_IMAGE:
+        return OWN_IMAGE
     subprocess.run([CLUSTER, "base-image"], check=True)
     subprocess.run([BUILD, "--tag", STAGE_IMAGE, "--base", BASE_IMAGE], check=True)
     subprocess.run([CLUSTER, "load", STAGE_IMAGE], check=True)
@@ -108,7 +122,7 @@ def stage_image() -> str:
 @pytest.fixture(scope="session")
 def light_image() -> str:
     """An image with the project as it is here and nothing that models need, on the nodes."""
-    return os.environ["JOBRUNNER_TEST_IMAGE"] if OWN else make_light_image()
+    return OWN_IMAGE if OWN else make_light_image()
 
 
 @pytest.fixture
