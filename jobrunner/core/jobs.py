@@ -96,7 +96,7 @@ class Jobs:
 
 
 def own_jobs(run: str) -> Jobs | None:
-    """The Jobs of a run from within one of its pods; None elsewhere, and in pods without a token."""
+    """The Jobs of a run from within one of its pods; None elsewhere, and without a token."""
     namespace = os.environ.get("JOBRUNNER_NAMESPACE")
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
     if not (namespace and host and port and (ACCOUNT / "token").exists()):
