@@ -20,12 +20,14 @@ STAGE = Path(__file__).with_name("stage.py")
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str = "", seconds: float = 30.0) -> T:
-    """The condition's value as soon as it is true. Fails after the deadline."""
+def until(
+    condition: Callable[[], T], what: str = "", seconds: float = 30.0, every: float = 0.02
+) -> T:
+    """The condition's value as soon as it is true, looking each so many seconds."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not in {seconds} s: {what or condition}"
-        time.sleep(0.02)
+        time.sleep(every)
     return value
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_bench import grant
 from light_image import make_light_image
+from places import SECRETS, new_bucket, new_namespace, new_storage_secret, once
+from real_runs import RealRun, RealRuns
 
 HERE = Path(__file__).parent
 CLUSTER = HERE / "testcluster/cluster"
@@ -24,14 +26,16 @@ STAGE_IMAGE = "localhost/jobrunner:test"
 LEFT_OUT = pytest.StashKey[str]()
 # What the tests and the clients that they start read from the environment.
 VARIABLES = ("PATH", "KUBECONFIG", "AWS_ENDPOINT_URL_S3", "AWS_REGION")
-SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 # True when the tester brought a cluster. Asked once, before a fixture sets the variable.
 OWN = bool(os.environ.get("KUBECONFIG"))
 OWN_IMAGE = os.environ.get("JOBRUNNER_TEST_IMAGE", "")
 
 
 def _is_up() -> bool:
-    return subprocess.run([CLUSTER, "status"], capture_output=True, check=False).returncode == 0
+    told = subprocess.run([CLUSTER, "status"], capture_output=True, text=True, check=False)
+    if told.returncode == 1:
+        pytest.exit(f"The cluster runs in part; `make cluster-up` mends it.\n{told.stdout}", 1)
+    return told.returncode == 0
 
 
 def _environment() -> dict[str, str]:
@@ -44,14 +48,23 @@ def _environment() -> dict[str, str]:
     return {name: found[name] for name in (*VARIABLES, *SECRETS) if name in found}
 
 
+# Before `-m alone` chooses.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     ours = [item for item in items if item.path.is_relative_to(HERE)]
+    for item in ours:
+        if "component" in _fixtures(item):
+            item.add_marker("alone")
     left_out, why = _left_out(ours)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
         config.stash[LEFT_OUT] = f"Left out: {len(left_out)} tests on a real cluster. {why}"
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return list(getattr(item, "fixturenames", ()))
 
 
 def _left_out(ours: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
@@ -64,8 +77,9 @@ def _left_out(ours: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
         )
         return ours, why
     if OWN:
-        stopping = [item for item in ours if "component" in getattr(item, "fixturenames", ())]
-        return stopping, "They stop parts of it; `make cluster-up` starts one that they may stop."
+        meddling = [item for item in ours if {"component", "line"} & {*_fixtures(item)}]
+        why = "They meddle with its parts; `make cluster-up` starts one where they may."
+        return meddling, why
     if ours and not _is_up():
         why = "Run `make cluster-up` once, or see README.md to test on a cluster of your own."
         return ours, why
@@ -97,11 +111,7 @@ def api(cluster_environment: None) -> Any:
 @pytest.fixture(scope="session")
 def base_image() -> str:
     """An image with Python, on the nodes."""
-    if OWN:
-        return OWN_IMAGE
-    subprocess.run([CLUSTER, "base-image"], check=True)
-    subprocess.run([CLUSTER, "load", BASE_IMAGE], check=True)
-    return BASE_IMAGE
+    return OWN_IMAGE if OWN else once("base", _base_image)
 
 
 @pytest.fixture(scope="session")
@@ -111,30 +121,33 @@ def stage_image() -> str:
     The first time takes minutes (6 GB of packages); later only the last layer is made anew.
     JOBRUNNER_TEST_IMAGE names one that is there already.
     """
-    if OWN_IMAGE:
-        return OWN_IMAGE
+    return OWN_IMAGE or once("stage", _stage_image)
+
+
+@pytest.fixture(scope="session")
+def light_image() -> str:
+    """An image with the project as it is here and nothing that models need, on the nodes."""
+    return OWN_IMAGE if OWN else once("light", make_light_image)
+
+
+def _base_image() -> str:
+    subprocess.run([CLUSTER, "base-image"], check=True)
+    subprocess.run([CLUSTER, "load", BASE_IMAGE], check=True)
+    return BASE_IMAGE
+
+
+def _stage_image() -> str:
     subprocess.run([CLUSTER, "base-image"], check=True)
     subprocess.run([BUILD, "--tag", STAGE_IMAGE, "--base", BASE_IMAGE], check=True)
     subprocess.run([CLUSTER, "load", STAGE_IMAGE], check=True)
     return STAGE_IMAGE
 
 
-@pytest.fixture(scope="session")
-def light_image() -> str:
-    """An image with the project as it is here and nothing that models need, on the nodes."""
-    return OWN_IMAGE if OWN else make_light_image()
-
-
 @pytest.fixture
 def namespace(api: Any) -> Iterator[str]:
-    """A namespace of its own, which admits restricted pods only."""
-    from kubernetes import client
-
-    core, name = client.CoreV1Api(api), f"test-{uuid.uuid4().hex[:10]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    core.create_namespace({"metadata": {"name": name, "labels": labels}})
-    yield name
-    core.delete_namespace(name)
+    """A namespace of its own."""
+    with new_namespace(api) as name:
+        yield name
 
 
 @pytest.fixture
@@ -149,23 +162,47 @@ def prepared(namespace: str, tmp_path: Path) -> str:
 
 @pytest.fixture
 def bucket(cluster_environment: None) -> Iterator[str]:
-    """The URL of an empty bucket on the cluster's S3 server."""
-    import boto3
-
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    resource = boto3.resource("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"))
-    made = resource.create_bucket(Bucket=name)
-    yield f"s3://{name}"
-    made.objects.delete()
-    made.delete()
+    """A bucket of its own."""
+    with new_bucket() as url:
+        yield url
 
 
 @pytest.fixture
 def storage_secret(api: Any, namespace: str) -> str:
-    """The name of a Secret with the credentials of the S3 server."""
-    from kubernetes import client
+    """The Secret with the credentials of the S3 server, in the namespace."""
+    return new_storage_secret(api, namespace)
 
-    data = {name: os.environ[name] for name in SECRETS if os.environ.get(name)}
-    body = {"metadata": {"name": "storage"}, "stringData": data}
-    client.CoreV1Api(api).create_namespaced_secret(namespace, body)
-    return "storage"
+
+@pytest.fixture(scope="module")
+def runs(
+    api: Any, stage_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealRuns]:
+    with new_namespace(api) as namespace, new_bucket() as bucket:
+        new_storage_secret(api, namespace)
+        grant(api, namespace)
+        yield RealRuns(
+            api=api,
+            namespace=namespace,
+            bucket=bucket,
+            image=stage_image,
+            folder=tmp_path_factory.mktemp("runs"),
+        )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(runs: RealRuns) -> RealRun:
+    run = runs.submit()
+    run.succeeded()
+    assert run.attempts() == 1
+    return run
+
+
+@pytest.fixture
+def component() -> Iterator[Callable[[str, str], None]]:
+    """Stops and starts processes of the test cluster; at the end of a test all of them run."""
+
+    def do(verb: str, name: str) -> None:
+        subprocess.run([CLUSTER, verb, name], check=True, capture_output=True)
+
+    yield do
+    subprocess.run([CLUSTER, "up"], check=True, capture_output=True)

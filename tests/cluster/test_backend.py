@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -33,3 +34,17 @@ def test_submits_at_once_make_one_run(bench: ClusterBench) -> None:
     assert sorted(outcomes) == ["adopted", "adopted", "adopted", "created"]
     bench.ended(plan.run)
     assert [event.stage for event in bench.events("begins")] == ["prepare", "train", "evaluate-el"]
+
+
+def test_a_list_takes_three_requests_however_many_runs_there_are(
+    bench: ClusterBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.hold("prepare")
+    for seed in range(4):
+        bench.backend.submit(bench.plan(seed=seed))
+        caplog.clear()
+        # The pool logs each request that was answered.
+        with caplog.at_level(logging.DEBUG, "urllib3.connectionpool"):
+            assert len(bench.backend.list()) == seed + 1
+        asked = [each.args[4] for each in caplog.records if "HTTP" in each.getMessage()]
+        assert len(asked) == 3, asked

@@ -1,174 +1,206 @@
-"""What a cluster does to a run, done on purpose. Nothing is lost, and nothing happens twice."""
+"""A real training to which a cluster does its worst: in the end it is as if nothing had happened.
+
+Each run is held before a step, so that what is done to it happens where the test says. Weights,
+losses and results are those of a run that was left alone.
+"""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import cluster_bench
 import pytest
 from backend_bench import until
-from cluster_bench import SECONDS, ClusterBench
+from faulty_proxy import GOOD, Fault, Proxy, Request, proxied
 from kubernetes import client
+from real_runs import SECONDS, RealRun, RealRuns
 
 from jobrunner import names
-from jobrunner.status import StageStatus, State
+from jobrunner.errors import Superseded
 
-CLUSTER = Path(__file__).parent / "testcluster/cluster"
+# On one worker, because all of them are compared with the same undisturbed run.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("faults")]
 OUTAGE = 60.0
+# Delay of each answer of a slow storage, in seconds.
+SLOW = 0.5
+# Sent from within, so that it works on any cluster: 1 is tini, which tells the container's end.
+KILL = """
+import os
+for each in os.listdir("/proc"):
+    if each.isdigit() and int(each) not in {1, os.getpid()}:
+        os.kill(int(each), 9)
+"""
 
 
 @pytest.fixture
-def bench(
-    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
-    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
-        yield made
+def line() -> Iterator[Proxy]:
+    """What stands between the runs of a test and S3, on this machine."""
+    server = urlsplit(os.environ["AWS_ENDPOINT_URL_S3"])
+    assert server.hostname
+    assert server.port
+    with proxied(server.hostname, server.port, listen=server.hostname) as proxy:
+        yield proxy
 
 
-@pytest.fixture
-def component() -> Iterator[Any]:
-    """Stops and starts processes of the test cluster; at the end of a test all of them run."""
-    if os.environ.get("JOBRUNNER_TEST_IMAGE"):
-        pytest.fail("this test stops processes of a cluster: leave it out on a cluster of yours")
-
-    def do(verb: str, name: str) -> None:
-        subprocess.run([CLUSTER, verb, name], check=True, capture_output=True)
-
-    yield do
-    subprocess.run([CLUSTER, "up"], check=True, capture_output=True)
-
-
-def started(bench: ClusterBench, **changes: Any) -> str:
-    """A run whose training has begun and goes on until it is released."""
-    bench.hold("train")
-    plan = bench.plan(**changes)
-    bench.backend.submit(plan)
-    bench.begun("train")
-    return plan.run
-
-
-def training(bench: ClusterBench, run: str) -> StageStatus:
-    return bench.backend.status(run).stages[1]
-
-
-def pod(bench: ClusterBench, run: str) -> str:
-    """Name of the pod that trains."""
-    selector = f"{names.RUN_LABEL}={run},{names.STAGE_LABEL}=train"
-    found = client.CoreV1Api(bench.api).list_namespaced_pod(
-        bench.namespace, label_selector=selector
-    )
-    (name,) = [p.metadata.name for p in found.items if p.status.phase == "Running"]
-    return str(name)
-
-
-def succeeds(bench: ClusterBench, run: str, *, attempts: int) -> None:
-    """Releases the training; the run ends as one that nothing happened to."""
-    bench.release("train")
-    assert bench.ended(run).state is State.SUCCEEDED
-    order = [event.stage for event in bench.events("begins")]
-    assert order == ["prepare", *["train"] * attempts, "evaluate-el"]
-
-
-def test_an_evicted_pod_spends_none_of_the_attempts(bench: ClusterBench) -> None:
-    run = started(bench, cluster={"attempts": 1})
-    name = pod(bench, run)
-    body = {"metadata": {"name": name, "namespace": bench.namespace}}
-    client.CoreV1Api(bench.api).create_namespaced_pod_eviction(name, bench.namespace, body)
-
-    bench.begun("train", 2)
-    succeeds(bench, run, attempts=2)
-
-
-@pytest.mark.parametrize("grace", [None, 0])
-def test_a_deleted_pod_is_replaced(bench: ClusterBench, grace: int | None) -> None:
-    run = started(bench)
-    options = {} if grace is None else {"grace_period_seconds": grace}
-    client.CoreV1Api(bench.api).delete_namespaced_pod(pod(bench, run), bench.namespace, **options)
-
-    bench.begun("train", 2)
-    succeeds(bench, run, attempts=2)
-
-
-def test_a_stage_without_enough_memory_is_said_to_have_died_of_it(bench: ClusterBench) -> None:
-    bench.steering.write("eat-train", b"all")
-    bench.hold("train")
-    plan = bench.plan()
-    bench.backend.submit(plan)
-    bench.begun("train", 2)
-
-    assert training(bench, plan.run).restarts == {"out of memory": 1}
-    succeeds(bench, plan.run, attempts=2)
-
-
-def test_a_job_that_was_deleted_is_made_again_by_a_submit(bench: ClusterBench) -> None:
-    run = started(bench)
-    client.BatchV1Api(bench.api).delete_namespaced_job(
-        names.job_name(run, "train"), bench.namespace, propagation_policy="Foreground"
-    )
-    until(lambda: training(bench, run).state is State.STOPPED, "the Job is gone", SECONDS)
-    assert "submit the run again" in training(bench, run).reason
-    # Within moments of a submit, what is missing may still be made by that submit.
-    assert bench.backend.submit(bench.plans[-1]) in {"continued", "adopted"}
-
-    bench.begun("train", 2)
-    succeeds(bench, run, attempts=2)
-
-
-def test_a_run_that_was_suspended_by_hand_goes_on_where_it_was(bench: ClusterBench) -> None:
-    run = started(bench)
-    batch, job = client.BatchV1Api(bench.api), names.job_name(run, "train")
-    batch.patch_namespaced_job(job, bench.namespace, {"spec": {"suspend": True}})
-    until(lambda: bench.events("stopped", "train"), "the pod is stopped", SECONDS)
-    until(lambda: training(bench, run).state is State.QUEUED, "it waits", SECONDS)
-    assert training(bench, run).reason.startswith("suspended")
-
-    batch.patch_namespaced_job(job, bench.namespace, {"spec": {"suspend": False}})
-    bench.begun("train", 2)
-    succeeds(bench, run, attempts=2)
-
-
-def test_restarted_controllers_start_nothing_twice(bench: ClusterBench, component: Any) -> None:
-    run = started(bench)
-    component("stop", "kube-controller-manager")
-    component("start", "kube-controller-manager")
-
-    succeeds(bench, run, attempts=1)
-
-
-def test_the_next_stage_is_released_though_the_api_server_is_away(
-    bench: ClusterBench, component: Any
+def test_a_pod_that_is_deleted_saves_what_it_has_and_its_successor_goes_on_there(
+    runs: RealRuns, undisturbed: RealRun
 ) -> None:
-    run = started(bench)
-    component("stop", "kube-apiserver")
-    stopped = time.monotonic()
-    bench.release("train")
-    until(lambda: bench.events("ends", "train"), "training is done", SECONDS)
-    until(lambda: time.monotonic() - stopped >= OUTAGE, "the outage", 2 * OUTAGE)
-    assert not bench.events("begins", "evaluate-el")
-    component("start", "kube-apiserver")
+    run = runs.submit(hold=(7,))
+    run.held(7)
+    run.kubectl("delete", "pod", run.training_pod())
 
-    assert bench.ended(run).state is State.SUCCEEDED
-    assert [e.stage for e in bench.events("begins")] == ["prepare", "train", "evaluate-el"]
+    # Asked to stop, it ends the step that it was held at, and saves.
+    run.until_saved(7)
+    run.ends_as(undisturbed, attempts=2)
+    assert "going on from the checkpoint of step 7" in run.told()
 
 
-def test_who_follows_a_run_does_so_through_an_outage_of_the_api_server(
-    bench: ClusterBench, component: Any
+def test_a_process_that_outlives_its_pod_cannot_commit(
+    runs: RealRuns, undisturbed: RealRun
 ) -> None:
-    run = started(bench)
-    lines = bench.backend.logs(run, follow=True)
-    seen = [next(lines).text for _ in range(3)]
-    component("stop", "kube-apiserver")
-    component("start", "kube-apiserver")
-    bench.release("train")
-    seen += [line.text for line in lines]
+    run = runs.submit(hold=(7,))
+    (old,) = run.held(7)
+    pod = run.training_pod()
+    # To its Job the pod is as gone as one that was deleted by force; its process goes on.
+    run.kubectl(
+        "patch",
+        "pod",
+        pod,
+        "--type=json",
+        "-p",
+        '[{"op": "remove", "path": "/metadata/ownerReferences"}]',
+    )
+    run.kubectl("label", "pod", pod, "batch.kubernetes.io/controller-uid-", "controller-uid-")
+    (new,) = {*run.held(7, attempts=2)} - {old}
+    assert run.committed() == [4]
 
-    assert [text[9:] for text in seen] == [
-        *("prepare begins with el", "prepare is done"),
-        *("train begins with el", "train is done"),
-        *("evaluate-el begins with el", "evaluate-el is done"),
-    ]
+    run.hold(7, new)
+    run.release(7)
+    core = client.CoreV1Api(runs.api)
+
+    def end() -> Any:
+        status = core.read_namespaced_pod(pod, runs.namespace).status
+        return status.phase not in {"Pending", "Running"} and status
+
+    (container,) = until(end, "the old process ends", SECONDS, 0.2).container_statuses
+    assert container.state.terminated.exit_code == Superseded.exit_code
+    assert "A later attempt" in container.state.terminated.message
+    assert run.committed() == [4]
+    assert any(key.endswith("/manifest.json") for key in run.parts(8))
+
+    core.delete_namespaced_pod(pod, runs.namespace)
+    run.release(7, new)
+    run.ends_as(undisturbed, attempts=2)
+
+
+def test_a_process_killed_during_an_upload_leaves_nothing_that_is_taken_for_a_checkpoint(
+    runs: RealRuns, undisturbed: RealRun, line: Proxy
+) -> None:
+    met: list[Request] = []
+
+    def choose(request: Request) -> Fault:
+        if request.method == "PUT" and "/step-00000008/" in request.path and not met:
+            met.append(request)
+            return Fault(delay=60.0, reset="before")
+        return GOOD
+
+    line.choose = choose
+    run = runs.submit(hold=(11,), cluster__storage_endpoint=line.endpoint)
+    run.held(11)
+    assert met
+    run.kubectl("exec", run.training_pod(), "--", "python", "-c", KILL)
+
+    run.release(11)
+    run.ends_as(undisturbed, attempts=2)
+    assert "going on from the checkpoint of step 4" in run.told()
+    assert run.status()["stages"][1]["restarts"] == {"killed": 1}
+
+
+def test_a_damaged_checkpoint_is_passed_over(runs: RealRuns, undisturbed: RealRun) -> None:
+    run = runs.submit(hold=(11,))
+    run.held(11)
+    run.until_saved(8)
+    (part,) = [key for key in run.parts(8) if key.endswith("/model.safetensors")]
+    body = bytearray(runs.storage.read(part))
+    body[len(body) // 2] ^= 1
+    runs.storage.write(part, bytes(body))
+    run.kubectl("exec", run.training_pod(), "--", "python", "-c", KILL)
+
+    run.release(11)
+    run.ends_as(undisturbed, attempts=2)
+    assert "checkpoint of step 8 cannot be used: model.safetensors differs" in run.told()
+    assert "going on from the checkpoint of step 4" in run.told()
+
+
+def test_storage_that_is_away_for_a_minute_and_then_slow_stops_no_training(
+    runs: RealRuns, undisturbed: RealRun, line: Proxy
+) -> None:
+    run = runs.submit(hold=(7, 19), cluster__storage_endpoint=line.endpoint)
+    run.held(7)
+    line.choose = lambda request: Fault(reset="before")
+    away = time.monotonic()
+    run.release(7)
+    until(lambda: time.monotonic() - away >= OUTAGE, "the outage", 2 * OUTAGE, 0.2)
+    assert run.committed() == [4]
+    line.choose = lambda request: Fault(delay=SLOW)
+    run.held(19)
+    run.until_saved(16)
+    line.choose = lambda request: GOOD
+
+    run.release(19)
+    run.ends_as(undisturbed, attempts=1)
+
+
+def test_an_evicted_pod_spends_none_of_the_attempts(runs: RealRuns, undisturbed: RealRun) -> None:
+    run = runs.submit(hold=(7,), cluster__attempts="1")
+    run.held(7)
+    name = run.training_pod()
+    body = {"metadata": {"name": name, "namespace": runs.namespace}}
+    client.CoreV1Api(runs.api).create_namespaced_pod_eviction(name, runs.namespace, body)
+
+    run.ends_as(undisturbed, attempts=2)
+
+
+def test_a_stage_without_enough_memory_is_said_to_have_died_of_it(
+    runs: RealRuns, undisturbed: RealRun
+) -> None:
+    run = runs.submit(hold=(7,))
+    run.held(7)
+    run.control.write("eat", b"all")
+    run.held(7, attempts=2)
+    assert run.status()["stages"][1]["restarts"] == {"out of memory": 1}
+
+    run.release(7)
+    run.ends_as(undisturbed, attempts=2)
+
+
+def test_a_job_that_was_deleted_is_made_again_by_a_submit(
+    runs: RealRuns, undisturbed: RealRun
+) -> None:
+    run = runs.submit(hold=(7,))
+    run.held(7)
+    run.kubectl("delete", "job", names.job_name(run.name, "train"), "--cascade=foreground")
+    training = run.status()["stages"][1]
+    assert training["state"] == "Stopped"
+    assert "submit the run again" in training["reason"]
+    run.submit(held=True)
+
+    run.release(7)
+    run.ends_as(undisturbed, attempts=2)
+
+
+def test_a_run_that_was_suspended_by_hand_goes_on_where_it_was(
+    runs: RealRuns, undisturbed: RealRun
+) -> None:
+    run = runs.submit(hold=(7,))
+    run.held(7)
+    job = f"job/{names.job_name(run.name, 'train')}"
+    run.kubectl("patch", job, "-p", '{"spec": {"suspend": true}}')
+    until(lambda: run.status()["state"] == "Queued", "it waits", SECONDS, 0.2)
+    assert run.status()["reason"].startswith("suspended")
+    run.kubectl("patch", job, "-p", '{"spec": {"suspend": false}}')
+
+    run.ends_as(undisturbed, attempts=2)

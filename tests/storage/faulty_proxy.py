@@ -50,13 +50,14 @@ class Proxy:
     """Listens on a free port; `choose` decides what becomes of each request."""
 
     upstream: tuple[str, int]
+    host: str = "127.0.0.1"
     port: int = 0
     choose: Callable[[Request], Fault] = lambda request: GOOD
     requests: list[Request] = field(default_factory=list)
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def serve(self, client: socket.socket) -> None:
         """Answers the requests of one connection."""
@@ -99,10 +100,10 @@ class Proxy:
 
 
 @contextmanager
-def proxied(host: str, port: int) -> Iterator[Proxy]:
+def proxied(host: str, port: int, listen: str = "127.0.0.1") -> Iterator[Proxy]:
     """A proxy in front of a server until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = Proxy((host, port), listener.getsockname()[1])
+    with socket.create_server((listen, 0)) as listener:
+        proxy = Proxy((host, port), listen, listener.getsockname()[1])
 
         def accept() -> None:
             with suppress(OSError):

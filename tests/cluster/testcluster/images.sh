@@ -115,20 +115,35 @@ kwok_command() {
     --config "$stage/pod/fast/pod-delete.yaml"
 }
 
-fake_nodes() { # number
-  local i
-  is_running kwok || start kwok
-  for ((i = 1; i <= $1; i++)); do
-    cat <<YAML
+fake_nodes() { # number: so many there shall be
+  [[ $1 =~ ^[0-9]+$ ]] || die "fake-nodes wants a number, not $1"
+  local i surplus
+  surplus=$(kube get nodes -l type=kwok -o name | awk -F- -v most="$1" '$NF > most')
+  # shellcheck disable=SC2086
+  [[ -z $surplus ]] || kube delete --wait=false $surplus >/dev/null
+  if [[ $1 = 0 ]]; then
+    stop kwok
+    return
+  fi
+  for ((i = 1; i <= $1; i++)); do fake_node "$i"; done | kube apply -f - >/dev/null
+  wait_for 60 kwok fake_nodes_are_ready
+}
+
+fake_nodes_are_ready() { # `kubectl wait` takes 0.1 s for each
+  ! kube get nodes -l type=kwok --no-headers | grep -qv ' Ready '
+}
+
+fake_node() { # number: the manifest
+  cat <<YAML
 ---
 apiVersion: v1
 kind: Node
 metadata:
-  name: fake-$i
+  name: fake-$1
   annotations: {kwok.x-k8s.io/node: fake}
   labels:
     type: kwok
-    kubernetes.io/hostname: fake-$i
+    kubernetes.io/hostname: fake-$1
     kubernetes.io/arch: amd64
     kubernetes.io/os: linux
     nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB
@@ -137,5 +152,4 @@ status:
   capacity: &all {cpu: 96, memory: 1Ti, pods: 110, nvidia.com/gpu: 8, ephemeral-storage: 1Ti}
   allocatable: *all
 YAML
-  done | kube apply -f - >/dev/null
 }
