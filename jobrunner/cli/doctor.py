@@ -36,7 +36,7 @@ def command(storage: str | None, local: bool, namespace: str | None, kind: str) 
     can be pulled. Exit code 1 when something must be mended; a note is something to know.
     """
     from jobrunner import config
-    from jobrunner.backends.kubernetes.client import is_configured
+    from jobrunner.backends.kubernetes.kubeconfig import is_configured
 
     typed = (("--storage", "storage", storage), ("--namespace", "cluster.namespace", namespace))
     flags = [config.Flag(origin=o, path=path, text=text) for o, path, text in typed if text]

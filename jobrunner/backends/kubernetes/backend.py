@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from jobrunner import names
 from jobrunner import plan as plans
@@ -11,7 +13,8 @@ from jobrunner.backends.base import LogLine, Outcome
 from jobrunner.backends.kubernetes import logs, removal, submit
 from jobrunner.backends.kubernetes.bring import bring
 from jobrunner.backends.kubernetes.client import Cluster, Object
-from jobrunner.backends.kubernetes.look import RunWatch, look, look_at_all
+from jobrunner.backends.kubernetes.look import RunWatch, look, look_at_all, look_at_jobs
+from jobrunner.backends.kubernetes.making import TRIES, Changed
 from jobrunner.backends.kubernetes.status import Recorded, run_status
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.plan import Plan
@@ -51,11 +54,11 @@ class KubernetesBackend:
             raise SpecError("storage", "pods reach no folder of this machine.", hint=hint)
         bring(plan.spec)
         namespace = plan.spec.cluster.namespace
-        for _ in range(submit.TRIES):
+        for _ in range(TRIES):
             try:
-                recorded = look(self._cluster, namespace, plan.run)
+                recorded = look_at_jobs(self._cluster, namespace, plan.run)
                 return submit.submit(self._cluster, plan, recorded, self._command)
-            except submit.Changed as error:
+            except Changed as error:
                 last = error
         raise last
 
@@ -63,7 +66,8 @@ class KubernetesBackend:
         return run_status(self._look(run))
 
     def list(self) -> list[RunStatus]:
-        found = [run_status(each) for each in look_at_all(self._cluster, self._namespace)]
+        with _without_collection():
+            found = [run_status(each) for each in look_at_all(self._cluster, self._namespace)]
         return sorted(found, key=lambda status: (-status.submitted, status.run))
 
     def spec(self, run: str) -> RunSpec:
@@ -132,3 +136,18 @@ class KubernetesBackend:
             f"There is no run {run} in namespace {self._namespace}.",
             hint="`jobrunner list` shows those that there are.",
         )
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keeps Python from looking for cycles in what is being read.
+
+    It would do so again and again as objects are added: of 5,000 Jobs, 1.6 s instead of 0.3 s.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

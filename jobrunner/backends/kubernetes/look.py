@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from jobrunner import names
@@ -22,29 +24,28 @@ WARNINGS = "type=Warning"
 QUEUE = "/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/{}/localqueues/{}/pendingworkloads"
 
 
-def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
-    """One run; None where there is none."""
+def look_at_jobs(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
+    """One run by its Jobs alone, which say what is done, failed or goes on; None where none is."""
     config_map = cluster.get("ConfigMap", namespace, run)
     if config_map is None or not _is_run(config_map):
         return None
-    labels = f"{names.RUN_LABEL}={run}"
-    jobs, _ = cluster.list("Job", namespace, labels=labels)
-    live = [job for job in jobs if _is_live(job)]
-    pods, _ = cluster.list("Pod", namespace, labels=labels)
+    jobs, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={run}")
+    return with_results(Recorded(config_map=config_map, jobs=jobs, now=time.time()))
+
+
+def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
+    """One run with the reasons of what waits; None where there is none."""
+    recorded = look_at_jobs(cluster, namespace, run)
+    if recorded is None:
+        return None
+    live = [job for job in recorded.jobs if _is_live(job)]
+    pods, _ = cluster.list("Pod", namespace, labels=f"{names.RUN_LABEL}={run}")
     events: list[Object] = []
     if any(not each.get("status", {}).get("ready") for each in live):
         events, _ = cluster.list("Event", namespace, fields=WARNINGS)
-    workloads, positions = _queued(cluster, namespace, jobs)
-    return with_results(
-        Recorded(
-            config_map=config_map,
-            jobs=jobs,
-            pods=pods,
-            events=events,
-            workloads=workloads,
-            positions=positions,
-            now=time.time(),
-        )
+    workloads, positions = _queued(cluster, namespace, recorded.jobs)
+    return dataclasses.replace(
+        recorded, pods=pods, events=events, workloads=workloads, positions=positions
     )
 
 
@@ -54,17 +55,22 @@ def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
     Storage is asked only about runs whose Jobs the cluster has removed.
     """
     config_maps, _ = cluster.list("ConfigMap", namespace, labels=OURS)
-    jobs, _ = cluster.list("Job", namespace, labels=OURS)
-    pods, _ = cluster.list("Pod", namespace, labels=OURS, fields="status.phase=Pending")
-    jobs_of, pods_of = _by_run(jobs), _by_run(pods)
-    now = time.time()
-    for config_map in config_maps:
-        if _is_run(config_map):
-            run = config_map["metadata"]["name"]
-            found = Recorded(
-                config_map=config_map, jobs=jobs_of[run], pods=pods_of[run], now=now, brief=True
-            )
-            yield with_results(found)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(cluster.list, "Job", namespace, labels=OURS)
+        pods, _ = cluster.list("Pod", namespace, labels=OURS, fields="status.phase=Pending")
+        pods_of, jobs_of = _by_run(pods), _by_run([])
+        now = time.time()
+        runs = [
+            Recorded(config_map=each, jobs=jobs_of[run], pods=pods_of[run], now=now, brief=True)
+            for each in filter(_is_run, config_maps)
+            for run in [each["metadata"]["name"]]
+        ]
+        # What the specs say is read while the API server puts the Jobs together.
+        for each in runs:
+            each.plan  # noqa: B018
+        for job in asked.result()[0]:
+            jobs_of[_run(job)].append(job)
+    yield from map(with_results, runs)
 
 
 class RunWatch:
@@ -142,7 +148,7 @@ class RunWatch:
 
 
 def _queued(
-    cluster: Cluster, namespace: str, jobs: list[Object]
+    cluster: Cluster, namespace: str, jobs: Sequence[Object]
 ) -> tuple[list[Object], dict[str, int]]:
     """Kueue's workloads, and how many are before each in its queue; nothing where one may not ask.
 
@@ -173,5 +179,9 @@ def _is_live(job: Object) -> bool:
 def _by_run(found: list[Object]) -> dict[str, list[Object]]:
     runs: dict[str, list[Object]] = defaultdict(list)
     for each in found:
-        runs[each["metadata"]["labels"].get(names.RUN_LABEL, "")].append(each)
+        runs[_run(each)].append(each)
     return runs
+
+
+def _run(found: Object) -> str:
+    return str(found["metadata"]["labels"].get(names.RUN_LABEL, ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pydantic import ValidationError
 
@@ -42,10 +43,15 @@ class Recorded:
     brief: bool = False
     """Only pods that wait were asked for, and no events: what a list of all runs does."""
 
-    @property
+    @cached_property
     def spec(self) -> RunSpec:
         """The spec as submitted."""
         return specs.parse_json(self.config_map["data"][SPEC_FILE])
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Its plan."""
+        return plans.plan(self.spec)
 
     def job(self, stage: str) -> Object | None:
         """The Job of a stage, if it is there."""
@@ -80,8 +86,7 @@ class Recorded:
 
 def run_status(recorded: Recorded) -> RunStatus:
     """The status of a run."""
-    spec = recorded.spec
-    planned = plans.plan(spec)
+    spec, planned = recorded.spec, recorded.plan
     stages: list[StageStatus] = []
     for stage in planned.stages:
         stages.append(_stage_status(recorded, planned, stage, {s.stage: s for s in stages}))

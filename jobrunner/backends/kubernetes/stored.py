@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from jobrunner import names
-from jobrunner import plan as plans
 from jobrunner.backends.kubernetes.status import Recorded
 from jobrunner.errors import StorageError
 from jobrunner.plan import Plan, Stage
@@ -18,8 +17,7 @@ RESULT = "result.json"
 
 def with_results(recorded: Recorded) -> Recorded:
     """The record with the stages whose results lie in storage, if Jobs have been removed."""
-    spec = recorded.spec
-    planned = plans.plan(spec)
+    spec, planned = recorded.spec, recorded.plan
     removed = recorded.now - recorded.submitted >= spec.cluster.keep_hours * 3600
     gone = [stage for stage in planned.stages if recorded.job(stage.name) is None]
     if not removed or not gone:

@@ -11,21 +11,16 @@ from jobrunner import plan as plans
 from jobrunner.backends.base import Outcome
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
+from jobrunner.backends.kubernetes.making import Changed, create_owned, rehearse
 from jobrunner.backends.kubernetes.removal import until_gone
 from jobrunner.backends.kubernetes.status import SPEC_FILE, Recorded, is_done, run_status
-from jobrunner.errors import ClusterError, UsageError
+from jobrunner.errors import UsageError
 from jobrunner.plan import Plan
 from jobrunner.spec import RunSpec
 from jobrunner.status import RunStatus, State
 
-# Times that a submit looks anew when others change the run at the same moment.
-TRIES = 10
 # Seconds after a submit in which objects that are missing may still be made by it.
 SECONDS_TO_MAKE = 30.0
-
-
-class Changed(ClusterError):
-    """Somebody else changed the run meanwhile."""
 
 
 def submit(
@@ -47,9 +42,9 @@ def submit(
     """
     if recorded is None:
         objects = _objects(asked, command)
-        _rehearse(cluster, objects)
+        rehearse(cluster, objects)
         owner = _create_owner(cluster, objects[0])
-        _create(cluster, owner, objects[1:])
+        create_owned(cluster, owner, objects[1:])
         return "created"
     status = run_status(recorded)
     planned = plans.plan(merged(asked.spec, recorded, status))
@@ -60,11 +55,11 @@ def submit(
     jobs = [_held(each, _waits(recorded, planned, each, missing)) for each in jobs]
     others = _is_being_made(recorded, planned, stale)
     if missing:
-        _rehearse(cluster, jobs)
+        rehearse(cluster, jobs)
         owner = recorded.config_map if others else _update_owner(cluster, recorded, objects[0])
         for name in stale:
             _remove(cluster, recorded.job(name))
-        _create(cluster, owner, jobs)
+        create_owned(cluster, owner, jobs)
         _tell_languages(cluster, recorded, planned, stale)
     resumed = _release(cluster, planned)
     return "continued" if (missing or resumed) and not others else "adopted"
@@ -88,7 +83,7 @@ def merged(asked: RunSpec, recorded: Recorded, status: RunStatus) -> RunSpec:
     done = {stage.stage for stage in status.stages if stage.state is State.SUCCEEDED}
     kept = [
         stage.language
-        for stage in plans.plan(before).stages
+        for stage in recorded.plan.stages
         if stage.language and (live or stage.name in done)
     ]
     base = before if live else asked
@@ -178,17 +173,6 @@ def _objects(planned: Plan, command: Sequence[str]) -> list[Object]:
     return objects
 
 
-def _rehearse(cluster: Cluster, objects: list[Object]) -> None:
-    """Lets the API server judge everything before anything is made."""
-    for each in objects:
-        try:
-            cluster.create(each, dry_run=True)
-        except Refused as error:
-            # One that is there was judged before its name was looked for.
-            if error.reason != "AlreadyExists":
-                raise
-
-
 def _create_owner(cluster: Cluster, config_map: Object) -> Object:
     try:
         return cluster.create(_annotated(config_map))
@@ -218,36 +202,6 @@ def _annotated(config_map: Object) -> Object:
     told = copy.deepcopy(config_map)
     told["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: f"{time.time():.6f}"}
     return told
-
-
-def _create(cluster: Cluster, owner: Object, objects: list[Object]) -> None:
-    config_map = {**owner, "apiVersion": "v1", "kind": "ConfigMap"}
-    _, *owned = chart.owned([config_map, *objects], uid=owner["metadata"]["uid"])
-    for each in owned:
-        _create_one(cluster, each)
-
-
-def _create_one(cluster: Cluster, body: Object) -> None:
-    name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
-    for _ in range(TRIES):
-        try:
-            cluster.create(body)
-            return
-        except Refused as error:
-            if error.reason != "AlreadyExists":
-                raise
-        there = cluster.get(body["kind"], namespace, name)
-        if there is not None and "deletionTimestamp" not in there["metadata"]:
-            owners = {each["uid"] for each in there["metadata"].get("ownerReferences", ())}
-            if owners & {each["uid"] for each in body["metadata"]["ownerReferences"]}:
-                return  # another submit of the same run was quicker
-            raise ClusterError(
-                f"{body['kind']} {name} in {namespace} belongs to something else.",
-                hint=f"Remove it: kubectl -n {namespace} delete {body['kind'].lower()} {name}.",
-            )
-        if there is not None:
-            until_gone(cluster, body["kind"], namespace, name, uid=there["metadata"]["uid"])
-    raise Changed(f"{name} is made and deleted again by somebody else.")
 
 
 def _tell_languages(cluster: Cluster, recorded: Recorded, planned: Plan, stale: list[str]) -> None:

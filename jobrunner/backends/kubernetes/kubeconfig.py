@@ -1,0 +1,187 @@
+"""How to reach a cluster: the kubeconfig as kubectl reads it, or what a pod finds about its own.
+
+https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobrunner.errors import UsageError
+
+HINT = "Set KUBECONFIG, or use --local to run on this machine."
+# Where a pod finds its account's token and the certificate authority of its cluster.
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SECTIONS = ("clusters", "contexts", "users")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """A cluster and a user of it. Of certificates and keys it holds the PEM text."""
+
+    server: str
+    authority: str = ""
+    """Certificate authorities to trust; empty: the system's."""
+    verify: bool = True
+    server_name: str = ""
+    """Name that the server's certificate must have; empty: the host's."""
+    proxy: str = ""
+    """URL of a proxy; empty: as the environment says."""
+    certificate: str = ""
+    key: str = ""
+    token: str = ""
+    token_file: Path | None = None
+    """Where the token is read anew, because it changes from time to time."""
+    username: str = ""
+    password: str = ""
+    plugin: dict[str, Any] = field(default_factory=dict)
+    """The `exec` of a user: a program that gives a token or a certificate."""
+    plugin_cluster: dict[str, Any] = field(default_factory=dict)
+    """What the plugin is told of the cluster if it wants that."""
+    folder: Path = Path()
+    """Where a relative path of the plugin's command begins."""
+
+
+def files() -> list[Path]:
+    """The kubeconfigs that there are; what stands in an earlier one counts."""
+    given = os.environ.get("KUBECONFIG")
+    names = given.split(os.pathsep) if given else [str(Path.home() / ".kube" / "config")]
+    return [Path(name) for name in names if name and Path(name).is_file()]
+
+
+def is_configured() -> bool:
+    """True when there is a kubeconfig, or this is a pod that may ask the API server."""
+    return bool(files()) or (ACCOUNT / "token").exists()
+
+
+def read() -> Access:
+    """The current context of the kubeconfig, or the cluster that this pod is in.
+
+    Raises:
+        UsageError: there is no kubeconfig, or it cannot be used.
+    """
+    if not is_configured():
+        raise UsageError("There is no kubeconfig, so no cluster to run on.", hint=HINT)
+    try:
+        return _of_files(files()) if files() else _of_pod()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        told = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise unusable(told) from None
+
+
+def unusable(problem: str) -> UsageError:
+    """The error for a kubeconfig with a problem."""
+    line = " ".join(problem.split()).rstrip(".")[:400]
+    return UsageError(f"The kubeconfig cannot be used: {line}.", hint=HINT)
+
+
+def _of_pod() -> Access:
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    return Access(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        authority=(ACCOUNT / "ca.crt").read_text(),
+        token_file=ACCOUNT / "token",
+    )
+
+
+def _of_files(paths: list[Path]) -> Access:
+    current = ""
+    found: dict[str, dict[str, tuple[Any, Path]]] = {section: {} for section in SECTIONS}
+    for path in paths:
+        config = _load(path)
+        current = current or config.get("current-context") or ""
+        for section in SECTIONS:
+            for each in config.get(section) or ():
+                value = each.get(section.removesuffix("s")) or {}
+                found[section].setdefault(str(each["name"]), (value, path.absolute().parent))
+    if not current:
+        raise ValueError("it names no current context; `kubectl config use-context NAME` sets it")
+    context, _ = _named(found, "contexts", current)
+    cluster, cluster_folder = _named(found, "clusters", context["cluster"])
+    user, user_folder = {}, cluster_folder
+    if context.get("user"):
+        user, user_folder = _named(found, "users", context["user"])
+    authority = _pem(cluster, "certificate-authority", cluster_folder)
+    return Access(
+        server=str(cluster["server"]).rstrip("/"),
+        authority=authority,
+        verify=not cluster.get("insecure-skip-tls-verify", False),
+        server_name=cluster.get("tls-server-name") or "",
+        proxy=cluster.get("proxy-url") or "",
+        plugin_cluster=_told(cluster, authority),
+        **_credentials(user, user_folder),
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is no mapping")
+    return found
+
+
+def _named(found: dict[str, dict[str, tuple[Any, Path]]], section: str, name: str) -> Any:
+    if name not in found[section]:
+        raise ValueError(f"it has no {section.removesuffix('s')} {name!r}")
+    return found[section][name]
+
+
+def _credentials(user: dict[str, Any], folder: Path) -> dict[str, Any]:
+    file = user.get("tokenFile")
+    return {
+        "certificate": _pem(user, "client-certificate", folder),
+        "key": _pem(user, "client-key", folder),
+        # A file wins over a token beside it, because the file is the newer one.
+        "token": "" if file else str(user.get("token") or _provided(user)),
+        "token_file": folder / file if file else None,
+        "username": str(user.get("username") or ""),
+        "password": str(user.get("password") or ""),
+        "plugin": user.get("exec") or {},
+        "folder": folder,
+    }
+
+
+def _provided(user: dict[str, Any]) -> str:
+    """The token of an `auth-provider`, which only old kubeconfigs have.
+
+    The official client refreshes it; it costs 0.3 s to import, which no other user must pay.
+    """
+    if "auth-provider" not in user:
+        return ""
+    from kubernetes import client, config
+
+    configuration = client.Configuration()
+    try:
+        config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
+    except config.ConfigException as error:
+        raise ValueError(str(error)) from None
+    return str(configuration.api_key.get("BearerToken", "")).removeprefix("Bearer ")
+
+
+def _pem(part: dict[str, Any], name: str, folder: Path) -> str:
+    """PEM text that stands in the kubeconfig in base64, or in a file that it names."""
+    if data := part.get(f"{name}-data"):
+        return base64.b64decode(data, validate=True).decode()
+    file = part.get(name)
+    return (folder / file).read_text() if file else ""
+
+
+def _told(cluster: dict[str, Any], authority: str) -> dict[str, Any]:
+    """A cluster as ExecCredential describes it to a plugin."""
+    kept = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
+    told = {name: cluster[name] for name in kept if name in cluster}
+    if authority:
+        told["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
+    for each in cluster.get("extensions") or ():
+        if each["name"] == "client.authentication.k8s.io/exec":
+            told["config"] = each["extension"]
+    return told
