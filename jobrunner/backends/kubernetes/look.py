@@ -15,11 +15,13 @@ from jobrunner import names
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
 from jobrunner.backends.kubernetes.status import SPEC_FILE, Recorded
-from jobrunner.backends.kubernetes.stored import with_results
+from jobrunner.backends.kubernetes.stored import Storages, with_results
 from jobrunner.backends.kubernetes.watching import Watched
 
 OURS = "app.kubernetes.io/name=jobrunner"
 WARNINGS = "type=Warning"
+# Runs whose results are looked for together.
+AT_ONCE = 8
 # Kueue's answer to who waits in a queue, in order.
 QUEUE = "/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/{}/localqueues/{}/pendingworkloads"
 
@@ -30,7 +32,7 @@ def look_at_jobs(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
     if config_map is None or not _is_run(config_map):
         return None
     jobs, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={run}")
-    return with_results(Recorded(config_map=config_map, jobs=jobs, now=time.time()))
+    return with_results(Recorded(config_map=config_map, jobs=jobs, now=time.time()), Storages())
 
 
 def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
@@ -70,7 +72,9 @@ def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
             each.plan  # noqa: B018
         for job in asked.result()[0]:
             jobs_of[_run(job)].append(job)
-    yield from map(with_results, runs)
+    storages = Storages()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(lambda each: with_results(each, storages), runs)
 
 
 class RunWatch:
