@@ -60,7 +60,7 @@ generate: setup ## write what is generated from the spec and the commands
 
 .PHONY: bench
 bench: setup ## measure; prints the tables of docs/performance.md
-	@for name in cli prepare checkpoint training; do printf '\n## %s\n\n' $$name; $(BIN)/python benchmarks/$$name.py; done
+	@for name in cli prepare checkpoint training scale; do printf '\n## %s\n\n' $$name; $(BIN)/python benchmarks/$$name.py; done
 
 .PHONY: image
 image: setup ## build the one image with buildah, podman or docker
