@@ -79,4 +79,4 @@ cluster-down: ## stop it and remove its state
 .PHONY: test-cluster
 test-cluster: setup ## run the tests that need a cluster
 	$(BIN)/pytest -q tests/cluster -m alone || [[ $$? = 5 ]]
-	$(BIN)/pytest -q tests/cluster -m 'not alone' -n 4 --dist loadgroup
+	$(BIN)/pytest -q tests/cluster -m 'not alone' -n 4

@@ -86,6 +86,21 @@ def _left_out(ours: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
     return [], ""
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that are compared with the same undisturbed run go to one worker, all others to any.
+
+    xdist's own groups are lost: it puts their names into `_nodeid`, which pytest 9.2 reads once.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, _ = nodeid.partition("::")
+            return file if file.endswith("/test_faults.py") else nodeid
+
+    return Scheduling(config, log)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told := terminalreporter.config.stash.get(LEFT_OUT, ""):
         terminalreporter.write_line(told)

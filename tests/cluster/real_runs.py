@@ -38,8 +38,8 @@ steps = {steps}
 warmup_steps = 5
 save_every = {save_every}
 validate_every = 12
-validation_utterances = 8
-batch_seconds = 72
+validation_utterances = 4
+batch_seconds = 24
 [evaluate]
 max_utterances = 4
 [resources]
@@ -120,10 +120,13 @@ class RealRun:
             for path, text in flags.items()
         ]
         spec = config.load(flags=typed, config=str(self.runs.folder / "jobrunner.toml")).spec()
-        command = ["tini", "--", "python", "-m", "jobrunner.core"]
+        # One thread: several runs share the node's cores, and more would wait for each other.
+        command = ["env", "OMP_NUM_THREADS=1", "tini", "--", "python"]
         if held:
             program = Path(__file__).with_name("train_stage.py").read_text()
-            command[3:] = ["-c", program, self.runs.endpoint]
+            command += ["-c", program, self.runs.endpoint]
+        else:
+            command += ["-m", "jobrunner.core"]
         backend = KubernetesBackend(self.runs.namespace, command=command)
         self.name = Runner(backend).submit(spec).run
 

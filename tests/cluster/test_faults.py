@@ -21,8 +21,7 @@ from real_runs import SECONDS, RealRun, RealRuns
 from jobrunner import names
 from jobrunner.errors import Superseded
 
-# On one worker, because all of them are compared with the same undisturbed run.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.timeout(900)
 OUTAGE = 60.0
 # Delay of each answer of a slow storage, in seconds.
 SLOW = 0.5
