@@ -96,7 +96,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, _ = nodeid.partition("::")
-            return file if file.endswith("/test_faults.py") else nodeid
+            return file if file.endswith("faults.py") else nodeid
 
     return Scheduling(config, log)
 
