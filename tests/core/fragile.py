@@ -21,7 +21,10 @@ class KilledError(BaseException):
 
 
 class FragileStorage:
-    """A storage that breaks down at one of its operations, before or after it took effect."""
+    """A storage that breaks down at one of its operations, before or after it took effect.
+
+    Only those count whose key has `within` in it.
+    """
 
     def __init__(
         self,
@@ -30,12 +33,16 @@ class FragileStorage:
         at: int | None = None,
         after: bool = False,
         error: Callable[[], BaseException] = KilledError,
+        within: str = "",
     ) -> None:
         self._inner, self._at, self._after, self._error = inner, at, after, error
+        self._within = within
         self.operations = 0
         self.broke_at = ""
 
     def _do(self, operation: Callable[..., Any], *arguments: Any) -> Any:
+        if self._within not in str(arguments[0]):
+            return operation(*arguments)
         self.operations += 1
         breaks = self.operations - 1 == self._at
         if breaks:
