@@ -50,7 +50,7 @@ installed() { # name module@version
 packages() {
   install_packages containerd:containerd runc:runc iptables:iptables buildah:buildah \
     mmdebstrap:mmdebstrap conntrack:conntrack ip:iproute2 openssl:openssl curl:curl \
-    prometheus:prometheus \
+    prometheus:prometheus pgrep:procps \
     /usr/lib/cni/bridge:containernetworking-plugins
 }
 
