@@ -120,5 +120,8 @@ def following(runs: RealRuns, run: RealRun) -> Iterator[Path]:
         file.open("wb") as out,
         subprocess.Popen(command, cwd=runs.folder, env=environment, stdout=out) as process,
     ):
-        yield file
-        assert process.wait(SECONDS) == 0
+        try:
+            yield file
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
