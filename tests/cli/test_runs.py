@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,20 +118,31 @@ def test_waiting_ends_with_the_run_and_with_its_code(jobrunner: Jobrunner, bench
     assert last.endswith(f"`jobrunner logs {run}` tells more.")
 
 
-def _follow(run: str) -> subprocess.Popen[str]:
+@contextmanager
+def _follow(run: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "jobrunner", "status", "--follow", run]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test that runs in the background of a shell ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_ctrl_c_while_following_leaves_the_run_alone(bench: Bench) -> None:
     run = bench.start(hold="train")
     with _follow(run) as process:
         assert process.stderr is not None
-        while not process.stderr.readline().startswith("train: Running"):
-            pass
+        assert any(line.startswith("train: Running") for line in process.stderr)
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
-    assert process.returncode == 130
+        assert process.wait() == 130
     assert told.strip() == (
         f"Detached; {run} goes on. `jobrunner status --follow {run}` comes back to it."
     )
