@@ -108,7 +108,7 @@ class ClusterBench(Bench):
 
 
 @contextmanager
-def bench(api: Any, namespace: str, bucket: str, image: str) -> Iterator[ClusterBench]:
+def light_bench(api: Any, namespace: str, bucket: str, image: str) -> Iterator[ClusterBench]:
     """A bench in a namespace that has the rights of stages; its runs are ended at the end."""
     grant(api, namespace)
     program = (HERE / "pod_stage.py").read_text()

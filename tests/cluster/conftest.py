@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_bench import grant
+from cluster_bench import ClusterBench, grant, light_bench
 from light_image import make_light_image
 from places import SECRETS, new_bucket, new_namespace, new_storage_secret, once
 from real_runs import RealRun, RealRuns
@@ -186,6 +186,15 @@ def bucket(cluster_environment: None) -> Iterator[str]:
 def storage_secret(api: Any, namespace: str) -> str:
     """The Secret with the credentials of the S3 server, in the namespace."""
     return new_storage_secret(api, namespace)
+
+
+@pytest.fixture
+def bench(
+    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
+) -> Iterator[ClusterBench]:
+    """The backend with light stages, in a namespace and a bucket of its own."""
+    with light_bench(api, namespace, bucket, light_image) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

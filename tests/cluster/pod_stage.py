@@ -1,8 +1,7 @@
 """A stage without a model, for pods: all of `python -m jobrunner.core` but its three stages.
 
 It is steered by objects below `control/` in the run's storage, as tests/backends/stage.py is by
-files: `hold-STAGE`, `codes-STAGE`, and a journal with an object for each line. `eat-STAGE` makes
-the next attempt take more memory than it may.
+files: `hold-STAGE`, `codes-STAGE`, and a journal with an object for each line.
 """
 
 import os
@@ -32,11 +31,6 @@ def run(context: StageContext, language: str = "") -> None:
     languages = ", ".join(context.spec.evaluate.languages) or context.spec.lang
     context.log(f"{STAGE} begins with {languages}")
     context.progress.update(message="working", done=0.5, step=50, steps=100, urgent=True)
-    if control.stat(f"eat-{STAGE}"):
-        control.delete(f"eat-{STAGE}")
-        eaten = []
-        while True:
-            eaten.append(os.urandom(1 << 24))
     while control.stat(f"hold-{STAGE}"):
         if context.stop:
             journal("stopped")

@@ -7,9 +7,7 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
-import cluster_bench
 import pytest
 from cluster_bench import ClusterBench
 from test_contract_follow import *  # noqa: F403
@@ -18,14 +16,6 @@ from test_contract_submit import *  # noqa: F403
 # About files and processes of one machine; the second has its like below.
 del globals()["test_status_is_never_half_written"]
 del globals()["test_two_submits_at_once_make_one_run"]
-
-
-@pytest.fixture
-def bench(
-    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
-    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
-        yield made
 
 
 def test_submits_at_once_make_one_run(bench: ClusterBench) -> None:

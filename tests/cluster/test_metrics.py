@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import cluster_bench
 import pytest
 import yaml
 from backend_bench import until
@@ -24,14 +23,6 @@ from jobrunner.spec import parse
 from jobrunner.status import Progress
 
 Query = Callable[[str], list[dict[str, Any]]]
-
-
-@pytest.fixture
-def bench(
-    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
-    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
-        yield made
 
 
 def targets(api: Any, namespace: str) -> list[dict[str, Any]]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cluster_bench
 import pytest
 from backend_bench import until
 from cluster_bench import ClusterBench, jobrunner
@@ -41,14 +39,6 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 # Seconds in which people are told.
 SOON = 30.0
 START_TIMEOUT = 5.0
-
-
-@pytest.fixture
-def bench(
-    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
-    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
-        yield made
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cluster_bench
-import pytest
 from cluster_bench import ROOT, ClusterBench
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -26,14 +22,6 @@ PRINTS = {
     "kubectl -n jobrunner logs": "train begins with el",
     "describe job": "jobrunner.dev/progress: 50%",
 }
-
-
-@pytest.fixture
-def bench(
-    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
-    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
-        yield made
 
 
 def test_every_command_of_the_page_does_what_it_says(bench: ClusterBench, tmp_path: Path) -> None:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import cluster_bench
-import pytest
 from backend_bench import states, until
 from cluster_bench import ClusterBench
 from kubernetes import client
@@ -14,14 +9,6 @@ from kubernetes import client
 from jobrunner import names
 from jobrunner.status import State
 from jobrunner.storage import open_storage
-
-
-@pytest.fixture
-def bench(
-    api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
-    with cluster_bench.bench(api, namespace, bucket, light_image) as made:
-        yield made
 
 
 def jobs(bench: ClusterBench) -> set[str]:

@@ -116,7 +116,7 @@ def test_an_evaluation_writes_its_own_progress_and_releases_nothing(
 def bench(
     admin: client.ApiClient, namespace: str, bucket: str, storage_secret: str, light_image: str
 ) -> Iterator[ClusterBench]:
-    with cluster_bench.bench(admin, namespace, bucket, light_image) as made:
+    with cluster_bench.light_bench(admin, namespace, bucket, light_image) as made:
         yield made
 
 
