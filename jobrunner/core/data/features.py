@@ -19,6 +19,9 @@ from jobrunner.errors import DataError
 
 # Smallest power that the logarithm sees, as in Whisper's own code.
 _FLOOR = 1e-10
+# Frames that are transformed at least. Below 12 columns MKL multiplies with another kernel on some
+# processors (AMD EPYC, AVX2), so that the last bits of a clip would depend on its length.
+_FEWEST_FRAMES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +71,9 @@ class LogMel:
                 hint="Prepare the data again.",
             )
         # A frame reaches fft/2 samples to each side; after these come frames of pure silence.
-        heard = min(self.frames, -(-(len(audio) + self.fft // 2) // self.hop))
-        length = min(self.samples, len(audio) + 2 * self.fft)
+        touched = -(-(len(audio) + self.fft // 2) // self.hop)
+        heard = min(self.frames, max(_FEWEST_FRAMES, touched))
+        length = min(self.samples, max(len(audio), heard * self.hop) + 2 * self.fft)
         with _one_thread():
             padded = torch.zeros(length)
             padded[: len(audio)] = torch.from_numpy(audio)
