@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from jobrunner.core.checkpoint import Checkpoints
-from jobrunner.core.saver import Saver
+from jobrunner.core.checkpoint.saver import Saver
+from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.storage.local import LocalStorage
 
 RUN = "el-benchmark-00000000"

@@ -96,9 +96,9 @@ def datasets_map(paths: list[Path], work: Path) -> int:
 
 def shards(paths: list[Path], work: Path) -> int:
     """This project's: decodes, resamples, hashes, encodes to FLAC and writes shards."""
-    from jobrunner.core.data.folder import FileAudio
     from jobrunner.core.data.shards import CLIPS_PER_SHARD, Task, make
-    from jobrunner.core.data.sources import RawClip
+    from jobrunner.core.data.sources.base import RawClip
+    from jobrunner.core.data.sources.folder import FileAudio
 
     clips = [RawClip(path.name, FileAudio(str(path)), "text", "") for path in paths]
     size = 0

@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from jobrunner.core.data.dataset import Dataset, Utterance
-from jobrunner.core.optimiser import learning_rate, make_optimiser
+from jobrunner.core.training.optimiser import learning_rate, make_optimiser
 from jobrunner.spec import RunSpec
 
 

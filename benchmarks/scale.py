@@ -28,13 +28,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobrunner import chart, languages, names
-from jobrunner import plan as plans
 from jobrunner.backends.base import Outcome
-from jobrunner.backends.kubernetes.client import Cluster, Object
+from jobrunner.backends.kubernetes.api.client import Cluster, Object
 from jobrunner.backends.kubernetes.status import is_done
-from jobrunner.runner import open_runner
-from jobrunner.spec import RunSpec, parse
+from jobrunner.catalog import languages
+from jobrunner.chart import manifests
+from jobrunner.runner.api import open_runner
+from jobrunner.spec import RunSpec, names, parse
+from jobrunner.spec import plan as plans
 from jobrunner.status import Progress
 
 ROOT = Path(__file__).parent.parent
@@ -42,8 +43,7 @@ CLUSTER = ROOT / "tests/cluster/testcluster/cluster"
 LANGUAGES = 100
 # Stages of a run that want a GPU: one training, three evaluations.
 GPU_STAGES = 4
-# Each has 8 GPUs.
-NODES = LANGUAGES * GPU_STAGES // 8
+NODES = LANGUAGES * GPU_STAGES // 8  # of 8 GPUs each
 SIZES = (250, 500, 1000)
 ROUNDS = 5
 # Runs that are submitted to see what one costs.
@@ -223,14 +223,14 @@ def make(cluster: Cluster, namespace: str, start: int, stop: int) -> None:
 
     def create(objects: list[Object]) -> None:
         owner = cluster.create(objects[0])
-        for body in chart.owned(objects, uid=owner["metadata"]["uid"])[1:]:
+        for body in manifests.owned(objects, uid=owner["metadata"]["uid"])[1:]:
             body["spec"]["suspend"] = True
             body["metadata"]["annotations"] = annotations
             cluster.create(body)
 
     made = specs(namespace, start, stop)
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(create, (chart.manifests(plans.plan(spec)) for spec in made)))
+        list(pool.map(create, (manifests.manifests(plans.plan(spec)) for spec in made)))
 
 
 def list_all(namespace: str, count: int) -> Spent:

@@ -28,10 +28,10 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForCondi
 
 from jobrunner import spec as specs
 from jobrunner.core import prepare
-from jobrunner.core.context import StageContext
-from jobrunner.core.progress import Reporter
-from jobrunner.core.setup import Setup, set_up
-from jobrunner.core.trainer import Trainer
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.attempt.progress import Reporter
+from jobrunner.core.training.setup import Setup, set_up
+from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec
 from jobrunner.storage.local import LocalStorage
 

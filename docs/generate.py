@@ -18,9 +18,10 @@ from typing import Any
 import click
 from pydantic.fields import FieldInfo
 
-from jobrunner import chart, errors
-from jobrunner.fields import Part
+from jobrunner import errors
+from jobrunner.chart import manifests
 from jobrunner.spec import RunSpec
+from jobrunner.spec.types import Part
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -64,7 +65,7 @@ def reference() -> str:
 
 def schema() -> str:
     """All of `values.schema.json`."""
-    return json.dumps(chart.schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(manifests.schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def files() -> dict[Path, str]:

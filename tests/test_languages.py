@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobrunner.catalog.languages import LANGUAGES, find
 from jobrunner.errors import SpecError
-from jobrunner.languages import LANGUAGES, find
 
 # The configurations of google/fleurs, as its data card lists them.
 FLEURS = """

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from jobrunner import fingerprint, names, preflight
 from jobrunner.backends.local.backend import LocalBackend
+from jobrunner.corpora import fingerprint
 from jobrunner.errors import DeviceError, SpecError, UsageError, WaitTimeout
-from jobrunner.runner import Runner, open_runner
-from jobrunner.spec import RunSpec, parse
+from jobrunner.runner import preflight
+from jobrunner.runner.api import Runner, open_runner
+from jobrunner.spec import RunSpec, names, parse
 from jobrunner.status import State
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobrunner.errors import DataError
-from jobrunner.scoring import FEWEST_SPEAKERS, Scores, paired_difference, score
+from jobrunner.scoring.rates import FEWEST_SPEAKERS, Scores, paired_difference, score
 
 HINDI = ("मैं हिन्दी में बात करता हूँ।", "मै हिंदी मे बात करता हूँ।")
 WORDS = st.text(alphabet="aábc ", min_size=1, max_size=20).filter(str.strip)

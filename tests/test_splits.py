@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobrunner import spec as specs
-from jobrunner import splits
+from jobrunner.corpora import splits
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
 

@@ -40,7 +40,7 @@ def find_backend(*, namespace: str, warn: Callable[[str], None]) -> Backend:
         namespace: of the cluster.
         warn: gets one line when the cluster cannot be asked for its runs.
     """
-    from jobrunner.backends.kubernetes.kubeconfig import is_configured
+    from jobrunner.backends.kubernetes.api.kubeconfig import is_configured
 
     here = open_backend("local")
     if not is_configured():

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from jobrunner.backends.base import Backend, LogLine, Outcome
 from jobrunner.errors import ClusterError, UsageError
-from jobrunner.plan import Plan
 from jobrunner.spec import RunSpec
+from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus
 
 

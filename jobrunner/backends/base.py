@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from jobrunner.plan import Plan
 from jobrunner.spec import RunSpec
+from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus
 
 Outcome = Literal["created", "adopted", "continued"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.output import out, say
-from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find, place_options, reader
 
 
 @click.command(

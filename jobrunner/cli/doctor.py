@@ -36,7 +36,7 @@ def command(storage: str | None, local: bool, namespace: str | None, kind: str) 
     can be pulled. Exit code 1 when something must be mended; a note is something to know.
     """
     from jobrunner import config
-    from jobrunner.backends.kubernetes.kubeconfig import is_configured
+    from jobrunner.backends.kubernetes.api.kubeconfig import is_configured
 
     typed = (("--storage", "storage", storage), ("--namespace", "cluster.namespace", namespace))
     flags = [config.Flag(origin=o, path=path, text=text) for o, path, text in typed if text]
@@ -59,7 +59,8 @@ def command(storage: str | None, local: bool, namespace: str | None, kind: str) 
 
 
 def _checks(configuration: Configuration) -> list[Check]:
-    from jobrunner import doctor, spec
+    from jobrunner import doctor
+    from jobrunner import spec as specs
 
     storage = str(configuration.values["storage"].value)
     if configuration.local:
@@ -70,5 +71,5 @@ def _checks(configuration: Configuration) -> list[Check]:
         if section in nested:
             nested[section][name] = told.value
     # The language plays no part in it.
-    parsed = spec.parse({"lang": "en", **nested})
+    parsed = specs.parse({"lang": "en", **nested})
     return doctor.examine_cluster(storage, parsed.resources, parsed.cluster)

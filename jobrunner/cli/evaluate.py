@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from jobrunner.cli.options import Choice, complete_language, complete_model, spec_options
-from jobrunner.cli.runs import Place, complete_run
+from jobrunner.cli.select import Place, complete_run
 from jobrunner.cli.submit import start, start_options
 from jobrunner.errors import SpecError, UsageError
 
@@ -55,8 +55,8 @@ def command(
     With a run as --model, evaluations are added to it, one process or Job for each language;
     what it has measured already is not repeated. Any other model is measured as it is.
     """
-    from jobrunner import runner as runners
-    from jobrunner.cli.runs import find, reader
+    from jobrunner.cli.select import find, reader
+    from jobrunner.runner import api as runners
 
     if not lang:
         raise SpecError("lang", "is missing.", hint="Give --lang el,en, say.")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from jobrunner.cli import progress
+from jobrunner.cli import run_text
 from jobrunner.cli.output import say
 from jobrunner.errors import ClusterError, Detached, JobrunnerError, WaitTimeout
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from jobrunner.runner import Runner
+    from jobrunner.runner.api import Runner
     from jobrunner.status import RunStatus
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -96,7 +96,7 @@ def _watched(
         if now >= start_deadline and status is not None:
             raise ClusterError(
                 f"{run} did not start in {start_timeout:g} s: "
-                f"{progress.reason_of(status).rstrip('.')}.",
+                f"{run_text.reason_of(status).rstrip('.')}.",
                 hint="It starts by itself when that is mended; "
                 f"`jobrunner cancel{options} {run}` ends it.",
             )
@@ -111,7 +111,7 @@ def _is_blocked(status: RunStatus) -> bool:
 
 
 def _failure(status: RunStatus, options: str) -> JobrunnerError:
-    reason = progress.reason_of(status).rstrip(".")
+    reason = run_text.reason_of(status).rstrip(".")
     hint = f"`jobrunner logs{options} {status.run}` tells more."
     if status.state != "Failed":
         hint = "Submit it again to go on from its last checkpoint."
@@ -155,7 +155,7 @@ class _Screen:
     def _text(self) -> Text:
         from rich.text import Text
 
-        shown = progress.run_text(self._status, err=True) if self._status else ""
+        shown = run_text.run_text(self._status, err=True) if self._status else ""
         return Text.from_ansi(shown, no_wrap=True, overflow="ellipsis")
 
 
@@ -167,7 +167,7 @@ class _Obstacles:
 
     def __call__(self, status: RunStatus) -> None:
         for stage in status.stages:
-            if stage.blocked and (told := progress.line(stage)) not in self._told:
+            if stage.blocked and (told := run_text.line(stage)) not in self._told:
                 self._told.add(told)
                 say(told)
 
@@ -186,5 +186,5 @@ class _Lines:
             self._told[stage.stage] = now
             due = time.monotonic() - self._at >= SECONDS_BETWEEN_LINES
             if (changed and stage.state != "Waiting") or (due and stage.state == "Running"):
-                say(progress.line(stage))
+                say(run_text.line(stage))
                 self._at = time.monotonic()

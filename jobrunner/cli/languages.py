@@ -26,7 +26,7 @@ def command(text: str | None, kind: str) -> None:
     WHISPER tells whether Whisper has a token for the language, FLEURS its configuration there,
     COUNTED what errors are counted in. TEXT shows the languages whose name, code or script has it.
     """
-    from jobrunner.languages import LANGUAGES
+    from jobrunner.catalog.languages import LANGUAGES
 
     wanted = (text or "").casefold()
     found = [

@@ -9,7 +9,7 @@ import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import columns, duration, out, percent, say, structured
-from jobrunner.cli.runs import Place, place_options, reader
+from jobrunner.cli.select import Place, place_options, reader
 
 if TYPE_CHECKING:
     from jobrunner.status import RunStatus
@@ -63,8 +63,8 @@ def command(kind: str, place: Place) -> None:
 
 
 def _row(status: RunStatus, wide: bool) -> list[str]:
-    from jobrunner import names
-    from jobrunner.cli.progress import reason_of
+    from jobrunner.cli.run_text import reason_of
+    from jobrunner.spec import names
 
     stage = status.current
     done = stage.progress if stage else None

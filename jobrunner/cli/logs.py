@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.output import escape, out, paint, say
-from jobrunner.cli.runs import Place, complete_run, find, namespace_option, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find, namespace_option, place_options, reader
 from jobrunner.errors import Detached, UsageError
 
 

@@ -26,7 +26,7 @@ def command(text: str | None, kind: str) -> None:
     --model also takes any Whisper of the model hub (`owner/name`) and any folder with one.
     TEXT shows those whose name has it.
     """
-    from jobrunner.models import PRESETS
+    from jobrunner.catalog.models import PRESETS
 
     wanted = (text or "").lower()
     found = [p for p in PRESETS.values() if wanted in p.name or wanted in p.repo.lower()]

@@ -42,7 +42,7 @@ def complete_language(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Codes of languages; after a comma, the next one."""
-    from jobrunner.languages import LANGUAGES
+    from jobrunner.catalog.languages import LANGUAGES
 
     before, comma, last = incomplete.rpartition(",")
     return [
@@ -54,14 +54,14 @@ def complete_language(
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Names of presets."""
-    from jobrunner.models import PRESETS
+    from jobrunner.catalog.models import PRESETS
 
     return [name for name in PRESETS if name.startswith(incomplete)]
 
 
 def complete_field(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Fields of the spec, for --set."""
-    from jobrunner.config.fields import fields
+    from jobrunner.config.paths import fields
 
     return [f"{path}=" for path in fields() if path.startswith(incomplete)]
 

@@ -7,7 +7,7 @@ import time
 import click
 
 from jobrunner.cli.output import out, say
-from jobrunner.cli.runs import Place, place_options, reader
+from jobrunner.cli.select import Place, place_options, reader
 
 SECONDS_A_DAY = 86_400
 

@@ -22,10 +22,11 @@ def command(choice: Choice) -> None:
     Exactly what `submit` sends to the cluster. Nothing is sent or started: it works offline,
     and the same spec gives the same text.
     """
-    from jobrunner import chart, runner
+    from jobrunner.chart import manifests
+    from jobrunner.runner import api
 
     spec = choice.load().spec()
-    plan, warnings = runner.prepare(spec, local=False)
+    plan, warnings = api.prepare(spec, local=False)
     for warning in warnings:
         warn(warning)
-    out(chart.render(plan).rstrip("\n"))
+    out(manifests.render(plan).rstrip("\n"))

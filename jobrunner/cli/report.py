@@ -11,12 +11,12 @@ import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import escape, out, say, structured, warn
-from jobrunner.cli.runs import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find, place_options, reader
 from jobrunner.errors import UsageError
 
 if TYPE_CHECKING:
-    from jobrunner.result import Comparison
-    from jobrunner.runner import Runner
+    from jobrunner.runner.api import Runner
+    from jobrunner.scoring.result import Comparison
 
 # Of a table that is no terminal's, in characters: nothing is cut.
 WIDTH = 200

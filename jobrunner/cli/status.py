@@ -8,7 +8,7 @@ import click
 
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import out, say, structured
-from jobrunner.cli.runs import Place, complete_run, find, namespace_option, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find, namespace_option, place_options, reader
 
 if TYPE_CHECKING:
     from jobrunner.status import RunStatus
@@ -44,7 +44,7 @@ def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
     elif kind != "table":
         out(structured(kind, status.model_dump(mode="json")))
     else:
-        from jobrunner.cli.progress import run_text
+        from jobrunner.cli.run_text import run_text
 
         out(run_text(status))
         say("\n" + "\n".join(f"  {line}" for line in next_commands(status, options)))

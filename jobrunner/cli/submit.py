@@ -8,10 +8,10 @@ import click
 
 from jobrunner.cli.options import Choice, Command, spec_options
 from jobrunner.cli.output import out, paint, say, warn
-from jobrunner.cli.runs import namespace_option
+from jobrunner.cli.select import namespace_option
 
 if TYPE_CHECKING:
-    from jobrunner.runner import Runner
+    from jobrunner.runner.api import Runner
     from jobrunner.spec import RunSpec
 
 OUTCOMES = {
@@ -67,7 +67,7 @@ def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
     run again goes on with it, or finds that it is there already. The run's id is all that is
     printed on stdout.
     """
-    from jobrunner.runner import open_runner
+    from jobrunner.runner.api import open_runner
 
     configuration = choice.load()
     spec, local = configuration.spec(), configuration.local
@@ -93,9 +93,9 @@ def start(
         local: True if the run is for this machine.
         wait, follow, timeout, start_timeout: as on the command line.
     """
-    from jobrunner import models
-    from jobrunner.cli.show import plan_text
-    from jobrunner.runner import prepare
+    from jobrunner.catalog import models
+    from jobrunner.cli.plan_text import plan_text
+    from jobrunner.runner.api import prepare
 
     plan, warnings = prepare(spec, local=local)
     for warning in warnings:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobrunner.config.fields import fields, sections, unknown
+from jobrunner.config.paths import fields, sections, unknown
 from jobrunner.errors import SpecError, UsageError
 
 NAME = "jobrunner.toml"

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_origin
 
-from jobrunner import models, spec
+from jobrunner import spec
+from jobrunner.catalog import models
 from jobrunner.config import file as files
-from jobrunner.config.fields import Flag, default, fields, from_text, unknown
+from jobrunner.config.derived import presets
 from jobrunner.config.file import ConfigFile
-from jobrunner.config.presets import presets
+from jobrunner.config.paths import Flag, default, fields, from_text, unknown
 from jobrunner.config.profiles import BUILT_IN
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec import RunSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jobrunner.config.fields import default, fields
+from jobrunner.config.paths import default, fields
 from jobrunner.config.profiles import BUILT_IN
 
 # Shown for fields without a default of their own.

@@ -28,9 +28,9 @@ from pathlib import Path
 import click
 
 from jobrunner import spec as specs
-from jobrunner.core.attempt import Attempt
-from jobrunner.core.context import StageContext
-from jobrunner.core.progress import Reporter, log
+from jobrunner.core.attempt.attempt import Attempt
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.attempt.progress import Reporter, log
 from jobrunner.errors import JobrunnerError, UsageError
 from jobrunner.storage import open_storage
 
@@ -88,7 +88,7 @@ def train(attempt: Attempt) -> None:
     context = stage_context()
     resources = context.spec.resources
     if resources.device != "cpu" and resources.gpus > 1 and "RANK" not in os.environ:
-        from jobrunner.core import ranks
+        from jobrunner.core.training import ranks
 
         attempt.lead(context)
         code = ranks.run(resources.gpus, [sys.executable, "-m", "jobrunner.core", "train"])

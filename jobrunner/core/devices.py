@@ -7,7 +7,7 @@ import os
 import torch
 
 from jobrunner.errors import DeviceError
-from jobrunner.placement import ResourcesSpec
+from jobrunner.spec.placement import ResourcesSpec
 
 
 def choose_device(resources: ResourcesSpec) -> torch.device:

@@ -20,21 +20,23 @@ import pyarrow.parquet
 import torch
 import transformers
 
-from jobrunner import __version__, languages, names, result
-from jobrunner.core import artefacts
-from jobrunner.core.context import StageContext
+from jobrunner import __version__
+from jobrunner.catalog import languages
+from jobrunner.catalog.languages import Language
+from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data import layout
 from jobrunner.core.data.dataset import Dataset, Utterance
-from jobrunner.core.decode import fitting, transcribe
 from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import whisper
+from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
-from jobrunner.languages import Language
-from jobrunner.modelcard import model_card
-from jobrunner.result import Result, Settings, Which, percent, points
-from jobrunner.scoring import paired_difference, score
-from jobrunner.spec import canonical_json
-from jobrunner.storage.results import collect
+from jobrunner.report.collect import collect
+from jobrunner.report.modelcard import model_card
+from jobrunner.scoring import result
+from jobrunner.scoring.rates import paired_difference, score
+from jobrunner.scoring.result import Result, Settings, Which, percent, points
+from jobrunner.spec import canonical_json, names
+from jobrunner.storage import folders
 
 RESULT = "result.json"
 PREDICTIONS = "predictions.parquet"
@@ -126,7 +128,7 @@ def write_card(context: StageContext) -> None:
     seen: list[Result] | None = None
     while (results := collect(context.storage, [context.run], warn=context.log)) != seen:
         card = model_card(context.spec, results)
-        context.storage.write(names.export_prefix(context.run) + artefacts.CARD, card.encode())
+        context.storage.write(names.export_prefix(context.run) + folders.CARD, card.encode())
         seen = results
 
 
@@ -138,7 +140,7 @@ def _candidate(context: StageContext, test: Test, which: Which) -> Candidate:
     return Candidate(
         which=which,
         prefix=prefix,
-        digest=artefacts.digest(context.storage, prefix),
+        digest=folders.digest(context.storage, prefix),
         settings=Settings(
             language=test.language.code,
             max_utterances=spec.evaluate.max_utterances,
@@ -181,7 +183,7 @@ def _measure(
     """
     which = candidate.which
     context.progress.update(message=f"loading {which}", done=part[0], urgent=True)
-    folder = artefacts.fetch(context.storage, candidate.prefix, context.scratch)
+    folder = folders.fetch(context.storage, candidate.prefix, context.scratch)
     model = whisper.load(
         folder,
         context.spec,

@@ -13,16 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobrunner import languages, models, names, splits
-from jobrunner.core import artefacts
-from jobrunner.core.context import StageContext
+from jobrunner.catalog import languages, models
+from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data import layout
 from jobrunner.core.data.build import Builder
 from jobrunner.core.data.layout import Split
 from jobrunner.core.data.pool import cores
-from jobrunner.core.data.report import write_report
-from jobrunner.core.data.sources import Plan, open_source, planned
+from jobrunner.core.data.sources.base import Plan, open_source, planned
+from jobrunner.core.data.summary import write_report
+from jobrunner.corpora import splits
 from jobrunner.errors import Interrupted, StorageError
+from jobrunner.spec import names
+from jobrunner.storage import folders
 
 # The order of preparation: what is quick and can show a mistake comes first.
 _ORDER: tuple[Split, ...] = ("test", "validation", "train")
@@ -89,7 +91,7 @@ def _prepare_model(context: StageContext, work: Path) -> None:
     prefix = names.model_prefix(context.spec)
     # A folder without a fingerprint may be another one than that in storage.
     pinned = bool(context.spec.model_revision) or not models.is_folder(context.spec.model)
-    if pinned and artefacts.is_published(context.storage, prefix):
+    if pinned and folders.is_published(context.storage, prefix):
         return
     files = _model_files(context)
     # A folder of links, because a repository or a folder may hold other files than the model's.
@@ -97,14 +99,14 @@ def _prepare_model(context: StageContext, work: Path) -> None:
     folder.mkdir()
     for name, path in files.items():
         (folder / name).symlink_to(path.resolve())
-    artefacts.publish(context.storage, prefix, folder)
+    folders.publish(context.storage, prefix, folder)
     size = sum(path.stat().st_size for path in files.values())
     context.log(f"model {context.spec.model}: {len(files)} files, {size / 1e6:.1f} MB")
 
 
 def _model_files(context: StageContext) -> dict[str, Path]:
     # huggingface_hub takes 0.5 s to import, and most prepares find the model in storage.
-    from jobrunner.core.data import hub
+    from jobrunner.core import hub
 
     spec = context.spec
     if models.is_folder(spec.model):

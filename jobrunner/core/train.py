@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from jobrunner import names
-from jobrunner.core import artefacts
-from jobrunner.core.context import StageContext
-from jobrunner.core.setup import set_up
-from jobrunner.core.trainer import Trainer
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.trainer import Trainer
+from jobrunner.spec import names
+from jobrunner.storage import folders
 
 
 def run(context: StageContext) -> None:
@@ -22,7 +22,7 @@ def run(context: StageContext) -> None:
         Interrupted: SIGTERM came.
         JobrunnerError: the loss went wrong for good.
     """
-    if artefacts.is_published(context.storage, names.export_prefix(context.run)):
+    if folders.is_published(context.storage, names.export_prefix(context.run)):
         context.log(f"{context.run} is trained and exported already")
         context.progress.update(message="trained", done=1.0, urgent=True)
         return

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
+from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
 from jobrunner.doctor.check import Check
 from jobrunner.doctor.image import examine_image
 from jobrunner.errors import ClusterError, StorageError, UsageError
-from jobrunner.placement import ClusterSpec, ResourcesSpec
+from jobrunner.spec.placement import ClusterSpec, ResourcesSpec
 
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 LOCAL_REVIEW = "/apis/authorization.k8s.io/v1/namespaces/{}/localsubjectaccessreviews"

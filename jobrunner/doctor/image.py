@@ -6,9 +6,9 @@ import time
 import uuid
 
 from jobrunner.backends.kubernetes import reasons
-from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
+from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
 from jobrunner.doctor.check import Check
-from jobrunner.placement import ClusterSpec
+from jobrunner.spec.placement import ClusterSpec
 
 # Seconds until a node has pulled the image or said why not; a first pull of 6 GB takes longer.
 SECONDS_TO_PULL = 60.0

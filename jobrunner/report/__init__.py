@@ -5,9 +5,9 @@ comparisons = compare(results)
 table(comparisons); records(comparisons); page(comparisons)
 """
 
+from jobrunner.report.collect import collect
 from jobrunner.report.rows import records, table
 from jobrunner.report.webpage import page
-from jobrunner.result import compare
-from jobrunner.storage.results import collect
+from jobrunner.scoring.result import compare
 
 __all__ = ["collect", "compare", "page", "records", "table"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from jobrunner import languages
-from jobrunner.result import Comparison, Result, percent
+from jobrunner.catalog import languages
+from jobrunner.scoring.result import Comparison, Result, percent
 
 # All in user units of the picture, which equal pixels at full width.
 WIDTH = 880

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobrunner import languages
-from jobrunner.result import Comparison, Result, hours, percent, points
-from jobrunner.scoring import Difference, Rate, Scores
+from jobrunner.catalog import languages
+from jobrunner.scoring.rates import Difference, Rate, Scores
+from jobrunner.scoring.result import Comparison, Result, hours, percent, points
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from html import escape
 
-from jobrunner import languages
+from jobrunner.catalog import languages
 from jobrunner.report.plot import svg
-from jobrunner.result import NOTHING, Comparison, Result, hours, percent, points
+from jobrunner.scoring.result import NOTHING, Comparison, Result, hours, percent, points
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fcfcfb; --ink: #1d2328; --quiet: #5d6871;

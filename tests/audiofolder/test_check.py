@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from folders import ROWS, write_folder
 
-from jobrunner import audiofolder
+from jobrunner.corpora import folder as audiofolder
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from folders import HEADER, ROWS, write_folder, write_table
 
-from jobrunner import audiofolder
-from jobrunner.audiofolder import Clip
+from jobrunner.corpora import folder as audiofolder
+from jobrunner.corpora.folder import Clip
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
 
@@ -185,9 +185,9 @@ def test_a_byte_order_mark_and_spaces_in_transcripts_do_no_harm(tmp_path: Path) 
 def test_reading_a_folder_imports_nothing_heavy(tmp_path: Path) -> None:
     write_table(tmp_path / "metadata.csv", HEADER, ROWS)
     script = (
-        "import sys; from pathlib import Path; from jobrunner import audiofolder; "
+        "import sys; from pathlib import Path; from jobrunner.corpora import folder; "
         "from jobrunner.spec import DataSpec; "
-        f"audiofolder.read(Path({str(tmp_path)!r}), 'el', DataSpec()); "
+        f"folder.read(Path({str(tmp_path)!r}), 'el', DataSpec()); "
         "sys.exit(bool({'numpy', 'pyarrow', 'soundfile', 'torch'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

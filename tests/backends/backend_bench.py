@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jobrunner import plan as plans
 from jobrunner.backends.base import Backend
-from jobrunner.plan import Plan
 from jobrunner.spec import parse
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus, State
 
 STAGE = Path(__file__).with_name("stage.py")

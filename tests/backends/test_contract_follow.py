@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 from backend_bench import Bench, states, until
 
-from jobrunner import names
 from jobrunner.backends.base import LogLine
 from jobrunner.errors import UsageError
+from jobrunner.spec import names
 from jobrunner.status import State
 
 

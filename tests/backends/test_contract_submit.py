@@ -7,8 +7,8 @@ import multiprocessing
 import pytest
 from backend_bench import Bench, states
 
-from jobrunner import names
 from jobrunner.errors import UsageError
+from jobrunner.spec import names
 from jobrunner.status import State
 
 

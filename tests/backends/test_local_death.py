@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from backend_bench import STAGE, Bench, alive, kill, until
 
-from jobrunner import names
 from jobrunner.backends.local.backend import LocalBackend
+from jobrunner.spec import names
 from jobrunner.status import State
 
 LOST = "the supervisor ended; submit again to go on"

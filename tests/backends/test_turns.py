@@ -11,7 +11,7 @@ import pytest
 from backend_bench import Bench, Event, states, until
 
 from jobrunner.backends.local.devices import CPU, DeviceQueue, Wait
-from jobrunner.plan import Plan
+from jobrunner.spec.plan import Plan
 from jobrunner.status import State
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from jobrunner import chart, plan, spec
+from jobrunner import spec as specs
+from jobrunner.chart import manifests
+from jobrunner.spec import plan
 
 CASES = Path(__file__).parent / "cases"
 
@@ -20,7 +22,7 @@ Objects = list[dict[str, Any]]
 @cache
 def _rendered(case: str) -> Objects:
     values = yaml.safe_load((CASES / f"{case}.yaml").read_text())
-    return chart.manifests(plan.plan(spec.parse(values)))
+    return manifests.manifests(plan.plan(specs.parse(values)))
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from jobrunner import languages, models
+from jobrunner.catalog import languages, models
 from jobrunner.errors import SpecError
-from jobrunner.fields import LARGEST_INT
 from jobrunner.spec import RunSpec, parse
+from jobrunner.spec.types import LARGEST_INT
 
 _CODES = st.sampled_from(sorted(languages.LANGUAGES))
 _NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)

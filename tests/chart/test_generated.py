@@ -13,7 +13,9 @@ import jsonschema
 import pytest
 import yaml
 
-from jobrunner import chart, plan, spec
+from jobrunner import spec as specs
+from jobrunner.chart import manifests
+from jobrunner.spec import plan
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -32,7 +34,7 @@ def test_the_reference_and_the_schema_are_not_stale() -> None:
 
 def test_the_reference_names_every_field_and_every_variable_that_the_code_reads() -> None:
     reference = (ROOT / "docs" / "reference.md").read_text()
-    assert [path for path in spec.field_paths() if f"`{path}`" not in reference] == []
+    assert [path for path in specs.field_paths() if f"`{path}`" not in reference] == []
     sources = [*(ROOT / "jobrunner").rglob("*.py"), *(ROOT / "charts").rglob("*.tpl")]
     read = {
         name
@@ -40,7 +42,7 @@ def test_the_reference_names_every_field_and_every_variable_that_the_code_reads(
         for name in re.findall(r"(?<![A-Z_])JOBRUNNER_[A-Z]+[A-Z_]*[A-Z]", path.read_text())
     }
     assert len(read) > 5
-    fields = {f"JOBRUNNER_{path.upper().replace('.', '__')}" for path in spec.field_paths()}
+    fields = {f"JOBRUNNER_{path.upper().replace('.', '__')}" for path in specs.field_paths()}
     assert [name for name in sorted(read - fields) if f"`{name}`" not in reference] == []
 
 
@@ -53,24 +55,24 @@ def test_the_schema_is_closed_everywhere() -> None:
             return [found for inner in part for found in objects(inner)]
         return []
 
-    found = objects(chart.schema())
+    found = objects(manifests.schema())
     assert len(found) >= 8
     assert all(each["additionalProperties"] is False for each in found)
     assert all(set(each["properties"]) == set(each["required"]) for each in found)
 
 
 def test_the_values_of_a_plan_and_of_the_chart_fit_the_schema_together() -> None:
-    run = plan.plan(spec.parse({"lang": "el", "storage": "s3://bucket/runs"}))
-    own = yaml.safe_load((chart.chart_folder() / "values.yaml").read_text())
-    together = {**own, **chart.values(run)}
-    jsonschema.validate(together, chart.schema())
+    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    own = yaml.safe_load((manifests.chart_folder() / "values.yaml").read_text())
+    together = {**own, **manifests.values(run)}
+    jsonschema.validate(together, manifests.schema())
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(own, chart.schema())
-    assert set(chart.values(run)) | {"pod"} == set(own) == set(chart.schema()["properties"])
+        jsonschema.validate(own, manifests.schema())
+    assert set(manifests.values(run)) | {"pod"} == set(own) == set(manifests.schema()["properties"])
 
 
 def test_a_sentence_stands_over_every_value() -> None:
-    lines = (chart.chart_folder() / "values.yaml").read_text().splitlines()
+    lines = (manifests.chart_folder() / "values.yaml").read_text().splitlines()
     keys = [number for number, line in enumerate(lines) if re.match(r"( {2})?[a-zA-Z]+:", line)]
     assert len(keys) > 12
     bare = [
@@ -84,6 +86,9 @@ def test_a_sentence_stands_over_every_value() -> None:
 def test_the_version_of_the_chart_is_that_of_the_package() -> None:
     from jobrunner import __version__
 
-    told = yaml.safe_load((chart.chart_folder() / "Chart.yaml").read_text())
+    told = yaml.safe_load((manifests.chart_folder() / "Chart.yaml").read_text())
     assert told["version"] == told["appVersion"] == __version__
-    assert json.loads((chart.chart_folder() / "values.schema.json").read_text()) == chart.schema()
+    assert (
+        json.loads((manifests.chart_folder() / "values.schema.json").read_text())
+        == manifests.schema()
+    )

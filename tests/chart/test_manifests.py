@@ -13,9 +13,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from specs import specs
 
-from jobrunner import chart, helm, manifest, names, plan
+from jobrunner.chart import documents, helm, manifests
 from jobrunner.errors import JobrunnerError, SpecError, UsageError
-from jobrunner.spec import RunSpec, parse, parse_json
+from jobrunner.spec import RunSpec, names, parse, parse_json, plan
 
 Objects = list[dict[str, Any]]
 PLAIN = {"lang": "el", "storage": "s3://bucket/runs"}
@@ -29,7 +29,7 @@ def _plan(**changes: Any) -> plan.Plan:
 @given(specs())
 def test_any_valid_spec_gives_exactly_the_objects_of_its_plan(spec: RunSpec) -> None:
     run = plan.plan(spec)
-    objects = chart.manifests(run)
+    objects = manifests.manifests(run)
     assert [(each["kind"], each["metadata"]["name"]) for each in objects] == [
         ("ConfigMap", run.run),
         *(("Job", names.job_name(run.run, stage.name)) for stage in run.stages),
@@ -43,18 +43,18 @@ def test_any_valid_spec_gives_exactly_the_objects_of_its_plan(spec: RunSpec) -> 
         (container,) = job["spec"]["template"]["spec"]["containers"]
         assert container["image"] == spec.cluster.image
         assert container["args"] == list(stage.args)
-    printed = chart.render(run)
+    printed = manifests.render(run)
     assert list(yaml.safe_load_all(printed)) == objects
 
 
 def test_render_is_the_same_each_time() -> None:
-    assert chart.render(_plan()) == chart.render(_plan())
+    assert manifests.render(_plan()) == manifests.render(_plan())
 
 
 def test_the_language_no_stays_a_string(objects: Callable[[str], Objects]) -> None:
     found = objects("norwegian")
     assert {each["metadata"]["labels"]["jobrunner.dev/language"] for each in found} == {"no"}
-    text = "".join(manifest.dump(each) for each in found)
+    text = "".join(documents.dump(each) for each in found)
     assert 'jobrunner.dev/language: "no"' in text
     assert "language: no\n" not in text
 
@@ -65,7 +65,7 @@ def test_a_million_steps_stay_a_million(objects: Callable[[str], Objects]) -> No
 
 
 def test_a_number_that_json_cannot_carry_is_refused() -> None:
-    assert chart.manifests(_plan(seed=2**53 - 1))
+    assert manifests.manifests(_plan(seed=2**53 - 1))
     with pytest.raises(SpecError, match="seed"):
         _plan(seed=2**53 + 1)
 
@@ -73,13 +73,13 @@ def test_a_number_that_json_cannot_carry_is_refused() -> None:
 def test_the_engine_refuses_values_that_the_schema_does_not_know() -> None:
     run = _plan()
     for wrong in (
-        {**chart.values(run), "surprise": 1},
-        {**chart.values(run), "deadlineSeconds": 1.5},
-        {**chart.values(run), "spec": {**chart.values(run)["spec"], "seed": 2**53 + 1}},
-        {key: value for key, value in chart.values(run).items() if key != "stages"},
+        {**manifests.values(run), "surprise": 1},
+        {**manifests.values(run), "deadlineSeconds": 1.5},
+        {**manifests.values(run), "spec": {**manifests.values(run)["spec"], "seed": 2**53 + 1}},
+        {key: value for key, value in manifests.values(run).items() if key != "stages"},
     ):
         with pytest.raises(UsageError, match="schema"):
-            helm.render(chart.chart_folder(), wrong, release="run", namespace="space")
+            helm.render(manifests.chart_folder(), wrong, release="run", namespace="space")
 
 
 def test_values_are_data_and_neither_code_nor_yaml(objects: Callable[[str], Objects]) -> None:
@@ -100,10 +100,10 @@ def test_a_newline_cannot_add_an_object() -> None:
     with pytest.raises(SpecError, match="control characters"):
         _plan(data={"source": evil})
     # Past the spec's own check: Helm's engine gets the newline, and it stays in its string.
-    values = chart.values(_plan())
+    values = manifests.values(_plan())
     values["spec"]["cluster"]["image"] = evil
-    text = helm.render(chart.chart_folder(), values, release="run", namespace="space")
-    found = manifest.load(text)
+    text = helm.render(manifests.chart_folder(), values, release="run", namespace="space")
+    found = documents.load(text)
     assert [each["kind"] for each in found] == ["ConfigMap", "Job", "Job", "Job"]
     assert found[1]["spec"]["template"]["spec"]["containers"][0]["image"] == evil
 
@@ -112,22 +112,22 @@ def test_a_chart_that_gives_other_objects_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = tmp_path / "speech-run"
-    for path in chart.chart_folder().rglob("*"):
+    for path in manifests.chart_folder().rglob("*"):
         if path.is_file():
-            copy = changed / path.relative_to(chart.chart_folder())
+            copy = changed / path.relative_to(manifests.chart_folder())
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
     (changed / "templates" / "more.yaml").write_text(
         "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: jobrunner}\n"
     )
-    monkeypatch.setattr(chart, "chart_folder", lambda: changed)
+    monkeypatch.setattr(manifests, "chart_folder", lambda: changed)
     with pytest.raises(JobrunnerError, match="Secret"):
-        chart.manifests(_plan())
+        manifests.manifests(_plan())
 
 
 def test_the_config_map_owns_the_rest() -> None:
-    objects = chart.manifests(_plan(cluster={"monitor": True}))
-    owner, *others = chart.owned(objects, uid="1-2-3")
+    objects = manifests.manifests(_plan(cluster={"monitor": True}))
+    owner, *others = manifests.owned(objects, uid="1-2-3")
     assert "ownerReferences" not in owner["metadata"]
     assert len(others) == 4
     for other in others:
@@ -148,7 +148,7 @@ def test_without_helm_one_line_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "helm_python", None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="pip install helm-python-sdk"):
-        chart.manifests(_plan())
+        manifests.manifests(_plan())
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_without_helm_one_line_says_how_to_get_it(
     ["no", "y", "1e3", "012", "12:30:45", "0x1f", "~", "", "-", "a: b", "tab\there", "two\nlines"],
 )
 def test_yaml_keeps_strings_that_readers_like_to_convert(text: str) -> None:
-    written = manifest.dump({"value": text})
+    written = documents.dump({"value": text})
     assert yaml.safe_load(written) == {"value": text}
     assert written.strip() not in {f"value: {text}"}
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
     with pytest.raises(yaml.YAMLError, match="twice"):
-        manifest.load("a: 1\na: 2\n")
+        documents.load("a: 1\na: 2\n")

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobrunner import chart, names, plan, spec
+from jobrunner import spec as specs
+from jobrunner.chart import manifests
+from jobrunner.spec import names, plan
 
 Objects = list[dict[str, Any]]
 Case = Callable[[str], Objects]
@@ -248,9 +250,9 @@ def test_an_evaluation_alone_trains_nothing(objects: Case) -> None:
     ],
 )
 def test_training_has_the_time_to_upload_a_checkpoint(model: str, seconds: int) -> None:
-    run = spec.parse({"lang": "el", "model": model, "storage": "s3://bucket/runs"})
-    assert chart.grace_seconds(run, "train") == seconds
-    assert chart.grace_seconds(run, "evaluate") == 30
-    train = chart.manifests(plan.plan(run))[2]["spec"]["template"]
+    run = specs.parse({"lang": "el", "model": model, "storage": "s3://bucket/runs"})
+    assert manifests.grace_seconds(run, "train") == seconds
+    assert manifests.grace_seconds(run, "evaluate") == 30
+    train = manifests.manifests(plan.plan(run))[2]["spec"]["template"]
     assert train["spec"]["terminationGracePeriodSeconds"] == seconds
     assert _environment(train)["JOBRUNNER_GRACE_SECONDS"]["value"] == str(seconds)

@@ -12,7 +12,7 @@ import pytest
 
 from jobrunner import cli
 from jobrunner.backends.local.backend import LocalBackend
-from jobrunner.runner import Runner
+from jobrunner.runner.api import Runner
 from jobrunner.spec import parse
 
 STAGE = Path(__file__).parent.parent / "backends" / "stage.py"

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from cli_bench import Jobrunner
 
+from jobrunner.catalog.languages import LANGUAGES
+from jobrunner.catalog.models import PRESETS
 from jobrunner.cli.group import SECTIONS, cli
-from jobrunner.languages import LANGUAGES
-from jobrunner.models import PRESETS
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
 S3 = ("--storage", "s3://speech/runs")

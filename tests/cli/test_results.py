@@ -9,9 +9,9 @@ import pytest
 import yaml
 from cli_bench import Bench, Jobrunner
 
-from jobrunner import names
-from jobrunner.result import Result, Settings, Which
-from jobrunner.scoring import paired_difference, score
+from jobrunner.scoring.rates import paired_difference, score
+from jobrunner.scoring.result import Result, Settings, Which
+from jobrunner.spec import names
 from jobrunner.storage import open_storage
 
 REFERENCES = [f"καλημέρα κόσμε {number}" for number in range(40)]

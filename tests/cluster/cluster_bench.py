@@ -15,11 +15,11 @@ import yaml
 from backend_bench import Bench
 from kubernetes import client
 
-from jobrunner import plan as plans
 from jobrunner.backends.kubernetes.backend import KubernetesBackend
 from jobrunner.errors import NotFound
-from jobrunner.plan import Plan
 from jobrunner.spec import parse
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan
 from jobrunner.storage import Storage, open_storage
 
 HERE = Path(__file__).parent

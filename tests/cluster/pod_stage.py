@@ -11,7 +11,7 @@ import types
 import uuid
 
 from jobrunner.core import __main__ as core
-from jobrunner.core.context import StageContext
+from jobrunner.core.attempt.context import StageContext
 from jobrunner.storage import open_storage
 
 STAGE = os.environ["JOBRUNNER_STAGE"]

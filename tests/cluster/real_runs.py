@@ -14,9 +14,10 @@ from backend_bench import until
 from cluster_bench import jobrunner
 from kubernetes import client
 
-from jobrunner import config, names
+from jobrunner import config
 from jobrunner.backends.kubernetes.backend import KubernetesBackend
-from jobrunner.runner import Runner
+from jobrunner.runner.api import Runner
+from jobrunner.spec import names
 from jobrunner.storage import Storage, open_storage
 
 if TYPE_CHECKING:

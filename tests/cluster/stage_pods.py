@@ -10,7 +10,9 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from jobrunner import chart, plan, spec
+from jobrunner import spec as specs
+from jobrunner.chart import manifests
+from jobrunner.spec import plan
 
 NAMESPACE = "jobrunner"
 ACCOUNT = "jobrunner-stage"
@@ -73,7 +75,7 @@ def suspended_jobs(*, seed: int, queue: str = "") -> dict[str, dict[str, Any]]:
         "cluster": {"queue": queue},
     }
     found = {}
-    for each in chart.manifests(plan.plan(spec.parse(values)))[1:]:
+    for each in manifests.manifests(plan.plan(specs.parse(values)))[1:]:
         each["spec"]["suspend"] = True
         found[each["metadata"]["labels"]["jobrunner.dev/stage"]] = each
     return found

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from kubernetes import client
 
-from jobrunner import chart, manifest, plan, spec
+from jobrunner import spec as specs
+from jobrunner.chart import documents, manifests
+from jobrunner.spec import plan
 
 ROOT = Path(__file__).parent.parent.parent
 CASES = sorted((ROOT / "tests/chart/cases").glob("*.yaml"))
@@ -24,7 +26,7 @@ KUSTOMIZATIONS = ["base", "user", "overlays/kueue", "overlays/spot"]
 def _plan(case: Path, **cluster: Any) -> plan.Plan:
     values = yaml.safe_load(case.read_text())
     values["cluster"] = {**values.get("cluster", {}), **cluster}
-    return plan.plan(spec.parse(values))
+    return plan.plan(specs.parse(values))
 
 
 def _run(*command: str | Path, text: str = "") -> str:
@@ -41,19 +43,19 @@ def test_there_are_cases() -> None:
 def test_helm_gives_the_same_objects_as_the_engine_in_process(case: Path, tmp_path: Path) -> None:
     run = _plan(case)
     values = tmp_path / "values.json"
-    values.write_text(json.dumps(chart.values(run)))
+    values.write_text(json.dumps(manifests.values(run)))
     place = ("--namespace", run.spec.cluster.namespace, "--values", str(values))
-    told = _run("helm", "template", run.run, chart.chart_folder(), *place)
-    by_name = {(each["kind"], each["metadata"]["name"]): each for each in manifest.load(told)}
-    objects = chart.manifests(run)
+    told = _run("helm", "template", run.run, manifests.chart_folder(), *place)
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in documents.load(told)}
+    objects = manifests.manifests(run)
     assert [by_name.pop((each["kind"], each["metadata"]["name"])) for each in objects] == objects
     assert by_name == {}
 
 
 def test_helm_finds_nothing_wrong_with_the_chart(tmp_path: Path) -> None:
     values = tmp_path / "values.json"
-    values.write_text(json.dumps(chart.values(_plan(CASES[0]))))
-    _run("helm", "lint", "--strict", chart.chart_folder(), "--values", values)
+    values.write_text(json.dumps(manifests.values(_plan(CASES[0]))))
+    _run("helm", "lint", "--strict", manifests.chart_folder(), "--values", values)
 
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.stem)
@@ -65,13 +67,13 @@ def test_the_api_server_takes_every_object(
     warn = {"metadata": {"labels": {"pod-security.kubernetes.io/warn": "restricted"}}}
     client.CoreV1Api(api).patch_namespace(namespace, warn)
     command = ["kubectl", "apply", "--server-side", "--dry-run=server", "--validate=strict"]
-    told = _run(*command, "--warnings-as-errors", "-f", "-", text=chart.render(run))
+    told = _run(*command, "--warnings-as-errors", "-f", "-", text=manifests.render(run))
     assert len(told.splitlines()) == len(run.stages) + 1
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS)
 def test_kustomize_builds(folder: str) -> None:
-    objects = manifest.load(_run("kubectl", "kustomize", ROOT / "k8s" / folder))
+    objects = documents.load(_run("kubectl", "kustomize", ROOT / "k8s" / folder))
     assert len(objects) >= 4
     quotas = [each for each in objects if each["kind"] == "ResourceQuota"]
     counts_gpus = ["requests.nvidia.com/gpu" in each["spec"]["hard"] for each in quotas]
@@ -84,7 +86,7 @@ def test_the_public_storage_component_adds_one_policy(tmp_path: Path) -> None:
         "components": [os.path.relpath(ROOT / "k8s/components/public-storage", tmp_path)],
     }
     (tmp_path / "kustomization.yaml").write_text(json.dumps(told))
-    objects = manifest.load(_run("kubectl", "kustomize", tmp_path))
+    objects = documents.load(_run("kubectl", "kustomize", tmp_path))
     names = [each["metadata"]["name"] for each in objects if each["kind"] == "NetworkPolicy"]
     assert "allow-public-storage" in names
 

@@ -20,7 +20,7 @@ from cluster_bench import jobrunner
 from kubernetes import client
 from real_runs import ROOT, SECONDS, RealRun, RealRuns
 
-from jobrunner import names
+from jobrunner.spec import names
 
 pytestmark = pytest.mark.timeout(900)
 OUTAGE = 60.0

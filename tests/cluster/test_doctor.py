@@ -11,7 +11,7 @@ import pytest
 from kubernetes import client
 
 from jobrunner.doctor import Check, examine_cluster
-from jobrunner.placement import ClusterSpec, ResourcesSpec
+from jobrunner.spec.placement import ClusterSpec, ResourcesSpec
 
 CPU = ResourcesSpec(device="cpu")
 

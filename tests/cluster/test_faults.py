@@ -13,8 +13,8 @@ from backend_bench import until
 from kubernetes import client
 from real_runs import SECONDS, RealRun, RealRuns
 
-from jobrunner import names
 from jobrunner.errors import Superseded
+from jobrunner.spec import names
 
 pytestmark = pytest.mark.timeout(900)
 

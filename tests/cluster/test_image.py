@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from jobrunner import chart, plan, spec
+from jobrunner import spec as specs
+from jobrunner.chart import manifests
+from jobrunner.spec import plan
 
 # A compiled function needs the compilers, Python's headers and a cache that can be written.
 PROGRAM = """
@@ -40,7 +42,7 @@ def told(api: client.ApiClient, namespace: str, stage_image: str) -> dict[str, s
         "resources": {"device": "cpu", "cpu": "100m", "memory": "2Gi", "shared_memory": "64Mi"},
         "cluster": {"image": stage_image, "namespace": namespace, "service_account": "default"},
     }
-    run, *jobs = chart.manifests(plan.plan(spec.parse(values)))
+    run, *jobs = manifests.manifests(plan.plan(specs.parse(values)))
     core = client.CoreV1Api(api)
     core.create_namespaced_config_map(namespace, run)
     pod: dict[str, Any] = {

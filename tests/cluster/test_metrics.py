@@ -17,9 +17,8 @@ from backend_bench import until
 from cluster_bench import ClusterBench
 from kubernetes import client
 
-from jobrunner import names
-from jobrunner.core.metrics import Metrics
-from jobrunner.spec import parse
+from jobrunner.core.attempt.metrics import Metrics
+from jobrunner.spec import names, parse
 from jobrunner.status import Progress
 
 Query = Callable[[str], list[dict[str, Any]]]

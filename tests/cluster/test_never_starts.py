@@ -15,7 +15,7 @@ from kubernetes import client
 
 from jobrunner.cli.follow import finish
 from jobrunner.errors import ClusterError
-from jobrunner.runner import Runner
+from jobrunner.runner.api import Runner
 
 # What cannot be met, and what a user must be told of it: a pattern, for clusters of any size.
 CASES: dict[str, tuple[dict[str, Any], str]] = {

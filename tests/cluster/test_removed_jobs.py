@@ -6,7 +6,7 @@ from backend_bench import states, until
 from cluster_bench import ClusterBench
 from kubernetes import client
 
-from jobrunner import names
+from jobrunner.spec import names
 from jobrunner.status import State
 from jobrunner.storage import open_storage
 

@@ -15,7 +15,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from stage_pods import ACCOUNT, NAMESPACE, StagePod, api_as, suspended_jobs, wait_until_enforced
 
-from jobrunner import names
+from jobrunner.spec import names
 from jobrunner.status import State
 
 RELEASE = {"spec": {"suspend": False}}

@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from jobrunner import chart, names, plan, preflight, spec
+from jobrunner import spec as specs
+from jobrunner.chart import manifests
+from jobrunner.runner import preflight
+from jobrunner.spec import names, plan
 from jobrunner.storage import open_storage
 
 ROOT = Path(__file__).parent.parent.parent
@@ -53,7 +56,7 @@ def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> pl
             "storage_secret": storage_secret,
         },
     }
-    return plan.plan(preflight.resolve(spec.parse(values)))
+    return plan.plan(preflight.resolve(specs.parse(values)))
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def test_the_rendered_jobs_train_and_measure_a_model_on_s3(
 ) -> None:
     namespace = run.spec.cluster.namespace
     batch = client.BatchV1Api(api)
-    text = chart.render(run)
+    text = manifests.render(run)
     assert os.environ[SECRET] not in text
     subprocess.run(["kubectl", "apply", "-f", "-"], input=text, text=True, check=True)
     for stage in run.stages:

@@ -22,7 +22,7 @@ def eat() -> None:
 
 
 if os.environ["JOBRUNNER_STAGE"] == "train":
-    from jobrunner.core.trainer import Trainer
+    from jobrunner.core.training.trainer import Trainer
 
     go_on = Trainer.step
 

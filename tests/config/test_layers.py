@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobrunner import config
 from jobrunner.config import Configuration, Flag
-from jobrunner.config.presets import presets
+from jobrunner.config.derived import presets
 from jobrunner.errors import UsageError
 
 PROJECT = """

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobrunner import names
-from jobrunner.core.checkpoint import Checkpoints, Part, Restored
+from jobrunner.core.checkpoint.store import Checkpoints, Part, Restored
+from jobrunner.spec import names
 from jobrunner.storage import Entry
 from jobrunner.storage.local import LocalStorage
 

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jobrunner import names
-from jobrunner.core import artefacts
-from jobrunner.core.checkpoint import Checkpoints
-from jobrunner.spec import RunSpec
+from jobrunner.core.checkpoint.store import Checkpoints
+from jobrunner.spec import RunSpec, names
+from jobrunner.storage import folders
 from jobrunner.storage.local import LocalStorage
 
 
@@ -18,7 +17,7 @@ def storage_of(spec: RunSpec) -> LocalStorage:
 
 
 def export_of(spec: RunSpec) -> Path:
-    return artefacts.fetch(storage_of(spec), names.export_prefix(names.run_id(spec)), Path())
+    return folders.fetch(storage_of(spec), names.export_prefix(names.run_id(spec)), Path())
 
 
 def history_of(spec: RunSpec) -> list[dict[str, Any]]:

@@ -10,9 +10,8 @@ from typing import BinaryIO
 
 import pytest
 
-from jobrunner.core import artefacts
 from jobrunner.errors import NotFound, StorageError
-from jobrunner.storage import Entry
+from jobrunner.storage import Entry, folders
 from jobrunner.storage.local import LocalStorage
 
 PREFIX = "models/abc/"
@@ -62,31 +61,31 @@ def storage(tmp_path: Path) -> Elsewhere:
     (folder / "deep").mkdir(parents=True)
     (folder / "weights").write_bytes(bytes(range(256)) * 100)
     (folder / "deep" / "config.json").write_text("{}")
-    (folder / artefacts.CARD).write_text("first")
+    (folder / folders.CARD).write_text("first")
     made = Elsewhere(tmp_path / "storage")
-    assert not artefacts.is_published(made, PREFIX)
-    artefacts.publish(made, PREFIX, folder)
+    assert not folders.is_published(made, PREFIX)
+    folders.publish(made, PREFIX, folder)
     return made
 
 
 def test_what_was_published_comes_back(storage: Elsewhere, tmp_path: Path) -> None:
-    assert artefacts.is_published(storage, PREFIX)
-    place = artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    assert folders.is_published(storage, PREFIX)
+    place = folders.fetch(storage, PREFIX, tmp_path / "scratch")
     assert (place / "weights").read_bytes() == bytes(range(256)) * 100
     assert (place / "deep" / "config.json").read_text() == "{}"
 
 
 def test_nothing_is_fetched_before_it_is_complete(storage: Elsewhere, tmp_path: Path) -> None:
-    storage.delete(PREFIX + artefacts.MANIFEST)
-    for wanted in (artefacts.digest, lambda s, p: artefacts.fetch(s, p, tmp_path)):
+    storage.delete(PREFIX + folders.MANIFEST)
+    for wanted in (folders.digest, lambda s, p: folders.fetch(s, p, tmp_path)):
         with pytest.raises(NotFound, match="not complete"):
             wanted(storage, PREFIX)
 
 
 def test_a_second_fetch_downloads_nothing(storage: Elsewhere, tmp_path: Path) -> None:
-    artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    folders.fetch(storage, PREFIX, tmp_path / "scratch")
     storage.opened.clear()
-    artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    folders.fetch(storage, PREFIX, tmp_path / "scratch")
     assert storage.opened == []
 
 
@@ -95,7 +94,7 @@ def test_stages_that_want_a_folder_at_once_download_it_once(
 ) -> None:
     with ThreadPoolExecutor(8) as pool:
         wanted = [
-            pool.submit(artefacts.fetch, storage, PREFIX, tmp_path / "scratch") for _ in range(8)
+            pool.submit(folders.fetch, storage, PREFIX, tmp_path / "scratch") for _ in range(8)
         ]
         places = {future.result() for future in wanted}
     assert len(places) == 1
@@ -108,32 +107,32 @@ def test_a_file_that_differs_from_the_manifest_is_an_error_until_it_is_mended(
     good = storage.read(PREFIX + "weights")
     storage.write(PREFIX + "weights", b"damaged")
     with pytest.raises(StorageError, match="differs from its manifest"):
-        artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+        folders.fetch(storage, PREFIX, tmp_path / "scratch")
     storage.write(PREFIX + "weights", good)
-    place = artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    place = folders.fetch(storage, PREFIX, tmp_path / "scratch")
     assert (place / "weights").read_bytes() == good
 
 
 def test_the_card_may_change_and_the_digest_stays(storage: Elsewhere, tmp_path: Path) -> None:
-    before = artefacts.digest(storage, PREFIX)
-    storage.write(PREFIX + artefacts.CARD, b"second")
-    assert artefacts.digest(storage, PREFIX) == before
-    artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
-    assert artefacts.CARD not in json.loads(storage.read(PREFIX + artefacts.MANIFEST))["files"]
+    before = folders.digest(storage, PREFIX)
+    storage.write(PREFIX + folders.CARD, b"second")
+    assert folders.digest(storage, PREFIX) == before
+    folders.fetch(storage, PREFIX, tmp_path / "scratch")
+    assert folders.CARD not in json.loads(storage.read(PREFIX + folders.MANIFEST))["files"]
 
 
 def test_other_content_has_another_digest(storage: Elsewhere, tmp_path: Path) -> None:
-    before = artefacts.digest(storage, PREFIX)
+    before = folders.digest(storage, PREFIX)
     folder = tmp_path / "folder"
     (folder / "weights").write_bytes(b"other")
-    artefacts.publish(storage, PREFIX, folder)
-    assert artefacts.digest(storage, PREFIX) != before
-    place = artefacts.fetch(storage, PREFIX, tmp_path / "scratch")
+    folders.publish(storage, PREFIX, folder)
+    assert folders.digest(storage, PREFIX) != before
+    place = folders.fetch(storage, PREFIX, tmp_path / "scratch")
     assert (place / "weights").read_bytes() == b"other"
 
 
 def test_a_folder_storage_gives_its_own_folder(storage: Elsewhere, tmp_path: Path) -> None:
     local = LocalStorage(tmp_path / "storage")
-    place = artefacts.fetch(local, PREFIX, tmp_path / "scratch")
+    place = folders.fetch(local, PREFIX, tmp_path / "scratch")
     assert place == local.path("models/abc")
     assert not (tmp_path / "scratch").exists()

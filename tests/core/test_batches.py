@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobrunner.core.data.batches import Clips, Limits, Order, Ragged, Step, Window, share
+from jobrunner.core.training.order import Clips, Limits, Order, Ragged, Step, Window, share
 
 LIMITS = Limits(samples=1000, tokens=60, overhead_tokens=4)
 

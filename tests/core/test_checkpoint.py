@@ -12,9 +12,9 @@ from fragile import RUN, Attempt, FragileStorage, KilledError, assert_verified, 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobrunner import names
-from jobrunner.core.checkpoint import COMMIT
+from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import CheckpointError, StorageError
+from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
 
 

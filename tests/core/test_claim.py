@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from fragile import RUN, Attempt, FragileStorage, assert_verified, committed, key
 
-from jobrunner import names
-from jobrunner.core.checkpoint import COMMIT
-from jobrunner.core.claim import Claim
+from jobrunner.core.checkpoint.claim import Claim
+from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import PERMANENT_EXIT_CODES, Superseded
+from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobrunner.core.data.dataset import SAMPLE_RATE, Dataset, Utterance
-from jobrunner.core.decode import fitting, transcribe
 from jobrunner.core.models.whisper import Whisper
+from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import Interrupted
 from jobrunner.storage.local import LocalStorage
 

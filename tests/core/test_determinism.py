@@ -10,7 +10,7 @@ import torch
 
 from jobrunner import spec as specs
 from jobrunner.core.models import whisper
-from jobrunner.core.setup import make_accelerator
+from jobrunner.core.training.setup import make_accelerator
 
 MICRO = Path(__file__).parents[2] / "examples" / "whisper-micro"
 TIMES = 12

@@ -14,17 +14,17 @@ import soundfile
 import torch
 from tiny import make_whisper
 
-from jobrunner import names, result
 from jobrunner import spec as specs
-from jobrunner.core import artefacts, evaluate
-from jobrunner.core.context import StageContext
+from jobrunner.core import evaluate
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.attempt.progress import Reporter
 from jobrunner.core.data import layout
-from jobrunner.core.progress import Reporter
 from jobrunner.errors import DeviceError, Interrupted, NotFound
-from jobrunner.result import Result
-from jobrunner.scoring import score
-from jobrunner.spec import RunSpec
-from jobrunner.storage import Storage
+from jobrunner.scoring import result
+from jobrunner.scoring.rates import score
+from jobrunner.scoring.result import Result
+from jobrunner.spec import RunSpec, names
+from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
 
 RATE = layout.SAMPLE_RATE
@@ -73,8 +73,8 @@ def context(tmp_path: Path, models: tuple[Path, Path], said: list[str]) -> Stage
     storage = LocalStorage(tmp_path / "storage")
     for language in ("el", "ja"):
         prepare_test_split(storage, names.data_prefix(spec, language))
-    artefacts.publish(storage, names.model_prefix(spec), models[0])
-    artefacts.publish(storage, names.export_prefix(names.run_id(spec)), models[1])
+    folders.publish(storage, names.model_prefix(spec), models[0])
+    folders.publish(storage, names.export_prefix(names.run_id(spec)), models[1])
     return context_of(storage, spec, tmp_path, said)
 
 
@@ -201,7 +201,7 @@ def test_a_new_export_is_measured_and_the_base_model_is_not(
 ) -> None:
     evaluate.run(context, language="el")
     base, tuned = result_of(context, "base"), result_of(context, "tuned")
-    artefacts.publish(context.storage, names.export_prefix(context.run), models[0])
+    folders.publish(context.storage, names.export_prefix(context.run), models[0])
     evaluate.run(context, language="el")
     assert result_of(context, "base") == base
     same = result_of(context, "tuned")
@@ -236,14 +236,14 @@ def test_an_evaluation_of_a_model_as_it_is_needs_no_export(
 def test_the_card_has_the_results_and_the_export_still_verifies(
     context: StageContext, tmp_path: Path
 ) -> None:
-    digest = artefacts.digest(context.storage, names.export_prefix(context.run))
+    digest = folders.digest(context.storage, names.export_prefix(context.run))
     for language in ("el", "ja"):
         evaluate.run(context, language=language)
     prefix = names.export_prefix(context.run)
     card = context.storage.read(f"{prefix}README.md").decode()
     assert "| Greek (el) | speech test | WER |" in card
     assert "| Japanese (ja) | speech test | CER |" in card
-    assert artefacts.digest(context.storage, prefix) == digest
+    assert folders.digest(context.storage, prefix) == digest
     manifest = json.loads(context.storage.read(f"{prefix}manifest.json"))
     assert "README.md" not in manifest["files"]
     assert "model.safetensors" in manifest["files"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobrunner.core.health import MOST_NON_FINITE, Health
+from jobrunner.core.training.health import MOST_NON_FINITE, Health
 from jobrunner.errors import JobrunnerError
 from jobrunner.spec import TrainSpec
 

@@ -17,11 +17,11 @@ import torch
 from test_resume import outcome
 from tiny import make_context, make_run
 
-from jobrunner import names
-from jobrunner.core import ranks, train
-from jobrunner.core.checkpoint import COMMIT
+from jobrunner.core import train
+from jobrunner.core.checkpoint.store import COMMIT
+from jobrunner.core.training import ranks
 from jobrunner.errors import DeviceError
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 
 COMMAND = [sys.executable, "-m", "jobrunner.core", "train"]

@@ -15,15 +15,14 @@ import torch
 from fragile import FragileStorage, KilledError
 from tiny import make_context, make_run
 
-from jobrunner import names
 from jobrunner.core import train
-from jobrunner.core.checkpoint import Checkpoints
-from jobrunner.core.context import StageContext
-from jobrunner.core.health import Health
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.checkpoint.store import Checkpoints
+from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.state import TrainState
-from jobrunner.core.trainer import Trainer
-from jobrunner.spec import RunSpec
+from jobrunner.core.training.health import Health
+from jobrunner.core.training.trainer import Trainer
+from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 
 STEPS = 8

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fragile import Attempt, FragileStorage, assert_verified, committed, key
 
-from jobrunner.core.checkpoint import COMMIT
+from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import StorageError
 from jobrunner.storage.local import LocalStorage
 

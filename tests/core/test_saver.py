@@ -14,12 +14,12 @@ from fragile import RUN, FragileStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobrunner import names
-from jobrunner.core import saver as savers
-from jobrunner.core import tensors
-from jobrunner.core.checkpoint import Checkpoints
-from jobrunner.core.saver import Saver
+from jobrunner.core.checkpoint import saver as savers
+from jobrunner.core.checkpoint import tensors
+from jobrunner.core.checkpoint.saver import Saver
+from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.errors import StorageError, StorageFull
+from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
 
 FILES = {"state.json": b"{}", "history.jsonl": b""}

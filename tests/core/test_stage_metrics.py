@@ -14,9 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tiny import make_run
 
-from jobrunner import names
-from jobrunner.core.attempt import cause_of_last_end
-from jobrunner.spec import RunSpec
+from jobrunner.core.attempt.attempt import cause_of_last_end
+from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 
 SECONDS = 240.0

@@ -15,19 +15,18 @@ from stored import committed, export_of, history_of, storage_of
 from tiny import make_context, make_run
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
-from jobrunner import names
 from jobrunner.core import train
-from jobrunner.core.data import feed as feeds
+from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.core.models import whisper
 from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.optimiser import learning_rate, make_optimiser
-from jobrunner.core.setup import set_up
-from jobrunner.core.state import TrainState
-from jobrunner.core.trainer import Trainer
-from jobrunner.core.validation import Validation
-from jobrunner.scoring import Scores, score
-from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.core.training import feed as feeds
+from jobrunner.core.training.optimiser import learning_rate, make_optimiser
+from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.trainer import Trainer
+from jobrunner.core.training.validation import Validation
+from jobrunner.scoring.rates import Scores, score
+from jobrunner.spec import RunSpec, TrainSpec, names
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from fragile import FragileStorage
 from stored import committed, history_of, storage_of
 from tiny import make_context, make_run
 
-from jobrunner import names
 from jobrunner.core import train
 from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.setup import set_up
-from jobrunner.core.trainer import Trainer
+from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import DataError, Interrupted, JobrunnerError, StorageFull
+from jobrunner.spec import names
 
 
 def test_a_split_without_a_clip_that_fits_is_a_data_error(

@@ -13,8 +13,8 @@ from tiny import make_run, make_whisper
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
 from jobrunner import spec as specs
-from jobrunner.core.data.features import LogMel
 from jobrunner.core.models import whisper
+from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.whisper import IGNORED, Batch, Whisper, collate
 from jobrunner.errors import DataError, UsageError
 from jobrunner.spec import RunSpec

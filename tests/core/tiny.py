@@ -22,14 +22,12 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from jobrunner import names
 from jobrunner import spec as specs
-from jobrunner.core import artefacts
-from jobrunner.core.context import StageContext
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.attempt.progress import Reporter
 from jobrunner.core.data import layout
-from jobrunner.core.progress import Reporter
-from jobrunner.spec import RunSpec
-from jobrunner.storage import Storage
+from jobrunner.spec import RunSpec, names
+from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
 
 WORDS = ("ναι", "όχι", "καλά", "σήμερα", "νερό", "δύο")
@@ -127,8 +125,8 @@ def make_run(root: Path, **changes: Any) -> RunSpec:
         (values.setdefault(part, {}) if part else values)[name] = value
     spec = specs.parse(values)
     storage = LocalStorage(Path(spec.storage))
-    if not artefacts.is_published(storage, names.model_prefix(spec)):
-        artefacts.publish(storage, names.model_prefix(spec), make_whisper(root / "tiny"))
+    if not folders.is_published(storage, names.model_prefix(spec)):
+        folders.publish(storage, names.model_prefix(spec), make_whisper(root / "tiny"))
         write_data(storage, names.data_prefix(spec, spec.lang))
     return spec
 

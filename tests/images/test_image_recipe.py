@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from jobrunner import chart, plan, spec
+from jobrunner import spec as specs
+from jobrunner.chart import manifests
+from jobrunner.spec import plan
 
 ROOT = Path(__file__).parent.parent.parent
 IMAGES = ROOT / "images"
@@ -24,15 +26,15 @@ def _pins(lock: Path) -> dict[str, str]:
 
 
 def test_the_user_of_the_image_is_the_one_that_pods_run_as() -> None:
-    user = yaml.safe_load((chart.chart_folder() / "values.yaml").read_text())["pod"]["user"]
+    user = yaml.safe_load((manifests.chart_folder() / "values.yaml").read_text())["pod"]["user"]
     assert f"USER {user}:{user}" in RECIPE
     assert f"--uid {user} " in RECIPE
 
 
 def test_the_image_starts_what_the_chart_starts() -> None:
     (entry,) = re.findall(r"^ENTRYPOINT (.*)$", RECIPE, re.MULTILINE)
-    run = plan.plan(spec.parse({"lang": "el", "storage": "s3://bucket/runs"}))
-    (container,) = chart.manifests(run)[1]["spec"]["template"]["spec"]["containers"]
+    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    (container,) = manifests.manifests(run)[1]["spec"]["template"]["spec"]["containers"]
     assert json.loads(entry) == container["command"]
 
 

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from jobrunner import chart, languages, manifest, names, plan, spec
+from jobrunner import spec as specs
+from jobrunner.catalog import languages
+from jobrunner.chart import documents, manifests
+from jobrunner.spec import names, plan
 
 K8S = Path(__file__).parent.parent.parent / "k8s"
 METADATA_ADDRESS = "169.254.169.254"
@@ -27,7 +30,7 @@ def _read(folder: str) -> Objects:
         each
         for name in told["resources"]
         if name.endswith(".yaml")
-        for each in manifest.load((place / name).read_text())
+        for each in documents.load((place / name).read_text())
     ]
 
 
@@ -42,8 +45,8 @@ def _one(objects: Objects, kind: str, name: str = "") -> dict[str, Any]:
 
 def _pods() -> dict[str, dict[str, str]]:
     """Labels of the pods of a run by stage, as the chart gives them."""
-    run = plan.plan(spec.parse({"lang": "el", "storage": "s3://bucket/runs"}))
-    templates = [each["spec"]["template"] for each in chart.manifests(run)[1:]]
+    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    templates = [each["spec"]["template"] for each in manifests.manifests(run)[1:]]
     labels = [template["metadata"]["labels"] for template in templates]
     return {each["jobrunner.dev/stage"]: each for each in labels}
 
@@ -116,7 +119,7 @@ def test_a_stage_may_get_and_patch_jobs_and_nothing_else() -> None:
     ]
     account = _one(base, "ServiceAccount")
     assert account["automountServiceAccountToken"] is False
-    assert account["metadata"]["name"] == spec.parse({"lang": "el"}).cluster.service_account
+    assert account["metadata"]["name"] == specs.parse({"lang": "el"}).cluster.service_account
 
 
 def test_the_policy_speaks_of_the_names_that_the_project_uses() -> None:
@@ -134,7 +137,7 @@ def test_the_policy_speaks_of_the_names_that_the_project_uses() -> None:
 
 
 def test_the_stages_that_the_policy_lets_release_are_those_that_others_wait_for() -> None:
-    run = plan.plan(spec.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
     releasing = [stage.name for stage in run.stages if run.released_by(stage.name)]
     policy = _one(_read("base"), "ValidatingAdmissionPolicy")["spec"]
     (told,) = [each for each in policy["variables"] if each["name"] == "releases"]
@@ -148,7 +151,7 @@ def test_the_policy_can_read_the_names_of_all_pods_because_none_is_cut() -> None
         "data": {"source": "folder:speech"},
         "evaluate": {"languages": list(languages.LANGUAGES)},
     }
-    run = plan.plan(spec.parse(asked))
+    run = plan.plan(specs.parse(asked))
     policy = _one(_read("base"), "ValidatingAdmissionPolicy")["spec"]
     pattern = re.search(r"matches\('(.*?)'\)", policy["matchConditions"][0]["expression"])
     assert pattern
@@ -192,9 +195,9 @@ def test_with_kueue_its_queues_count_gpus_and_the_quota_does_not() -> None:
 def test_runs_that_allow_spot_nodes_tolerate_the_taints_of_the_spot_pool() -> None:
     pool = _one(_read("overlays/spot"), "NodePool")["spec"]
     run = plan.plan(
-        spec.parse({"lang": "el", "storage": "s3://bucket/runs", "cluster": {"spot": True}})
+        specs.parse({"lang": "el", "storage": "s3://bucket/runs", "cluster": {"spot": True}})
     )
-    train = chart.manifests(run)[2]["spec"]["template"]["spec"]
+    train = manifests.manifests(run)[2]["spec"]["template"]["spec"]
     tolerated = {each["key"] for each in train["tolerations"]}
     assert {taint["key"] for taint in pool["template"]["spec"]["taints"]} <= tolerated
     assert pool["disruption"]["consolidationPolicy"] == "WhenEmpty"

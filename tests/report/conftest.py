@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from jobrunner import languages
-from jobrunner.result import Result, Settings, Which
-from jobrunner.scoring import paired_difference, score
+from jobrunner.catalog import languages
+from jobrunner.scoring.rates import paired_difference, score
+from jobrunner.scoring.result import Result, Settings, Which
 
 RUN = "el-whisper-tiny-1f6e09ab"
 Measure = Callable[..., list[Result]]

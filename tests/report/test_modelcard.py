@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from jobrunner import spec as specs
-from jobrunner.modelcard import model_card
-from jobrunner.result import Result
+from jobrunner.report.modelcard import model_card
+from jobrunner.scoring.result import Result
 
 Measure = Callable[..., list[Result]]
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from jobrunner import names
 from jobrunner.report import collect, compare, page, records, table
-from jobrunner.result import Result
+from jobrunner.scoring.result import Result
+from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
 
 Measure = Callable[..., list[Result]]
@@ -197,7 +197,7 @@ def test_the_marks_stand_where_the_rates_are(measure: Measure) -> None:
 
 def test_reports_need_neither_torch_nor_numpy() -> None:
     code = (
-        "import sys, jobrunner.report, jobrunner.modelcard;"
+        "import sys, jobrunner.report, jobrunner.report.modelcard;"
         "heavy = {'torch', 'numpy', 'pyarrow', 'jiwer', 'transformers', 'boto3', 'rich'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

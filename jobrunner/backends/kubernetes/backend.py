@@ -7,18 +7,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from jobrunner import names
-from jobrunner import plan as plans
 from jobrunner.backends.base import LogLine, Outcome
-from jobrunner.backends.kubernetes import logs, removal, submit
-from jobrunner.backends.kubernetes.bring import bring
-from jobrunner.backends.kubernetes.client import Cluster, Object
-from jobrunner.backends.kubernetes.look import RunWatch, look, look_at_all, look_at_jobs
-from jobrunner.backends.kubernetes.making import TRIES, Changed
+from jobrunner.backends.kubernetes import delete, logs, submit
+from jobrunner.backends.kubernetes.api.client import Cluster, Object
+from jobrunner.backends.kubernetes.create import TRIES, Changed
+from jobrunner.backends.kubernetes.prepare_here import bring
+from jobrunner.backends.kubernetes.snapshot import RunWatch, look, look_at_all, look_at_jobs
 from jobrunner.backends.kubernetes.status import Recorded, run_status
 from jobrunner.errors import SpecError, UsageError
-from jobrunner.plan import Plan
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus
 
 
@@ -107,15 +106,15 @@ class KubernetesBackend:
             return
         told = {"metadata": {"annotations": {names.CANCELLED_ANNOTATION: f"{time.time():.6f}"}}}
         self._cluster.patch("ConfigMap", self._namespace, run, told)
-        removal.stop(self._cluster, self._namespace, run)
+        delete.stop(self._cluster, self._namespace, run)
 
     def delete(self, run: str) -> None:
         """As `Backend.delete`; the ConfigMap goes last, so that a broken delete can be repeated."""
         owner, _ = self._owner(run)
-        removal.stop(self._cluster, self._namespace, run)
+        delete.stop(self._cluster, self._namespace, run)
         uid = owner["metadata"]["uid"]
         self._cluster.delete("ConfigMap", self._namespace, run, uid=uid, propagation="Foreground")
-        removal.until_gone(self._cluster, "ConfigMap", self._namespace, run, uid=uid)
+        delete.until_gone(self._cluster, "ConfigMap", self._namespace, run, uid=uid)
 
     def _owner(self, run: str) -> tuple[Object, RunSpec]:
         names.check_run_id(run)

@@ -8,17 +8,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobrunner import names
-from jobrunner import plan as plans
 from jobrunner.backends.base import LogLine
 from jobrunner.backends.kubernetes import reasons
-from jobrunner.backends.kubernetes.client import Cluster, Object
-from jobrunner.backends.kubernetes.look import RunWatch, look
+from jobrunner.backends.kubernetes.api.client import Cluster, Object
 from jobrunner.backends.kubernetes.podlog import pod_lines
+from jobrunner.backends.kubernetes.snapshot import RunWatch, look
 from jobrunner.backends.kubernetes.status import Recorded, run_status
 from jobrunner.errors import JobrunnerError
-from jobrunner.plan import Plan
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan
 from jobrunner.storage import Storage, open_storage
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from jobrunner.backends.kubernetes import reasons
-from jobrunner.backends.kubernetes.client import Cluster, Query, Refused, path
+from jobrunner.backends.kubernetes.api.client import Cluster, Query, Refused, path
 from jobrunner.errors import ClusterError
 
 # Silence after which a connection is made anew: a training step may take a while.

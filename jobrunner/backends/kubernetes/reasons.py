@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from jobrunner.backends.kubernetes.client import Object
+from jobrunner.backends.kubernetes.api.client import Object
 from jobrunner.errors import Interrupted
 
 CONTAINER = "stage"

@@ -9,13 +9,12 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
-from jobrunner import names
-from jobrunner import plan as plans
 from jobrunner import spec as specs
 from jobrunner.backends.kubernetes import reasons
-from jobrunner.backends.kubernetes.client import Object
-from jobrunner.plan import Plan, Stage
-from jobrunner.spec import RunSpec
+from jobrunner.backends.kubernetes.api.client import Object
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan, Stage
 from jobrunner.status import Progress, RunStatus, StageStatus, State, run_state
 
 SPEC_FILE = "run.json"

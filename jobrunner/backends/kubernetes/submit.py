@@ -6,17 +6,17 @@ import copy
 import time
 from collections.abc import Sequence
 
-from jobrunner import chart, names
-from jobrunner import plan as plans
 from jobrunner.backends.base import Outcome
 from jobrunner.backends.kubernetes import reasons
-from jobrunner.backends.kubernetes.client import Cluster, Object, Refused
-from jobrunner.backends.kubernetes.making import Changed, create_owned, rehearse
-from jobrunner.backends.kubernetes.removal import until_gone
+from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
+from jobrunner.backends.kubernetes.create import Changed, create_owned, rehearse
+from jobrunner.backends.kubernetes.delete import until_gone
 from jobrunner.backends.kubernetes.status import SPEC_FILE, Recorded, is_done, run_status
+from jobrunner.chart import manifests
 from jobrunner.errors import UsageError
-from jobrunner.plan import Plan
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus, State
 
 # Seconds after a submit in which objects that are missing may still be made by it.
@@ -165,7 +165,7 @@ def _held(job: Object, waits: bool) -> Object:
 
 
 def _objects(planned: Plan, command: Sequence[str]) -> list[Object]:
-    objects = chart.manifests(planned)
+    objects = manifests.manifests(planned)
     for each in objects:
         if command and each["kind"] == "Job":
             (container,) = each["spec"]["template"]["spec"]["containers"]

@@ -9,15 +9,15 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from jobrunner import names
-from jobrunner.backends.local import locks, logs, state
+from jobrunner.backends.local import locks, logs, records
 from jobrunner.backends.local.devices import Claim
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
 from jobrunner.backends.local.process import StageProcess
-from jobrunner.backends.local.state import Attempt, Record, RunState
+from jobrunner.backends.local.records import Attempt, Record, RunState
 from jobrunner.errors import Interrupted, JobrunnerError
-from jobrunner.plan import Stage
+from jobrunner.spec import names
+from jobrunner.spec.plan import Stage
 from jobrunner.storage import open_storage
 
 # Below so many free bytes an attempt that failed without a word failed for want of room.
@@ -68,7 +68,7 @@ def start(folder: RunFolder, record: Record, stage: Stage, claim: Claim, shared:
         attempt=Attempt(id=attempt_id, stage=stage.name, group=process.pid, started=time.time()),
         process=process,
         claim=claim,
-        languages=state.languages(record.spec),
+        languages=records.languages(record.spec),
     )
 
 

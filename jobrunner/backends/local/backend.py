@@ -11,18 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from jobrunner import names
-from jobrunner import plan as plans
 from jobrunner.backends.base import LogLine, Outcome
 from jobrunner.backends.local import locks, logs
-from jobrunner.backends.local import state as states
+from jobrunner.backends.local import records as states
 from jobrunner.backends.local.devices import DeviceQueue
 from jobrunner.backends.local.folder import RunFolder, runs, state_directory
 from jobrunner.backends.local.launch import end_processes, start_supervisor
-from jobrunner.backends.local.state import Record, RunState
+from jobrunner.backends.local.records import Record, RunState
 from jobrunner.errors import JobrunnerError, SpecError, StorageError, UsageError
-from jobrunner.plan import Plan
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus, State, run_state
 from jobrunner.storage import Storage, open_storage
 

@@ -25,7 +25,7 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from jobrunner.backends.local import locks
-from jobrunner.backends.local.state import Attempt, Record, RunState
+from jobrunner.backends.local.records import Attempt, Record, RunState
 from jobrunner.errors import NotFound, StorageError, UsageError
 from jobrunner.status import Progress
 from jobrunner.storage.local import LocalStorage

@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from jobrunner import plan as plans
 from jobrunner.backends.local import attempts, gpus, locks
-from jobrunner.backends.local import state as states
+from jobrunner.backends.local import records as states
 from jobrunner.backends.local.attempts import Running, say
 from jobrunner.backends.local.devices import CPU, DeviceQueue, Ticket, Wait
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
 from jobrunner.errors import PERMANENT_EXIT_CODES, DeviceError, StorageError
-from jobrunner.plan import Stage
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Stage
 from jobrunner.status import State
 
 # Seconds between looks at processes, the queue and the request to stop.

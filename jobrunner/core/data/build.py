@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 from jobrunner.core.data import layout, shards
 from jobrunner.core.data.layout import SAMPLE_RATE, Split
 from jobrunner.core.data.pool import spread
-from jobrunner.core.data.report import refuse_leak
 from jobrunner.core.data.shards import CLIPS_PER_SHARD, Made, Task
-from jobrunner.core.data.sources import RawClip
+from jobrunner.core.data.sources.base import RawClip
+from jobrunner.core.data.summary import refuse_leak
 from jobrunner.errors import DataError, StorageFull
 from jobrunner.spec import canonical_json
 from jobrunner.storage import Storage

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobrunner.core.data.decode import Unusable, decode, encode
+from jobrunner.core.data.audio import Unusable, decode, encode
 from jobrunner.core.data.layout import SAMPLE_RATE, VERSION
-from jobrunner.core.data.sources import RawClip
+from jobrunner.core.data.sources.base import RawClip
 from jobrunner.spec import canonical_json
 
 # 100 clips of 5 s are 9 MB of FLAC and 0.7 s of one core: enough tasks for all cores of a small

@@ -17,8 +17,8 @@ import torch
 import transformers
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
-from jobrunner import languages
-from jobrunner.core.data.features import LogMel
+from jobrunner.catalog import languages
+from jobrunner.core.models.features import LogMel
 from jobrunner.errors import DataError, UsageError
 from jobrunner.spec import RunSpec, TrainSpec
 

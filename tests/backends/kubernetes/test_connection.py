@@ -14,9 +14,9 @@ import pytest
 import urllib3
 from https_server import NAME, Proxy, Server, certificates, running
 
-from jobrunner.backends.kubernetes import connection
-from jobrunner.backends.kubernetes.connection import Connection
-from jobrunner.backends.kubernetes.kubeconfig import Access
+from jobrunner.backends.kubernetes.api import connection
+from jobrunner.backends.kubernetes.api.connection import Connection
+from jobrunner.backends.kubernetes.api.kubeconfig import Access
 from jobrunner.errors import UsageError
 
 VERSION = "client.authentication.k8s.io/v1"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from jobrunner.backends.kubernetes import kubeconfig
-from jobrunner.backends.kubernetes.connection import proxy_of
+from jobrunner.backends.kubernetes.api import kubeconfig
+from jobrunner.backends.kubernetes.api.connection import proxy_of
 from jobrunner.errors import UsageError
 
 Part = Mapping[str, Any]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobrunner import names
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.status import Recorded, run_status
+from jobrunner.spec import names
 from jobrunner.status import RunStatus, State
 
 RECORDED = Path(__file__).parent / "recorded"

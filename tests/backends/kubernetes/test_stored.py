@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from jobrunner import chart, names
-from jobrunner import plan as plans
+from jobrunner.backends.kubernetes.from_storage import Storages, with_results
 from jobrunner.backends.kubernetes.status import Recorded
-from jobrunner.backends.kubernetes.stored import Storages, with_results
+from jobrunner.chart import manifests
 from jobrunner.errors import StorageError
-from jobrunner.spec import parse
+from jobrunner.spec import names, parse
+from jobrunner.spec import plan as plans
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def removed(seed: int, endpoint: str) -> Recorded:
     """A run whose Jobs were removed long ago."""
     values = {"lang": "el", "model": "whisper-tiny", "storage": "s3://speech/runs", "seed": seed}
     planned = plans.plan(parse({**values, "cluster": {"storage_endpoint": endpoint}}))
-    config_map = chart.manifests(planned)[0]
+    config_map = manifests.manifests(planned)[0]
     config_map["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: "1000.0"}
     return Recorded(config_map=config_map, now=time.time())
 

@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from jobrunner import names
 from jobrunner import spec as specs
-from jobrunner.core.context import StageContext
-from jobrunner.core.progress import Reporter
-from jobrunner.spec import RunSpec
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.attempt.progress import Reporter
+from jobrunner.spec import RunSpec, names
 from jobrunner.storage import Storage
 from jobrunner.storage.local import LocalStorage
 

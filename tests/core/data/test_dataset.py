@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 import pytest
 from speech import make_context, make_spec, rows, write_speech
 
-from jobrunner import names
 from jobrunner.core import prepare
 from jobrunner.core.data import layout
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.errors import StorageError
+from jobrunner.spec import names
 from jobrunner.storage import Entry
 from jobrunner.storage.local import LocalStorage
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from speech import encoded, sound
 
-from jobrunner.core.data.decode import Unusable, decode, encode
-from jobrunner.core.data.folder import FileAudio
+from jobrunner.core.data.audio import Unusable, decode, encode
+from jobrunner.core.data.sources.folder import FileAudio
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ from hub_server import HubServer, serving
 from pyarrow import parquet
 from speech import content, encoded, make_context, make_spec, report, sound, write_model
 
-from jobrunner import names
 from jobrunner import spec as specs
 from jobrunner.core import prepare
 from jobrunner.core.data.dataset import Dataset
-from jobrunner.core.data.hub import model_files
+from jobrunner.core.hub import model_files
 from jobrunner.errors import DataError, SpecError
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 
 ROOT = Path(__file__).parent.parent.parent.parent

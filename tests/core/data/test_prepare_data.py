@@ -12,12 +12,12 @@ import pytest
 import soundfile
 from speech import Row, encoded, make_context, make_spec, pcm, report, rows, sound, write_speech
 
-from jobrunner import fingerprint, names
 from jobrunner import spec as specs
 from jobrunner.core import prepare
 from jobrunner.core.data.dataset import SAMPLE_RATE, Dataset
+from jobrunner.corpora import fingerprint
 from jobrunner.errors import DataError, NotFound, SpecError
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 
 

@@ -1,0 +1,80 @@
+"""Makes objects of a run that belong together, several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
+from jobrunner.backends.kubernetes.delete import until_gone
+from jobrunner.chart import manifests
+from jobrunner.errors import ClusterError
+
+# Times that a submit looks anew when others change the run at the same moment.
+TRIES = 10
+# Requests of one submit that are under way together: a run has six objects or a few more.
+AT_ONCE = 6
+
+
+class Changed(ClusterError):
+    """Somebody else changed the run meanwhile."""
+
+
+def rehearse(cluster: Cluster, objects: list[Object]) -> None:
+    """Lets the API server judge everything before anything is made."""
+
+    def judge(body: Object) -> None:
+        try:
+            cluster.create(body, dry_run=True)
+        except Refused as error:
+            # One that is there was judged before its name was looked for.
+            if error.reason != "AlreadyExists":
+                raise
+
+    _at_once(judge, objects)
+
+
+def create_owned(cluster: Cluster, owner: Object, objects: list[Object]) -> None:
+    """Makes what a run's ConfigMap owns; what another submit of the run made is left as it is.
+
+    Raises:
+        Changed: look again and repeat.
+        ClusterError: the cluster refuses one, or something else has its name.
+    """
+    config_map = {**owner, "apiVersion": "v1", "kind": "ConfigMap"}
+    _, *owned = manifests.owned([config_map, *objects], uid=owner["metadata"]["uid"])
+    _at_once(partial(_create_one, cluster), owned)
+
+
+def _create_one(cluster: Cluster, body: Object) -> None:
+    name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+    for _ in range(TRIES):
+        try:
+            cluster.create(body)
+            return
+        except Refused as error:
+            if error.reason != "AlreadyExists":
+                raise
+        there = cluster.get(body["kind"], namespace, name)
+        if there is not None and "deletionTimestamp" not in there["metadata"]:
+            owners = {each["uid"] for each in there["metadata"].get("ownerReferences", ())}
+            if owners & {each["uid"] for each in body["metadata"]["ownerReferences"]}:
+                return  # another submit of the same run was quicker
+            raise ClusterError(
+                f"{body['kind']} {name} in {namespace} belongs to something else.",
+                hint=f"Remove it: kubectl -n {namespace} delete {body['kind'].lower()} {name}.",
+            )
+        if there is not None:
+            until_gone(cluster, body["kind"], namespace, name, uid=there["metadata"]["uid"])
+    raise Changed(f"{name} is made and deleted again by somebody else.")
+
+
+def _at_once(request: Callable[[Object], None], objects: Sequence[Object]) -> None:
+    """Makes a request about each object, several at a time; raises the first error in their order.
+
+    One after the other, a submit waits 13 times for the way to the API server and back.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(request, objects):
+            pass

@@ -1,0 +1,75 @@
+"""Stops and removes objects, and waits until nothing of them runs."""
+
+from __future__ import annotations
+
+import time
+
+from jobrunner.backends.kubernetes import reasons
+from jobrunner.backends.kubernetes.api.client import Cluster, Object
+from jobrunner.backends.kubernetes.status import is_done
+from jobrunner.errors import ClusterError
+from jobrunner.spec import names
+
+# Seconds between looks at what is being deleted, and beyond the grace of its pods.
+INTERVAL = 0.2
+SECONDS_BEYOND_GRACE = 60.0
+# Seconds in which the pod of a stage that has done its work ends: it stores its log.
+SECONDS_TO_END = 30.0
+
+
+def until_gone(cluster: Cluster, kind: str, namespace: str, name: str, *, uid: str) -> None:
+    """Waits until an object that is being deleted is gone, its pods too.
+
+    Raises:
+        ClusterError: it is still there long after its pods' grace.
+    """
+    there = cluster.get(kind, namespace, name)
+    grace = 0.0
+    if there is not None and kind == "Job":
+        grace = there["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", 30)
+    deadline = time.monotonic() + grace + SECONDS_BEYOND_GRACE
+    while there is not None and there["metadata"]["uid"] == uid:
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"{kind} {name} is not gone after {grace + SECONDS_BEYOND_GRACE:g} s.",
+                hint=f"See `kubectl -n {namespace} describe {kind.lower()} {name}`.",
+            )
+        time.sleep(INTERVAL)
+        there = cluster.get(kind, namespace, name)
+
+
+def stop(cluster: Cluster, namespace: str, run: str) -> None:
+    """Deletes the Jobs of a run that have not ended; returns when their pods are gone.
+
+    A stage that has done its work and is about to end does so: its Job tells of it from then on.
+    """
+    jobs, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={run}")
+    live = [job for job in jobs if not has_ended(job)]
+    deleted = []
+    # The last stages first, so that none is released by one that ends meanwhile.
+    for job in reversed(live):
+        if is_done(job) and _ends(cluster, job):
+            continue
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        cluster.delete("Job", namespace, name, uid=uid, propagation="Foreground")
+        deleted.append((name, uid))
+    for name, uid in deleted:
+        until_gone(cluster, "Job", namespace, name, uid=uid)
+
+
+def has_ended(job: Object) -> bool:
+    """True when nothing of a Job runs any more or will."""
+    return bool(reasons.condition(job, "Complete") or reasons.condition(job, "Failed"))
+
+
+def _ends(cluster: Cluster, job: Object) -> bool:
+    """Waits for the end of a Job whose work is done; False where its pod hangs."""
+    name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+    deadline = time.monotonic() + SECONDS_TO_END
+    there: Object | None = job
+    while there is not None and not has_ended(there):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(INTERVAL)
+        there = cluster.get("Job", namespace, name)
+    return True

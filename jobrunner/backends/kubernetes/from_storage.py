@@ -1,0 +1,83 @@
+"""What storage tells of a run whose Jobs the cluster has removed some time after their end."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+from jobrunner.backends.kubernetes.status import Recorded
+from jobrunner.errors import StorageError
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec.plan import Plan, Stage
+from jobrunner.storage import Storage, open_storage
+
+# Written last, by every stage that publishes a folder.
+MANIFEST = "manifest.json"
+RESULT = "result.json"
+
+
+class Storages:
+    """Storages of runs, each opened once; threads may share them.
+
+    Opening one takes 0.1 s, and to find that one does not answer 10 s.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: dict[tuple[str, str], Storage | StorageError] = {}
+
+    def open(self, spec: RunSpec) -> Storage:
+        """The storage of a run. Raises StorageError where it does not answer."""
+        place = (spec.storage, spec.cluster.storage_endpoint)
+        with self._lock:
+            if place not in self._opened:
+                self._opened[place] = _first_seen(*place)
+        found = self._opened[place]
+        if isinstance(found, StorageError):
+            raise found
+        return found
+
+
+def _first_seen(url: str, endpoint: str) -> Storage | StorageError:
+    try:
+        storage = open_storage(url, endpoint=endpoint)
+        # Makes its client, which each of several threads would do otherwise.
+        storage.stat(MANIFEST)
+    except StorageError as error:
+        return error
+    return storage
+
+
+def with_results(recorded: Recorded, storages: Storages) -> Recorded:
+    """The record with the stages whose results lie in storage, if Jobs have been removed.
+
+    Args:
+        recorded: a run.
+        storages: where it looks.
+    """
+    spec, planned = recorded.spec, recorded.plan
+    removed = recorded.now - recorded.submitted >= spec.cluster.keep_hours * 3600
+    gone = [stage for stage in planned.stages if recorded.job(stage.name) is None]
+    if not removed or not gone:
+        return recorded
+    done: set[str] = set()
+    try:
+        storage = storages.open(spec)
+        # What was before something that is done was done as well, and is not asked for.
+        for stage in reversed(gone):
+            if stage.name not in done and _is_stored(storage, planned, stage):
+                done |= {stage.name} | planned.before(stage.name)
+    except StorageError:
+        return recorded
+    return dataclasses.replace(recorded, stored=frozenset(done))
+
+
+def _is_stored(storage: Storage, planned: Plan, stage: Stage) -> bool:
+    if stage.kind == "train":
+        return storage.stat(names.export_prefix(planned.run) + MANIFEST) is not None
+    if stage.kind == "evaluate":
+        which = "tuned" if planned.spec.task == "fine-tune" else "base"
+        test_set = names.test_set(planned.spec)
+        prefix = names.evaluation_prefix(planned.run, which, test_set, stage.language)
+        return storage.stat(prefix + RESULT) is not None
+    return False

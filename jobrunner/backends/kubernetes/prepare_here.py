@@ -1,0 +1,58 @@
+"""Brings what lies in folders of this machine into storage, where pods find it.
+
+It is the stage `prepare`, run here: pods then find everything complete and leave it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from jobrunner.backends.kubernetes.reasons import said
+from jobrunner.catalog import models
+from jobrunner.errors import JobrunnerError, SpecError
+from jobrunner.spec import RunSpec
+
+
+def bring(spec: RunSpec) -> None:
+    """Prepares the speech and the model of a run, if one of them is a folder of this machine.
+
+    Raises:
+        SpecError: this machine has the client only, which cannot prepare speech.
+        JobrunnerError: what the stage said when it failed.
+    """
+    field = "model" if models.is_folder(spec.model) else "data.source"
+    if field == "data.source" and not spec.data.source.startswith("folder:"):
+        return
+    if find_spec("torch") is None:
+        raise SpecError(
+            field,
+            "is a folder of this machine, and bringing it to the cluster needs the core packages.",
+            hint="pip install 'jobrunner[core]'",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "run.json"
+        file.write_text(spec.model_dump_json())
+        environment = {
+            **{k: v for k, v in os.environ.items() if k != "JOBRUNNER_NAMESPACE"},
+            "JOBRUNNER_SPEC": str(file),
+            "JOBRUNNER_SCRATCH": folder,
+        }
+        command = [sys.executable, "-m", "jobrunner.core", "prepare"]
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise JobrunnerError(
+            f"Bringing {field} into storage failed: {said(done.stdout)}",
+            hint="Pods cannot reach this machine's folders.",
+        )

@@ -1,0 +1,179 @@
+"""What the local backend remembers of a run, and how a submit changes it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from jobrunner.spec import RunSpec
+from jobrunner.spec.plan import Plan, plan
+from jobrunner.status import StageStatus, State, run_state
+
+LOST = "the supervisor ended; submit again to go on"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Record(_Record):
+    """What was submitted, and how its stages are started."""
+
+    submitted: float
+    """Unix time."""
+    spec: RunSpec
+    command: tuple[str, ...]
+    """Program of a stage; the stage's arguments follow."""
+    grace_seconds: float
+    """Time between SIGTERM and SIGKILL."""
+    retry_seconds: float
+    """Wait before the second attempt; doubles with each further one."""
+
+
+class Attempt(_Record):
+    """One try at a stage."""
+
+    id: str
+    stage: str
+    group: int = 0
+    """Id of its process group; 0 before it was started."""
+    started: float
+    """Unix time."""
+    ended: float | None = None
+    archived: bool = False
+    """True when its log is in storage."""
+
+
+class RunState(_Record):
+    """How far a run is. Written by its supervisor, or by whoever holds its locks."""
+
+    stages: tuple[StageStatus, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    """All of them, oldest first."""
+    prepared: tuple[str, ...] = ()
+    """Languages whose data the last successful `prepare` brought."""
+
+    def stage(self, name: str) -> StageStatus:
+        """The state of one stage."""
+        return next(stage for stage in self.stages if stage.stage == name)
+
+    def with_stage(self, changed: StageStatus) -> RunState:
+        """The same with one stage's state replaced."""
+        return self.model_copy(
+            update={
+                "stages": tuple(
+                    changed if stage.stage == changed.stage else stage for stage in self.stages
+                )
+            }
+        )
+
+    def with_attempt(self, changed: Attempt) -> RunState:
+        """The same with an attempt replaced, or added if it is new."""
+        others = tuple(attempt for attempt in self.attempts if attempt.id != changed.id)
+        if len(others) == len(self.attempts):
+            return self.model_copy(update={"attempts": (*others, changed)})
+        return self.model_copy(
+            update={
+                "attempts": tuple(
+                    changed if attempt.id == changed.id else attempt for attempt in self.attempts
+                )
+            }
+        )
+
+    def ended_as(self, state: State, reason: str) -> RunState:
+        """The same when all that had not succeeded or failed is `state`, with one reason."""
+        return self.model_copy(
+            update={
+                "stages": tuple(
+                    stage
+                    if stage.state in {State.SUCCEEDED, State.FAILED}
+                    else stage.model_copy(update={"state": state, "reason": reason})
+                    for stage in self.stages
+                )
+            }
+        )
+
+
+def without_supervisor(state: RunState) -> RunState:
+    """What a state means when nobody works on the run any more."""
+    if run_state(state.stages).ended:
+        return state
+    live = [
+        stage
+        for stage in state.stages
+        if stage.state in {State.QUEUED, State.STARTING, State.RUNNING}
+    ]
+    for stage in live or [stage for stage in state.stages if stage.state is State.WAITING][:1]:
+        lost = {"state": State.STOPPED, "reason": LOST}
+        state = state.with_stage(stage.model_copy(update=lost))
+    return state
+
+
+def languages(spec: RunSpec) -> tuple[str, ...]:
+    """Languages whose data `prepare` brings."""
+    return tuple(dict.fromkeys((spec.lang, *spec.evaluation_languages)))
+
+
+def merged(asked: RunSpec, before: Record | None, state: RunState, *, live: bool) -> RunSpec:
+    """The spec to run when a run is submitted that is known already.
+
+    A live run keeps its options and gets the new languages. An ended one takes the new options,
+    and keeps its evaluations that succeeded.
+    """
+    if before is None:
+        return asked
+    done = {stage.stage for stage in state.stages if stage.state is State.SUCCEEDED}
+    kept = [
+        stage.language
+        for stage in plan(before.spec).stages
+        if stage.language and (live or stage.name in done)
+    ]
+    base = before.spec if live else asked
+    wanted = tuple(dict.fromkeys((*kept, *asked.evaluation_languages)))
+    if wanted == base.evaluation_languages:
+        return base
+    evaluate = base.evaluate.model_copy(update={"languages": wanted})
+    return base.model_copy(update={"evaluate": evaluate})
+
+
+def started(planned: Plan, before: RunState) -> RunState:
+    """The state in which a supervisor starts: what succeeded stays, the rest waits again."""
+    return _planned(planned, before, keep=(State.SUCCEEDED,))
+
+
+def extended(planned: Plan, before: RunState) -> RunState:
+    """The state of a live run whose plan has grown."""
+    return _planned(planned, before, keep=tuple(State))
+
+
+def _planned(planned: Plan, before: RunState, *, keep: Sequence[State]) -> RunState:
+    known = {stage.stage: stage for stage in before.stages}
+    stages = []
+    for stage in planned.stages:
+        old = known.get(stage.name) or StageStatus(stage=stage.name, state=State.WAITING)
+        stale = (
+            stage.kind == "prepare"
+            and old.state is State.SUCCEEDED
+            and not set(languages(planned.spec)) <= set(before.prepared)
+        )
+        if stale or old.state not in keep:
+            old = StageStatus(stage=stage.name, state=State.WAITING, attempts=old.attempts)
+        stages.append(old)
+    return before.model_copy(update={"stages": tuple(stages)})
+
+
+def ready(planned: Plan, state: RunState) -> list[str]:
+    """Stages that wait, and before which everything has succeeded."""
+    succeeded: set[str] = set()
+    found = []
+    for stage in planned.stages:
+        now = state.stage(stage.name).state
+        free = set(stage.after) <= succeeded
+        # A stage counts only when those before it do: `prepare` may run again for a run whose
+        # training is done, and the new evaluations wait for it.
+        if free and now is State.SUCCEEDED:
+            succeeded.add(stage.name)
+        elif free and now is State.WAITING:
+            found.append(stage.name)
+    return found

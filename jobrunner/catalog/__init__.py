@@ -1,0 +1,1 @@
+"""Facts about languages, models, corpora and GPUs. Nothing here reads a file or asks a network."""

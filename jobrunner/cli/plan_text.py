@@ -1,0 +1,95 @@
+"""Plans and runs as text for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobrunner.cli.output import escape, folded, paint
+
+if TYPE_CHECKING:
+    from jobrunner.spec import RunSpec
+    from jobrunner.spec.plan import Plan
+
+
+def plan_text(plan: Plan, *, local: bool, err: bool = False) -> str:
+    """What a run will do, where, and what it will cost; a line for each."""
+    from jobrunner.catalog import languages
+
+    spec = plan.spec
+    language = languages.find(spec.lang)
+    lines = [
+        ("run", plan.run),
+        ("language", f"{language.name} ({language.code})"),
+        ("model", _model(spec)),
+        ("data", _data(spec)),
+        ("training", _training(spec)),
+        ("stages", _stages(plan)),
+        ("device", _device(plan, local)),
+        ("storage", spec.storage or "none"),
+        ("cost", _cost(plan)),
+    ]
+    return "\n".join(
+        f"{paint(f'{name:<9}', '', err=err, bold=True)} {folded(escape(text), 10, err=err)}"
+        for name, text in lines
+    )
+
+
+def _model(spec: RunSpec) -> str:
+    from jobrunner.catalog.models import PRESETS
+
+    preset = PRESETS.get(spec.model)
+    if preset:
+        return f"{preset.name}, {preset.parameters / 1e6:,.0f} M parameters ({preset.repo})"
+    revision = f", revision {spec.model_revision}" if spec.model_revision else ""
+    return f"{spec.model}{revision}"
+
+
+def _data(spec: RunSpec) -> str:
+    data = spec.data
+    told = [data.source]
+    if spec.task == "fine-tune" and data.train_split:
+        told.append(f"trained on {data.train_split}")
+    if spec.task == "fine-tune" and data.validation_split:
+        told.append(f"validated on {data.validation_split}")
+    return ", ".join([*told, f"tested on split {data.test_split}"])
+
+
+def _training(spec: RunSpec) -> str:
+    if spec.task == "evaluate":
+        return "none: the model is measured as it is"
+    train = spec.train
+    return (
+        f"{train.steps:,} steps of {train.batch_seconds:g} s of audio, "
+        f"learning rate {train.learning_rate:g} after {train.warmup_steps:,} steps of warm-up, "
+        f"saved every {train.save_every:,} steps"
+    )
+
+
+def _stages(plan: Plan) -> str:
+    before = [stage.name for stage in plan.stages if stage.kind != "evaluate"]
+    languages = [stage.language for stage in plan.stages if stage.kind == "evaluate"]
+    return " → ".join([*before, f"evaluate {', '.join(languages)}"])
+
+
+def _device(plan: Plan, local: bool) -> str:
+    resources = plan.spec.resources
+    gpus = max(stage.gpus for stage in plan.stages)
+    where = "of this machine" if local else f"in namespace {plan.spec.cluster.namespace}"
+    if not gpus:
+        return f"CPU {where}"
+    product = f" {resources.gpu_product}" if resources.gpu_product else ""
+    return f"{gpus} GPU{'s' * (gpus > 1)}{product} {where}"
+
+
+def _cost(plan: Plan) -> str:
+    if plan.gpu_hours is not None:
+        return f"about {_hours(plan.gpu_hours)} GPU hours for training, an estimate"
+    if not any(stage.gpus for stage in plan.stages):
+        return "no GPU hours; how long it takes on this CPU is not known beforehand"
+    if plan.spec.task == "evaluate":
+        return "no estimate is known for an evaluation"
+    return "no estimate is known for a model without a preset"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 0.1 else "0.1"

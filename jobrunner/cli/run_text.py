@@ -1,0 +1,112 @@
+"""How far a run is, as text: what `status` prints once and `--follow` repaints."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from jobrunner.cli.output import columns, duration, escape, paint, percent, state
+
+if TYPE_CHECKING:
+    from jobrunner.status import Progress, RunStatus, StageStatus
+
+WIDTH = 16  # of a bar, in characters
+
+
+def run_text(status: RunStatus, *, err: bool = False) -> str:
+    """A run with a line for each of its stages.
+
+    Args:
+        status: the run.
+        err: True for text that goes to stderr, which decides on colours.
+    """
+    from jobrunner.catalog import languages
+    from jobrunner.spec import names
+
+    language = languages.find(status.lang)
+    place = "on this machine" if status.backend == "local" else "on the cluster"
+    ago = f", submitted {duration(time.time() - status.submitted)} ago" if status.submitted else ""
+    lines = [
+        f"{paint(status.run, '', err=err, bold=True)}  {state(status.state, err=err)}",
+        escape(f"{language.name}, {names.model_name(status.model)}, {place}{ago}"),
+        escape(f"storage {status.storage or 'none'}"),
+        "",
+        columns(
+            ("STAGE", "STATUS", "PROGRESS", "TIME", "LEFT", "TRIES", "NOW"),
+            [_stage_row(stage) for stage in status.stages],
+            err=err,
+        ),
+    ]
+    if reason := reason_of(status):
+        colour = "red" if status.state == "Failed" else ""
+        lines += ["", paint(escape(reason), colour, err=err)]
+    return "\n".join(lines)
+
+
+def reason_of(status: RunStatus) -> str:
+    """Why a run waits or failed, in one line; empty when there is nothing to say."""
+    current = status.current
+    if status.state.ended and status.reason == status.state.lower():
+        return ""
+    if current and current.reason and current.state != "Succeeded":
+        return f"{current.stage}: {current.reason}"
+    return status.reason
+
+
+def _stage_row(stage: StageStatus) -> tuple[str, ...]:
+    done = 1.0 if stage.state == "Succeeded" else stage.progress.done
+    begun = stage.started is not None
+    end = stage.ended or time.time()
+    return (
+        stage.stage,
+        stage.state,
+        f"{bar(done)} {percent(done):>4}" if begun else "",
+        duration(end - stage.started) if stage.started is not None else "",
+        duration(stage.progress.seconds_left) if stage.state == "Running" else "",
+        str(stage.attempts) if stage.attempts else "",
+        " · ".join(facts(stage.progress)) if begun else "",
+    )
+
+
+def bar(done: float) -> str:
+    """A ratio as a bar."""
+    full = round(min(max(done, 0.0), 1.0) * WIDTH)
+    return "█" * full + "░" * (WIDTH - full)
+
+
+def facts(progress: Progress) -> list[str]:
+    """What a stage tells of itself: step, audio, loss, rate, WER."""
+    told = [progress.message] if progress.message else []
+    if progress.steps:
+        told.append(f"{progress.step:,}/{progress.steps:,}")
+    if progress.audio_seconds:
+        told.append(f"{audio(progress.audio_seconds)} of audio")
+    if progress.loss is not None:
+        told.append(f"loss {progress.loss:.3f}")
+    if progress.learning_rate is not None:
+        told.append(f"rate {progress.learning_rate:.2g}")
+    if progress.wer is not None:
+        best = progress.best_wer
+        better = f", best {percent(best, 1)}" if best is not None and best < progress.wer else ""
+        told.append(f"WER {percent(progress.wer, 1)}{better}")
+    if progress.resumes:
+        told.append(f"resumed {progress.resumes}×")
+    return told
+
+
+def audio(seconds: float) -> str:
+    """Seconds of audio as minutes or hours."""
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def line(stage: StageStatus) -> str:
+    """One stage in one line, for logs of `--follow` that are no terminal."""
+    told = [f"{stage.stage}: {stage.state}"]
+    if stage.state == "Running":
+        told += [percent(stage.progress.done)] if stage.progress.updated else []
+        told += facts(stage.progress)
+        if stage.progress.seconds_left:
+            told.append(f"{duration(stage.progress.seconds_left)} left")
+    if stage.reason:
+        told.append(stage.reason)
+    return escape(", ".join(told))

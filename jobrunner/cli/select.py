@@ -1,0 +1,92 @@
+"""Which run a command means: an id, `@latest`, or nothing for the newest."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jobrunner.cli.options import Command
+from jobrunner.errors import JobrunnerError, UsageError
+
+if TYPE_CHECKING:
+    from jobrunner.runner.api import Runner
+
+LATEST = "@latest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a command looks for runs, as it was typed."""
+
+    local: bool = False
+    namespace: str | None = None
+
+
+def place_options(function: Command) -> Command:
+    """`--local` and `--namespace`; the command gets them as one `place`."""
+
+    @functools.wraps(function)
+    def gathered(*, local: bool, namespace: str | None, **others: Any) -> Any:
+        return function(place=Place(local=local, namespace=namespace), **others)
+
+    told = "Namespace of the cluster.  [default: as configured]"
+    added = click.option("-n", "--namespace", metavar="NAME", help=told)(gathered)
+    return click.option("--local", is_flag=True, help="Look on this machine only.")(added)
+
+
+def reader(place: Place | None = None) -> Runner:
+    """The runner for commands that name a run which is there already."""
+    from jobrunner import config
+    from jobrunner.cli.output import warn
+    from jobrunner.runner.api import open_reader, open_runner
+
+    place = place or Place()
+    flags = []
+    if place.namespace is not None:
+        flags.append(
+            config.Flag(origin="--namespace", path="cluster.namespace", text=place.namespace)
+        )
+    configured = config.load(flags=flags, local=place.local)
+    if configured.local:
+        return open_runner(local=True)
+    namespace = str(configured.values["cluster.namespace"].value)
+    return open_reader(namespace=namespace, warn=warn)
+
+
+def namespace_option(namespace: str | None) -> str:
+    """` -n NAME` if a command without it would look in another namespace; otherwise empty."""
+    from jobrunner import config
+
+    configured = str(config.load().values["cluster.namespace"].value)
+    return "" if namespace in {None, configured} else f" -n {namespace}"
+
+
+def find(runner: Runner, text: str | None) -> str:
+    """The run id that was meant.
+
+    Raises:
+        UsageError: there is no run yet, or the text is no run id.
+    """
+    from jobrunner.spec import names
+
+    if text is not None and text != LATEST:
+        return names.check_run_id(text)
+    newest = runner.list()[:1]
+    if not newest:
+        raise UsageError(
+            "There are no runs yet.",
+            hint="Start one, such as `jobrunner submit --lang el --model whisper-tiny --local`.",
+        )
+    return newest[0].run
+
+
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of runs, for the shell."""
+    try:
+        found = [status.run for status in reader().list()]
+    except JobrunnerError:
+        return []
+    return [run for run in [*found, LATEST] if run.startswith(incomplete)]

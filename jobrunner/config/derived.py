@@ -1,0 +1,55 @@
+"""Values that follow from others unless they are given: learning rate, warm-up, save points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobrunner.catalog import models
+from jobrunner.config.paths import default
+
+# A run that is killed loses at most so many steps; also the step count that `save_every` has
+# by default in the spec.
+MOST_BETWEEN_SAVES = 250
+
+
+def presets(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Value and origin by dotted path, for fields that nobody gave.
+
+    Args:
+        given: what the user gave, by dotted path; wrong values are left for the spec to refuse.
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    model = given.get("model", default("model"))
+    preset = models.PRESETS.get(model) if isinstance(model, str) else None
+    if preset:
+        found["train.learning_rate"] = (preset.learning_rate, f"preset of {preset.name}")
+    steps = _count(given, "train.steps")
+    if steps:
+        warmup = min(int(default("train.warmup_steps")), steps // 5)
+        found["train.warmup_steps"] = (warmup, "follows from train.steps")
+        found |= _save_points(given, steps)
+    return {path: value for path, value in found.items() if path not in given}
+
+
+def _save_points(given: Mapping[str, Any], steps: int) -> dict[str, tuple[Any, str]]:
+    """Both steps of saving and validating, where validating is a multiple of saving."""
+    most = min(MOST_BETWEEN_SAVES, steps)
+    save, validate = _given(given, "train.save_every"), _given(given, "train.validate_every")
+    if validate and not save:
+        save = next(n for n in range(min(most, validate), 0, -1) if validate % n == 0)
+        return {"train.save_every": (save, "follows from train.validate_every")}
+    if save and not validate:
+        multiple = max(1, most // save) * save
+        return {"train.validate_every": (multiple, "follows from train.save_every")}
+    told = (most, "follows from train.steps")
+    return {"train.save_every": told, "train.validate_every": told}
+
+
+def _count(given: Mapping[str, Any], path: str) -> int:
+    value = given.get(path, default(path))
+    return value if type(value) is int and value > 0 else 0
+
+
+def _given(given: Mapping[str, Any], path: str) -> int:
+    return _count(given, path) if path in given else 0

@@ -1,0 +1,1 @@
+"""What surrounds the work of a stage: context, progress, metrics, log, release."""

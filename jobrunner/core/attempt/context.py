@@ -1,0 +1,55 @@
+"""What every stage gets: the spec, storage, its attempt, a place for scratch, and a stop flag."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from jobrunner.core.attempt.progress import Reporter
+from jobrunner.spec import RunSpec, names
+from jobrunner.storage import Storage
+
+
+class StopFlag:
+    """Set by SIGTERM; read between steps. A second signal changes nothing."""
+
+    def __init__(self) -> None:
+        self.requested_at: float | None = None
+        """`time.monotonic()` of the first signal."""
+
+    def install(self) -> None:
+        """Takes over SIGTERM for this process (main thread only)."""
+
+        def remember(number: int, frame: FrameType | None) -> None:
+            self.requested_at = self.requested_at or time.monotonic()
+
+        signal.signal(signal.SIGTERM, remember)
+
+    def __bool__(self) -> bool:
+        return self.requested_at is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageContext:
+    """One attempt at one stage."""
+
+    spec: RunSpec
+    storage: Storage
+    attempt: str
+    """Unique for each try: the pod's uid, or a random name on this machine."""
+    scratch: Path
+    """A folder on a local disk. It may be kept between attempts, and may be empty."""
+    progress: Reporter
+    log: Callable[[str], None]
+    stop: StopFlag = field(default_factory=StopFlag)
+    grace_seconds: float = 30.0
+    """Time between SIGTERM and SIGKILL."""
+
+    @property
+    def run(self) -> str:
+        """The run id."""
+        return names.run_id(self.spec)

@@ -1,0 +1,146 @@
+"""Prometheus metrics of a stage, on a port of its own.
+
+Base units, ratios from 0 to 1, times as timestamps. Labels have few values: language, model and
+stage; ids are in `jobrunner_run_info` alone, so that a thousand runs do not make a thousand series
+of everything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    start_http_server,
+)
+
+from jobrunner import __version__
+from jobrunner.spec import RunSpec, names
+from jobrunner.status import Progress
+
+LABELS = ("language", "model", "stage")
+# Upload of a checkpoint: 0.1 s for a toy on a local disk, minutes for the largest model.
+BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+class Metrics:
+    """What is counted and measured in one attempt at one stage.
+
+    Args:
+        spec: of the run.
+        stage: such as `train`.
+        attempt: name of the attempt.
+        cause: says why the attempt before this one ended: `stopped`, `failed` or `killed`.
+    """
+
+    def __init__(self, spec: RunSpec, stage: str, attempt: str, cause: Callable[[], str]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._labels = (spec.lang, names.model_label(spec), stage)
+        self._cause = cause
+        self._trains = stage == "train"
+        self._before = Progress()
+        self._progress = self._gauge("progress_ratio", "Share of the stage that is done")
+        self._updated = self._gauge(
+            "last_progress_timestamp_seconds", "When the stage last went on, in Unix time"
+        )
+        self._audio = self._counter(
+            "audio_seconds", "Audio that was prepared, trained on or decoded by this attempt"
+        )
+        self._steps = self._counter("train_steps", "Optimiser steps done by this attempt")
+        self._step = self._gauge(
+            "train_step", "Optimiser steps done, those of earlier attempts too"
+        )
+        self._loss = self._gauge("train_loss", "Loss of the last step, nats a token")
+        self._rate = self._gauge("train_learning_rate", "Learning rate of the last step")
+        self._wer = self._gauge("train_wer_ratio", "Latest rate on the validation split")
+        self._best = self._gauge("train_best_wer_ratio", "Best rate on the validation split")
+        self._stepped = self._gauge(
+            "train_last_step_timestamp_seconds", "When the last step ended, in Unix time"
+        )
+        self._saved = self._gauge(
+            "train_last_checkpoint_timestamp_seconds",
+            "When the last checkpoint was committed, in Unix time",
+        )
+        self._saving = Histogram(
+            "jobrunner_train_checkpoint_seconds",
+            "Time from a checkpoint's snapshot to its commit",
+            LABELS,
+            registry=self.registry,
+            buckets=BUCKETS,
+        )
+        self._skipped = self._counter(
+            "train_nonfinite_steps", "Steps left out because loss or gradient was not finite"
+        )
+        self._resumes = self._counter(
+            "train_resumes", "Times that training went on from a checkpoint", "cause"
+        )
+        self._dropped = self._counter(
+            "train_dropped_clips", "Clips of the training split that are not trained on", "reason"
+        )
+        info = Info("jobrunner_run", "Which run this is", registry=self.registry)
+        told = dict(zip(LABELS, self._labels, strict=True))
+        info.info({"run": names.run_id(spec), "attempt": attempt, "version": __version__, **told})
+
+    def serve(self, port: int) -> Callable[[], None]:
+        """Serves the metrics until the function that it gives is called. Port 0 is any free one."""
+        server, thread = start_http_server(port, registry=self.registry)
+        self.port = server.server_port
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return stop
+
+    def observe(self, now: Progress) -> None:
+        """Takes in what the stage tells of itself."""
+        before, self._before = self._before, now
+        self._set(self._progress, now.done)
+        self._set(self._updated, now.updated)
+        # What training tells first is where the attempts before this one had come to.
+        stepped = now.loss is not None and now.step > before.step
+        if stepped:
+            self._set(self._stepped, now.updated)
+            self._steps.labels(*self._labels).inc(now.step - before.step)
+        if stepped or not self._trains:
+            gained = max(0.0, now.audio_seconds - before.audio_seconds)
+            self._audio.labels(*self._labels).inc(gained)
+        for gauge, value in (
+            (self._loss, now.loss),
+            (self._rate, now.learning_rate),
+            (self._wer, now.wer),
+            (self._best, now.best_wer),
+        ):
+            if value is not None:
+                self._set(gauge, value)
+        if now.learning_rate is not None:
+            self._set(self._step, now.step)
+
+    def hear(self, what: str, amount: float, about: str) -> None:
+        """Takes in what `Reporter.tell` tells."""
+        if what == "checkpoint":
+            self._saving.labels(*self._labels).observe(amount)
+            self._set(self._saved, time.time())
+        elif what == "skip":
+            self._skipped.labels(*self._labels).inc(amount)
+        elif what == "resume":
+            self._resumes.labels(*self._labels, self._cause()).inc(amount)
+        elif what == "drop":
+            self._dropped.labels(*self._labels, about).inc(amount)
+
+    def _set(self, gauge: Gauge, value: float) -> None:
+        gauge.labels(*self._labels).set(value)
+
+    def _gauge(self, name: str, told: str) -> Gauge:
+        return Gauge(f"jobrunner_{name}", told, LABELS, registry=self.registry)
+
+    def _counter(self, name: str, told: str, *more: str) -> Counter:
+        return Counter(f"jobrunner_{name}", told, (*LABELS, *more), registry=self.registry)

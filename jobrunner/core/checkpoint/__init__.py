@@ -1,0 +1,1 @@
+"""Checkpoints: complete or invisible, written in the background, fenced by claims."""

@@ -1,0 +1,188 @@
+"""Saves checkpoints in the background: training waits for the copy to host memory only."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobrunner.core.checkpoint import tensors
+from jobrunner.core.checkpoint.store import Checkpoints, Part
+from jobrunner.errors import StorageError, StorageFull
+from jobrunner.spec import names
+from jobrunner.storage import Storage
+
+# Waits between tries of an upload, in seconds: an outage of a few minutes costs nothing, since
+# training goes on meanwhile.
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 60.0, 60.0)
+# Bytes a second that an upload is expected to reach before one was measured.
+EXPECTED_SPEED = 50e6
+
+
+class Saver:
+    """Writes one checkpoint at a time, in a thread.
+
+    Args:
+        checkpoints: where to.
+        storage: for the history, which people read while the run goes on.
+        run: run id.
+        scratch: a folder on a local disk.
+        about: goes into each manifest, such as library versions.
+        log: one line for people.
+        retry_seconds: waits between tries.
+        told: hears `checkpoint` and the seconds that it took from snapshot to commit.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        storage: Storage,
+        run: str,
+        scratch: Path,
+        about: Mapping[str, Any],
+        log: Callable[[str], None],
+        retry_seconds: tuple[float, ...] = RETRY_SECONDS,
+        told: Callable[[str, float], None] = lambda what, seconds: None,
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._storage = storage
+        self._run = run
+        self._scratch = scratch
+        self._about = about
+        self._log = log
+        self._retry_seconds = retry_seconds
+        self._told = told
+        self._snapshot = tensors.Snapshot()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self.stalled_seconds = 0.0
+        """Time that training waited for the last save."""
+        self.upload_seconds: float | None = None
+        """Time that the last upload took."""
+
+    def save(
+        self,
+        step: int,
+        groups: Mapping[str, Mapping[str, torch.Tensor]],
+        files: Mapping[str, bytes],
+        best: int | None,
+    ) -> None:
+        """Takes a snapshot and uploads it in the background.
+
+        Args:
+            step: optimiser steps done.
+            groups: tensors by name, by the file that holds them.
+            files: other parts by file name.
+            best: step of the best checkpoint, which is kept.
+
+        Raises:
+            StorageError: the save before this one failed for good.
+        """
+        self.wait()
+        started = time.perf_counter()
+        flat = {f"{group}/{name}": t for group, held in groups.items() for name, t in held.items()}
+        taken = self._snapshot.take(flat)
+        held = {
+            group: {name: taken[f"{group}/{name}"] for name in tensors_}
+            for group, tensors_ in groups.items()
+        }
+        # A daemon, so that a stage whose grace runs out can end without its upload.
+        self._thread = threading.Thread(
+            target=self._work, args=(step, held, dict(files), best), daemon=True
+        )
+        self._thread.start()
+        self.stalled_seconds = time.perf_counter() - started
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the upload in flight; True when none is left.
+
+        Raises:
+            StorageError: it failed for good.
+        """
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                return False
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return True
+
+    def check(self) -> None:
+        """Raises what an upload that has ended raised; never waits."""
+        self.wait(timeout=0)
+
+    def expected_seconds(self, size: int) -> float:
+        """Time until a save begun now would be committed.
+
+        Args:
+            size: bytes of it, which count while no upload has been timed.
+        """
+        each = self.upload_seconds or size / EXPECTED_SPEED
+        busy = self._thread is not None and self._thread.is_alive()
+        return 2 * each if busy else each
+
+    def _work(
+        self,
+        step: int,
+        held: Mapping[str, Mapping[str, torch.Tensor]],
+        files: Mapping[str, bytes],
+        best: int | None,
+    ) -> None:
+        folder = self._scratch / f"{self._run}-saving-{step}"
+        try:
+            started = time.perf_counter()
+            folder.mkdir(parents=True, exist_ok=True)
+            parts = _write_parts(folder, held, files)
+            self._upload(step, parts)
+            self.upload_seconds = time.perf_counter() - started
+            self._told("checkpoint", self.upload_seconds)
+            self._checkpoints.retain(step, best)
+            self._publish_history(files["history.jsonl"])
+        # Whatever went wrong is raised in the training thread by the next call.
+        except BaseException as error:  # noqa: BLE001
+            self._error = error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _upload(self, step: int, parts: Mapping[str, Part]) -> None:
+        for wait in (*self._retry_seconds, None):
+            try:
+                return self._checkpoints.write(step, parts, self._about)
+            except StorageFull:
+                raise
+            except StorageError as error:
+                if wait is None:
+                    raise
+                self._log(
+                    f"checkpoint of step {step} not saved yet: {error}; again in {wait:.0f} s"
+                )
+                time.sleep(wait)
+        return None
+
+    def _publish_history(self, history: bytes) -> None:
+        try:
+            self._storage.write(names.history_file(self._run), history)
+        except StorageError as error:
+            self._log(f"history not written: {error}")
+
+
+def _write_parts(
+    folder: Path,
+    held: Mapping[str, Mapping[str, torch.Tensor]],
+    files: Mapping[str, bytes],
+) -> dict[str, Part]:
+    parts = {}
+    for name, named in held.items():
+        size, digest = tensors.write(folder / name, named)
+        parts[name] = Part(path=folder / name, size=size, sha256=digest)
+    for name, data in files.items():
+        size, digest = tensors.write_pieces(folder / name, [memoryview(data)])
+        parts[name] = Part(path=folder / name, size=size, sha256=digest)
+    return parts

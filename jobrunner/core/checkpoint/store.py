@@ -1,0 +1,263 @@
+"""Checkpoints in storage: complete or invisible.
+
+    <run>/checkpoints/step-00001000/<attempt>/<part>         what to go on from
+    <run>/checkpoints/step-00001000/<attempt>/manifest.json  size and SHA-256 of each part
+    <run>/checkpoints/step-00001000/COMMIT                   the attempt, and the manifest's SHA-256
+
+`COMMIT` comes last and is created only if it is not there, so of two attempts at one step one
+wins, and an attempt that was killed half-way leaves nothing that anybody reads. An attempt that
+another has superseded commits nothing (see claim.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobrunner.core.checkpoint.claim import Claim
+from jobrunner.core.disk import disk_errors
+from jobrunner.errors import CheckpointError, NotFound, StorageError
+from jobrunner.spec import names
+from jobrunner.storage import Storage
+
+COMMIT = "COMMIT"
+MANIFEST = "manifest.json"
+# Committed checkpoints that are kept beside the best one: the newest may turn out damaged.
+KEPT = 2
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One file of a checkpoint, on this machine."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """A checkpoint that verified, on this machine."""
+
+    step: int
+    folder: Path
+    passed_over: int
+    """Newer checkpoints that did not verify."""
+
+
+class _DamagedError(Exception):
+    """A checkpoint that cannot be used; says why."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, as one attempt sees them.
+
+    Args:
+        storage: where they lie.
+        run: run id.
+        attempt: name of this attempt; its parts never share a key with another's.
+        scratch: a folder on a local disk.
+        log: one line for people.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        run: str,
+        attempt: str,
+        scratch: Path,
+        log: Callable[[str], None],
+    ) -> None:
+        self._storage = storage
+        self._run = run
+        self._attempt = attempt
+        self._scratch = scratch
+        self._log = log
+        self._damaged: set[int] = set()
+        self.claim = Claim(storage, run, attempt)
+        """This attempt's right to commit."""
+
+    def committed(self) -> list[int]:
+        """Steps with a COMMIT, newest first."""
+        return sorted((step for step, keys in self._keys().items() if COMMIT in keys), reverse=True)
+
+    def write(self, step: int, parts: Mapping[str, Part], about: Mapping[str, Any]) -> None:
+        """Uploads a checkpoint and commits it. Once this returns, resume can go on from it.
+
+        Args:
+            step: optimiser steps done.
+            parts: files by name.
+            about: more for the manifest, such as library versions.
+
+        Raises:
+            Superseded: another attempt trains this run by now.
+            StorageError: storage refused; whether it is committed is open.
+        """
+        prefix = names.checkpoint_prefix(self._run, step)
+        for name, part in parts.items():
+            self._storage.write_file(f"{prefix}{self._attempt}/{name}", part.path)
+        told = {name: {"size": part.size, "sha256": part.sha256} for name, part in parts.items()}
+        manifest = json.dumps({**about, "step": step, "files": told}, indent=1).encode()
+        self._storage.write(f"{prefix}{self._attempt}/{MANIFEST}", manifest)
+        digest = hashlib.sha256(manifest).hexdigest()
+        marker = json.dumps({"attempt": self._attempt, "manifest": digest}).encode()
+        self.claim.check()
+        if step in self._damaged:
+            self._storage.delete(prefix + COMMIT)
+            self._damaged.discard(step)
+        if self._storage.create(prefix + COMMIT, marker):
+            return
+        if not self._complete(step):
+            # The winner's parts were cleaned away before its marker came: it was taken for dead.
+            self._storage.delete(prefix + COMMIT)
+            if not self._storage.create(prefix + COMMIT, marker):
+                raise StorageError(f"Another attempt at {self._run} commits at the same time.")
+
+    def restore(self) -> Restored | None:
+        """The newest checkpoint that verifies, fetched; None if there never was one.
+
+        From here on attempts that began earlier commit nothing.
+
+        Raises:
+            CheckpointError: there are some and none verifies.
+            StorageError: storage does not answer; nothing is known about the checkpoints then.
+        """
+        self.claim.take()
+        steps = self.committed()
+        for step in steps:
+            try:
+                folder = self._fetch(step)
+            except _DamagedError as error:
+                self._log(f"checkpoint of step {step} cannot be used: {error}; trying an older one")
+                self._damaged.add(step)
+                continue
+            return Restored(step=step, folder=folder, passed_over=len(self._damaged))
+        if steps:
+            raise CheckpointError(
+                f"None of the {len(steps)} checkpoints of {self._run} verifies.",
+                hint="Submit with --again to start over, or restore them from a backup.",
+            )
+        return None
+
+    def fetch_part(self, step: int, name: str) -> Path:
+        """One verified part of a checkpoint, on this machine.
+
+        Raises:
+            CheckpointError: the checkpoint is gone or does not verify.
+        """
+        try:
+            return self._fetch(step, only=name) / name
+        except _DamagedError as error:
+            raise CheckpointError(
+                f"The checkpoint of step {step} cannot be used: {error}."
+            ) from None
+
+    def retain(self, newest: int, best: int | None) -> None:
+        """Deletes all but the newest checkpoints, the best, and what others may be writing ahead.
+
+        Parts without COMMIT up to the step `newest` are of attempts that died. A delete that
+        fails is tried again after the next save.
+        """
+        try:
+            found = self._keys()
+            sound = {step for step, keys in found.items() if COMMIT in keys} - self._damaged
+            # Damaged ones ahead of this attempt are replaced when it comes there.
+            kept = {*sorted(sound, reverse=True)[:KEPT], best, *self._damaged}
+            for step, keys in found.items():
+                if COMMIT in keys and step in kept:
+                    self._delete_losers(step, keys)
+                elif COMMIT in keys or step <= newest:
+                    self._delete(step, sorted(keys, key=lambda key: key != COMMIT))
+        except (StorageError, _DamagedError) as error:
+            self._log(f"old checkpoints stay for now: {error}")
+
+    def _delete_losers(self, step: int, keys: set[str]) -> None:
+        """Deletes parts that the committed attempt did not write."""
+        if len({key.partition("/")[0] for key in keys if key != COMMIT}) > 1:
+            winner = self._marker(step)["attempt"] + "/"
+            self._delete(
+                step, [key for key in keys if key != COMMIT and not key.startswith(winner)]
+            )
+
+    def _delete(self, step: int, keys: list[str]) -> None:
+        for key in keys:
+            self._storage.delete(names.checkpoint_prefix(self._run, step) + key)
+
+    def _keys(self) -> dict[int, set[str]]:
+        """Keys below each step's prefix."""
+        found: dict[int, set[str]] = {}
+        for entry in self._storage.list(names.checkpoints_prefix(self._run)):
+            step = names.checkpoint_step(self._run, entry.key)
+            if step is not None:
+                prefix = names.checkpoint_prefix(self._run, step)
+                found.setdefault(step, set()).add(entry.key.removeprefix(prefix))
+        return found
+
+    def _marker(self, step: int) -> dict[str, str]:
+        key = names.checkpoint_prefix(self._run, step) + COMMIT
+        try:
+            found = json.loads(self._storage.read(key))
+            return {"attempt": found["attempt"], "manifest": found["manifest"]}
+        except (NotFound, ValueError, KeyError, TypeError):
+            raise _DamagedError(f"{COMMIT} cannot be read") from None
+
+    def _manifest(self, step: int) -> tuple[str, dict[str, dict[str, Any]]]:
+        """The prefix of a checkpoint's parts, and what is told of each."""
+        marker = self._marker(step)
+        prefix = f"{names.checkpoint_prefix(self._run, step)}{marker['attempt']}/"
+        try:
+            data = self._storage.read(prefix + MANIFEST)
+        except NotFound:
+            raise _DamagedError(f"{MANIFEST} is missing") from None
+        if hashlib.sha256(data).hexdigest() != marker["manifest"]:
+            raise _DamagedError(f"{MANIFEST} differs from what was committed")
+        return prefix, json.loads(data)["files"]
+
+    def _complete(self, step: int) -> bool:
+        """True if a committed checkpoint has all its parts, judged by their sizes."""
+        try:
+            prefix, files = self._manifest(step)
+        except _DamagedError:
+            return False
+        entries = {name: self._storage.stat(prefix + name) for name in files}
+        return all(e is not None and e.size == files[name]["size"] for name, e in entries.items())
+
+    def _fetch(self, step: int, only: str = "") -> Path:
+        """Downloads and verifies the parts of a checkpoint."""
+        prefix, files = self._manifest(step)
+        folder = self._scratch / f"{self._run}-step-{step}-{self._attempt}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, told in files.items():
+            if only and name != only:
+                continue
+            # A body cut short on its way is read once more before the part counts as damaged.
+            for last in (False, True):
+                try:
+                    digest = self._download(prefix + name, folder / name)
+                except NotFound:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise _DamagedError(f"{name} is missing") from None
+                if digest == told["sha256"]:
+                    break
+                if last:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise _DamagedError(f"{name} differs from its manifest")
+        return folder
+
+    def _download(self, key: str, path: Path) -> str:
+        seen = hashlib.sha256()
+        with (
+            self._storage.open(key) as source,
+            disk_errors(path.name),
+            path.open("wb") as target,
+        ):
+            while chunk := source.read(_CHUNK):
+                seen.update(chunk)
+                target.write(chunk)
+        return seen.hexdigest()

@@ -1,0 +1,93 @@
+"""One clip, of any format, rate and number of channels, as 16 kHz mono samples.
+
+libsndfile reads WAV, FLAC, MP3, Ogg Vorbis and Opus, AIFF and others, not AAC (.m4a).
+`benchmarks/prepare.py` measures the choices of resampler and compression.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from jobrunner.core.data.layout import SAMPLE_RATE
+from jobrunner.core.data.sources.base import Audio
+
+# No model here hears more at once, and one file of hours must not fill the memory.
+LONGEST_SECONDS = 30.0
+# Rates outside are damaged headers (Hz).
+_RATES = range(2_000, 768_001)
+# libsndfile's scale from FLAC's fastest (0) to its smallest (1).
+COMPRESSION = 0.5
+
+Pcm = npt.NDArray[np.int16]
+
+
+class Unusable(Exception):
+    """A clip that is dropped, and why."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+def decode(audio: Audio) -> Pcm:
+    """The samples of a clip, int16 [samples] at 16 kHz, channels averaged.
+
+    Raises:
+        Unusable: it is damaged, empty, or longer than 30 s.
+    """
+    try:
+        samples, rate = _read(audio)
+        if rate != SAMPLE_RATE:
+            samples = soxr.resample(samples, rate, SAMPLE_RATE, quality="HQ")
+    except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
+        raise Unusable("unreadable", _one_line(error)) from None
+    if not len(samples) or not np.isfinite(samples).all():
+        raise Unusable("unreadable", "it holds no audio")
+    pcm: Pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    return pcm
+
+
+def _read(audio: Audio) -> tuple[npt.NDArray[np.float32], int]:
+    """Float samples of one channel, and their rate."""
+    with soundfile.SoundFile(audio.open()) as file:
+        rate = int(file.samplerate)
+        if rate not in _RATES:
+            raise ValueError(f"its rate is {rate} Hz")
+        longest = int(LONGEST_SECONDS * rate)
+        # The length in a header may be wrong, so what is read decides; one frame more tells.
+        samples = file.read(longest + 1, dtype="float32", always_2d=True)
+    if len(samples) > longest:
+        raise Unusable("longer than 30 s")
+    return (samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)), rate
+
+
+def encode(pcm: Pcm) -> bytes:
+    """A FLAC file of 16 kHz, 16 bit samples, one channel."""
+    target = io.BytesIO()
+    soundfile.write(
+        target,
+        pcm,
+        SAMPLE_RATE,
+        format="FLAC",
+        subtype="PCM_16",
+        compression_level=COMPRESSION,
+    )
+    return target.getvalue()
+
+
+def _one_line(error: Exception) -> str:
+    told = str(error) or type(error).__name__
+    if isinstance(error, soundfile.LibsndfileError):
+        told = error.error_string
+        if "does not exist" in told:  # so it calls an MP3 without a frame; the file was opened
+            told = "format not recognised"
+    elif isinstance(error, OSError) and error.strerror:
+        told = error.strerror
+    line = told.splitlines()[0].rstrip(".")
+    return line[:1].lower() + line[1:]

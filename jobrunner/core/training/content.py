@@ -1,0 +1,66 @@
+"""What a checkpoint of training consists of: weights, optimiser, loop state, history.
+
+Random generators are not among them: they are set anew for each step (`optimiser.seed_step`).
+"""
+
+from __future__ import annotations
+
+import safetensors
+import safetensors.torch
+import torch
+
+from jobrunner.core.checkpoint.store import Restored
+from jobrunner.core.checkpoint.train_state import TrainState
+from jobrunner.core.training.optimiser import load_state, state_tensors, trained
+from jobrunner.core.training.setup import Setup
+from jobrunner.errors import CheckpointError
+
+MODEL = "model.safetensors"
+OPTIMISER = "optimizer.safetensors"
+STATE = "state.json"
+HISTORY = "history.jsonl"
+
+
+def tensors_of(setup: Setup) -> dict[str, dict[str, torch.Tensor]]:
+    """Tensors by name, by the file that holds them. Frozen weights are the base model's."""
+    model = setup.whisper.model
+    return {MODEL: dict(trained(model)), OPTIMISER: state_tensors(setup.optimiser, model)}
+
+
+def files_of(state: TrainState) -> dict[str, bytes]:
+    """The other files."""
+    told, history = state.to_json()
+    return {STATE: told, HISTORY: history}
+
+
+def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
+    """Puts trained weights into the model.
+
+    Raises:
+        ValueError: they are of another model.
+    """
+    parameters = trained(setup.whisper.model)
+    if weights.keys() != parameters.keys():
+        raise ValueError("its weights are of another model")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+
+
+def load(setup: Setup, found: Restored) -> TrainState:
+    """Puts a checkpoint into model and optimiser; the state to go on from.
+
+    Raises:
+        CheckpointError: it is of another model or another version of this project.
+    """
+    folder = found.folder
+    try:
+        load_weights(setup, safetensors.torch.load_file(folder / MODEL))
+        optimiser = safetensors.torch.load_file(folder / OPTIMISER)
+        load_state(setup.optimiser, setup.whisper.model, optimiser)
+        return TrainState.from_json((folder / STATE).read_bytes(), (folder / HISTORY).read_bytes())
+    except (ValueError, TypeError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"The checkpoint of step {found.step} does not fit this run: {error}.",
+            hint="Submit with --again to start over.",
+        ) from error

@@ -1,0 +1,114 @@
+"""Publishes the best model for use: Hugging Face form, model card, and how it came about."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from transformers import WhisperConfig
+
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.checkpoint.store import Checkpoints
+from jobrunner.core.checkpoint.train_state import TrainState
+from jobrunner.core.training import content
+from jobrunner.core.training.setup import Setup
+from jobrunner.errors import CheckpointError
+from jobrunner.report.modelcard import model_card
+from jobrunner.spec import names
+from jobrunner.storage import folders
+
+TRAINING = "training.json"
+# Set for training alone; the export has the base model's.
+_OPTIONS = (
+    "dropout",
+    "apply_spec_augment",
+    "mask_time_prob",
+    "mask_time_length",
+    "mask_feature_prob",
+    "mask_feature_length",
+    "mask_feature_min_masks",
+)
+
+
+def publish_best(
+    context: StageContext, setup: Setup, checkpoints: Checkpoints, state: TrainState
+) -> None:
+    """Exports the model of the best validation, and the history of all steps.
+
+    Raises:
+        StorageError: storage refused.
+        Superseded: another attempt trains this run by now.
+    """
+    step = _load_best(context, setup, checkpoints, state)
+    folder = context.scratch / f"{context.run}-export-{context.attempt}"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        write_export(context, setup, state, step, folder)
+        checkpoints.claim.check()
+        context.storage.write(names.history_file(context.run), state.to_json()[1])
+        folders.publish(context.storage, names.export_prefix(context.run), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    context.log(f"exported the model of step {step} to {names.export_prefix(context.run)}")
+
+
+def _load_best(
+    context: StageContext, setup: Setup, checkpoints: Checkpoints, state: TrainState
+) -> int:
+    """Puts the best weights into the model; the step they are of."""
+    best = state.best_step
+    if best is None or best == state.step:
+        return state.step
+    try:
+        path = checkpoints.fetch_part(best, content.MODEL)
+    except CheckpointError as error:
+        context.log(f"{error} The last model is exported instead.")
+        return state.step
+    content.load_weights(setup, safetensors.torch.load_file(path))
+    shutil.rmtree(path.parent, ignore_errors=True)
+    return best
+
+
+def write_export(
+    context: StageContext, setup: Setup, state: TrainState, step: int, folder: Path
+) -> None:
+    """Writes the export to a folder, in the base model's own precision."""
+    whisper = setup.whisper
+    base = WhisperConfig.from_pretrained(setup.base, local_files_only=True)
+    for option in _OPTIONS:
+        setattr(whisper.model.config, option, getattr(base, option))
+    whisper.model.to(base.dtype or torch.float32)
+    whisper.save(folder)
+    (folder / TRAINING).write_text(
+        json.dumps(_summary(context, setup, state, step), indent=1, ensure_ascii=False)
+    )
+    card = model_card(context.spec, [])
+    (folder / folders.CARD).write_text(card, encoding="utf-8")
+
+
+def _summary(context: StageContext, setup: Setup, state: TrainState, step: int) -> dict[str, Any]:
+    """How the model came about; no times, so that equal runs have equal exports."""
+    losses = [record["loss"] for record in state.history if record.get("loss") is not None]
+    validations = [record for record in state.history if "wer" in record]
+    spec = context.spec
+    return {
+        "run": context.run,
+        "spec": spec.model_dump(mode="json", exclude={"storage", "resources", "cluster"}),
+        "versions": state.versions,
+        "steps": state.step,
+        "exported_step": step,
+        "stopped_early": state.stopped_early,
+        "audio_hours": round(state.audio_seconds / 3600, 4),
+        "first_loss": losses[0] if losses else None,
+        "last_loss": losses[-1] if losses else None,
+        "validations": validations,
+        "skipped_steps": state.health.get("skipped", 0),
+        "dropped_clips": {
+            "over_window": setup.dropped.over_window,
+            "over_tokens": setup.dropped.over_tokens,
+        },
+    }

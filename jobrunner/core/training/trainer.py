@@ -1,0 +1,299 @@
+"""The verbs of training: restore, step, validate, save, leave, finish."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.checkpoint.saver import Saver
+from jobrunner.core.checkpoint.store import Checkpoints, Restored
+from jobrunner.core.checkpoint.train_state import TrainState
+from jobrunner.core.models.whisper import Batch
+from jobrunner.core.training import content, export
+from jobrunner.core.training.health import Health
+from jobrunner.core.training.optimiser import learning_rate, seed_step
+from jobrunner.core.training.order import MicroBatch, Step
+from jobrunner.core.training.pace import Pace
+from jobrunner.core.training.setup import Setup
+from jobrunner.core.training.validation import Validation
+from jobrunner.core.versions import versions
+from jobrunner.errors import Interrupted
+
+# Kept free of the time between SIGTERM and SIGKILL, for the process to end.
+SECONDS_TO_END = 5.0
+
+
+class Trainer:
+    """One attempt at training a run.
+
+    Args:
+        context: the stage.
+        setup: model, optimiser and data.
+    """
+
+    def __init__(self, context: StageContext, setup: Setup) -> None:
+        self.context = context
+        self.spec = context.spec
+        self.setup = setup
+        self.state = TrainState(versions=versions())
+        self.health = Health(self.spec.train)
+        self.validation = Validation(context, setup)
+        self.checkpoints = Checkpoints(
+            context.storage, context.run, context.attempt, context.scratch, self.log
+        )
+        self.saver = Saver(
+            self.checkpoints,
+            context.storage,
+            context.run,
+            context.scratch,
+            {"versions": versions()},
+            self.log,
+            told=context.progress.tell,
+        )
+        self.pace = Pace(self.log)
+        self._steps: Generator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]] | None = None
+        self._saved_step = 0
+        self._asked_to_stop = False
+
+    def log(self, line: str) -> None:
+        """One line for people, from the first rank."""
+        if self.setup.first:
+            self.context.log(line)
+
+    @property
+    def finished(self) -> bool:
+        """True when no step is left to do."""
+        return self.state.step >= self.spec.train.steps or self.state.stopped_early
+
+    @property
+    def stopping(self) -> bool:
+        """True when SIGTERM came, on all ranks alike."""
+        return bool(self.context.stop) if self.setup.ranks == 1 else self._asked_to_stop
+
+    @property
+    def validation_due(self) -> bool:
+        """True at every `validate_every` steps and at the end."""
+        state = self.state
+        here = state.step % self.spec.train.validate_every == 0 or self.finished
+        return here and state.step > state.validated
+
+    @property
+    def save_due(self) -> bool:
+        """True at every `save_every` steps and at the end."""
+        state = self.state
+        here = state.step % self.spec.train.save_every == 0 or self.finished
+        return here and state.step > self._saved_step
+
+    def restore(self) -> None:
+        """Goes on from the newest checkpoint that verifies, or begins.
+
+        Raises:
+            CheckpointError: there are checkpoints and none can be used.
+        """
+        found: list[Restored | None] = [self.checkpoints.restore() if self.setup.first else None]
+        broadcast_object_list(found)
+        if found[0]:
+            self._load(found[0])
+        state, train = self.state, self.spec.train
+        self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
+        self.context.progress.restart_clock(state.step / train.steps)
+        self._report("training")
+
+    def _load(self, found: Restored) -> None:
+        self.state = content.load(self.setup, found)
+        state, now = self.state, versions()
+        self.health.load(state.health)
+        self._saved_step = found.step
+        state.resumes += 1
+        self.context.progress.tell("resume")
+        state.passed_over += found.passed_over
+        self.log(f"going on from the checkpoint of step {state.step}")
+        if state.versions != now:
+            old = state.versions
+            changed = [f"{n} {old.get(n)} → {now[n]}" for n in now if old.get(n) != now[n]]
+            self.log(f"other versions than before, last bits may differ: {', '.join(changed)}")
+            state.versions = now
+        self.setup.accelerator.wait_for_everyone()
+        if self.setup.first:
+            shutil.rmtree(found.folder, ignore_errors=True)
+
+    def step(self) -> None:
+        """One optimiser step over all ranks.
+
+        Raises:
+            JobrunnerError: the training went wrong for good.
+            StorageError: the last save did.
+        """
+        assert self._steps is not None  # restore comes first
+        with self.pace.waiting():
+            step, micro_batches = next(self._steps)
+        number = self.state.step + 1
+        rate = learning_rate(self.spec.train, number)
+        for group in self.setup.optimiser.param_groups:
+            group["lr"] = rate
+        seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
+        total = self._accumulate(step, micro_batches)
+        norm = torch.nn.utils.clip_grad_norm_(self.setup.parameters, self.spec.train.max_grad_norm)
+        loss, norm_value = self._agree(total / step.tokens, norm)
+        if self.health.accept(number, loss, norm_value):
+            self.setup.optimiser.step()
+        else:
+            self.context.progress.tell("skip")
+        self.setup.optimiser.zero_grad(set_to_none=True)
+        self._advance(step, loss, norm_value, rate)
+        self.saver.check()
+
+    def _accumulate(
+        self, step: Step, micro_batches: Iterator[tuple[MicroBatch, Batch]]
+    ) -> torch.Tensor:
+        """Gradients of this rank's windows, and their summed loss.
+
+        DDP takes the mean of the ranks' gradients, so each is scaled by their number.
+        """
+        setup = self.setup
+        total = torch.zeros((), device=setup.device)
+        for micro, batch in micro_batches:
+            alone = setup.ranks == 1 or micro.last
+            with nullcontext() if alone else setup.accelerator.no_sync(setup.module):
+                loss = setup.whisper.loss(batch.to(setup.device), setup.module)
+                loss = loss if micro.counts else loss * 0.0
+                setup.accelerator.backward(loss * (setup.ranks / step.tokens))
+            total += loss.detach()
+        return total
+
+    def _agree(self, loss: torch.Tensor, norm: torch.Tensor) -> tuple[float, float]:
+        """Loss of all ranks and gradient norm as numbers; agrees on whether to stop."""
+        if self.setup.ranks > 1:
+            stop = torch.tensor(float(bool(self.context.stop)), device=loss.device)
+            loss, stop = self.setup.accelerator.reduce(torch.stack([loss, stop])).unbind()
+            self._asked_to_stop = bool(stop > 0)
+        return tuple(torch.stack([loss, norm]).tolist())
+
+    def _advance(self, step: Step, loss: float, norm: float, rate: float) -> None:
+        state = self.state
+        seconds = step.samples / self.setup.whisper.features.rate
+        state.step += 1
+        state.epoch, state.epoch_step = (
+            (step.epoch + 1, 0) if step.last else (step.epoch, step.index + 1)
+        )
+        state.audio_seconds += seconds
+        state.history.append(
+            {
+                "step": state.step,
+                "epoch": step.epoch,
+                "loss": loss if math.isfinite(loss) else None,
+                "gradient_norm": norm if math.isfinite(norm) else None,
+                "learning_rate": rate,
+                "audio_seconds": state.audio_seconds,
+            }
+        )
+        self.pace.passed(state.step, self.spec.train.steps, loss, rate, seconds)
+        self._report("training", loss=loss if math.isfinite(loss) else None, learning_rate=rate)
+
+    def validate(self) -> None:
+        """Measures the model on the validation clips; nothing where SIGTERM came meanwhile."""
+        with self.pace.pausing():
+            self._report("validating")
+            scores = self.validation.measure()
+        if scores is None:
+            return
+        state, rate = self.state, scores.lead.value
+        best = state.judge(state.step, rate, self.spec.train.patience)
+        state.history.append(
+            {
+                "step": state.step,
+                "wer": scores.wer.marks.value,
+                "cer": scores.cer.marks.value,
+            }
+        )
+        self.log(
+            f"step {state.step} · validation {scores.metric.upper()} {rate:.1%}"
+            + (" · best so far" if best else f" · best {state.best_wer:.1%}")
+        )
+        if state.stopped_early:
+            self.log(f"no better {scores.metric.upper()} in {state.worse} validations: stopping")
+        self._report("training")
+
+    def save(self) -> None:
+        """Begins to save the state as it is now; returns when it is copied.
+
+        Raises:
+            StorageError: the save before this one failed for good.
+        """
+        self._saved_step = self.state.step
+        if not self.setup.first:
+            return
+        self.state.health = self.health.state()
+        with self.pace.saving():
+            self.saver.save(
+                self.state.step,
+                content.tensors_of(self.setup),
+                content.files_of(self.state),
+                self.state.best_step,
+            )
+
+    def leave(self) -> None:
+        """Ends the attempt after SIGTERM, with a last checkpoint where the time allows.
+
+        Raises:
+            Interrupted: always.
+        """
+        asked = self.context.stop.requested_at or time.monotonic()
+        end = asked + self.context.grace_seconds - SECONDS_TO_END
+        size = sum(
+            t.nbytes for group in content.tensors_of(self.setup).values() for t in group.values()
+        )
+        if self.state.step > self._saved_step:
+            if self.saver.expected_seconds(size) < end - time.monotonic():
+                self.save()
+            else:
+                self.log("too little time is left to save once more")
+        if not self.saver.wait(timeout=max(0.0, end - time.monotonic())):
+            self.log("the upload did not end in time")
+        raise Interrupted(
+            f"Stopped after step {self.state.step} of {self.spec.train.steps}.",
+            hint="Submit the run again; it goes on from its last checkpoint.",
+        )
+
+    def finish(self) -> None:
+        """Publishes the best model and the history.
+
+        Raises:
+            StorageError: the last save failed for good.
+        """
+        self.saver.wait()
+        if self.setup.first:
+            self._report("exporting")
+            export.publish_best(self.context, self.setup, self.checkpoints, self.state)
+            self.log(self.pace.summary(self.state.audio_seconds))
+            self.context.progress.update(message="trained", done=1.0, urgent=True)
+        self.setup.accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Ends the processes that load data."""
+        if self._steps:
+            self._steps.close()
+
+    def _report(self, message: str, **more: Any) -> None:
+        if not self.setup.first:
+            return
+        state, train = self.state, self.spec.train
+        self.context.progress.update(
+            message=message,
+            step=state.step,
+            steps=train.steps,
+            audio_seconds=state.audio_seconds,
+            wer=state.wer,
+            best_wer=state.best_wer,
+            resumes=state.resumes,
+            done=state.step / train.steps,
+            **more,
+        )

@@ -1,0 +1,180 @@
+"""Which splits of a source train, validate and test; what is held out; what splits share. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jobrunner.errors import SpecError
+from jobrunner.scoring import text
+from jobrunner.spec import DataSpec, RunSpec
+
+# Names by which corpora call the same split.
+_ALIASES = (
+    ("train", "training"),
+    ("validation", "valid", "val", "dev"),
+    ("test", "testing", "eval", "evaluation"),
+)
+KNOWN = frozenset(name for names in _ALIASES for name in names)
+# More held-out utterances than these tell a validation nothing new and are lost to training.
+LARGEST_HOLDOUT = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Names of the source's splits for each role."""
+
+    train: tuple[str, ...] = ()
+    validation: str = ""
+    """Empty: a share of the training sentences is held out."""
+    test: str = ""
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """Role → splits of the source, for the roles that have any."""
+        told = {
+            "train": self.train,
+            "validation": (self.validation,) if self.validation else (),
+            "test": (self.test,) if self.test else (),
+        }
+        return {role: splits for role, splits in told.items() if splits}
+
+
+def wanted(spec: RunSpec, language: str) -> tuple[str, ...]:
+    """The roles that a run needs of a language: `train` brings validation with it."""
+    trained = ("train",) if spec.task == "fine-tune" and language == spec.lang else ()
+    return trained + (("test",) if language in spec.evaluation_languages else ())
+
+
+def choose(
+    existing: Sequence[str],
+    data: DataSpec,
+    *,
+    wanted: Collection[str],
+    usual_train: Sequence[str] = ("train",),
+    usual_validation: str = "validation",
+) -> Choice:
+    """The splits that the spec names, or the source's usual ones.
+
+    Args:
+        existing: names of the source's splits.
+        data: `train_split`, `validation_split` and `test_split` are read.
+        wanted: roles that are needed: `train` (and with it `validation`), `test`.
+        usual_train: trained on when the spec names none, as far as they exist.
+        usual_validation: validates when the spec names none; empty or missing: held out.
+
+    Raises:
+        SpecError: a split does not exist (the message lists those that do), or has two roles.
+    """
+    named_validation = _find("data.validation_split", data.validation_split, existing)
+    test = ""
+    if "test" in wanted:
+        test = _find("data.test_split", data.test_split or "test", existing)
+    if "train" not in wanted:
+        return Choice(test=test)
+    # Without an evaluation the test split may be missing, but it is still not trained on.
+    kept = {named_validation, test or _match(data.test_split or "test", existing)}
+    if data.train_split:
+        parts = [part.strip() for part in data.train_split.split("+")]
+        train = tuple(_find("data.train_split", part or " ", existing) for part in parts)
+    else:
+        found = (_match(name, existing) for name in usual_train)
+        train = tuple(name for name in found if name and name not in kept)
+        if not train:
+            left = [name for name in existing if name not in kept]
+            _find("data.train_split", usual_train[0], left)
+    validation = named_validation
+    if not validation and usual_validation:
+        usual = _match(usual_validation, existing)
+        validation = "" if usual in train or usual == test else usual
+    _once(train, validation, test)
+    return Choice(train=train, validation=validation, test=test)
+
+
+def _once(train: tuple[str, ...], validation: str, test: str) -> None:
+    for name in train:
+        if train.count(name) > 1:
+            raise SpecError("data.train_split", f"names {name!r} twice.")
+    hint = "Give each role a split of its own."
+    if validation and validation in train:
+        raise SpecError("data.validation_split", f"{validation!r} is trained on too.", hint=hint)
+    if test and test in train:
+        raise SpecError("data.test_split", f"{test!r} is trained on too.", hint=hint)
+    if test and test == validation:
+        raise SpecError("data.test_split", f"{test!r} validates too.", hint=hint)
+
+
+def _match(name: str, existing: Iterable[str]) -> str:
+    """The existing split that a name means, or an empty string."""
+    names = next((names for names in _ALIASES if name.casefold() in names), (name.casefold(),))
+    existing = list(existing)
+    if name in existing:
+        return name
+    for other in (name.casefold(), *names):
+        for found in existing:
+            if found.casefold() == other:
+                return found
+    return ""
+
+
+def _find(field: str, name: str, existing: Sequence[str]) -> str:
+    if not name:
+        return ""
+    found = _match(name, existing)
+    if not found:
+        listed = ", ".join(sorted(existing)[:12]) or "none"
+        raise SpecError(field, f"there is no split {name!r}.", hint=f"Those that exist: {listed}.")
+    return found
+
+
+def sentence(transcript: str) -> str:
+    """What makes two transcripts the same sentence: all but case, punctuation and spacing."""
+    return text.marks(transcript) or text.raw(transcript)
+
+
+def hold_out(sentences: Sequence[str], share: float) -> set[str]:
+    """The sentences to hold out, of all utterances' sentences (one entry an utterance).
+
+    They depend on the sentences alone: those with the smallest hashes, `share` of them, at least
+    one and never all, with at most `LARGEST_HOLDOUT` utterances.
+    """
+    counts: dict[str, int] = {}
+    for one in sentences:
+        counts[one] = counts.get(one, 0) + 1
+    if share <= 0 or len(counts) < 2:
+        return set()
+    wanted = min(max(1, round(share * len(counts))), len(counts) - 1)
+    chosen: set[str] = set()
+    utterances = 0
+    for one in sorted(counts, key=_rank):
+        if len(chosen) == wanted or utterances >= LARGEST_HOLDOUT:
+            break
+        if utterances + counts[one] <= LARGEST_HOLDOUT:
+            chosen.add(one)
+            utterances += counts[one]
+    return chosen or {min(counts, key=lambda one: (counts[one], _rank(one)))}
+
+
+def _rank(one: str) -> bytes:
+    return hashlib.sha256(one.encode()).digest()
+
+
+def overlaps(roles: Mapping[str, tuple[Collection[str], Collection[str]]]) -> list[str]:
+    """One line for each pair of roles that shares sentences or speakers.
+
+    Args:
+        roles: role → its (sentences, speakers); an unknown speaker is an empty string.
+    """
+    lines = []
+    order = [role for role in ("train", "validation", "test") if role in roles]
+    for at, role in enumerate(order):
+        for later in order[at + 1 :]:
+            for what, ours, theirs in zip(
+                ("sentences", "speakers"), roles[role], roles[later], strict=True
+            ):
+                known = set(theirs) - {""}
+                shared = len(known & set(ours))
+                if shared:
+                    lines.append(f"{shared} of {len(known)} {what} of {later} are in {role} too.")
+    return lines

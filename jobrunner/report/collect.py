@@ -1,0 +1,37 @@
+"""The results of runs, as they lie in storage. They outlive the Jobs that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jobrunner.errors import StorageError
+from jobrunner.scoring import result
+from jobrunner.scoring.result import Result
+from jobrunner.spec import names
+from jobrunner.storage.base import Storage
+
+
+def collect(
+    storage: Storage,
+    runs: Sequence[str] | None = None,
+    *,
+    warn: Callable[[str], None] = lambda line: None,
+) -> list[Result]:
+    """All results of some runs, or of every run in storage.
+
+    Args:
+        storage: where the runs are.
+        runs: run ids; None: all. For all of them every key below `runs/` is listed.
+        warn: gets one line for each result that cannot be read; such a result is left out.
+    """
+    prefixes = ["runs/"] if runs is None else [names.evaluations_prefix(run) for run in runs]
+    found = []
+    for prefix in prefixes:
+        for entry in storage.list(prefix):
+            if "/evaluations/" not in entry.key or not entry.key.endswith("/result.json"):
+                continue
+            try:
+                found.append(result.parse(storage.read(entry.key), entry.key))
+            except StorageError as error:
+                warn(str(error))
+    return found

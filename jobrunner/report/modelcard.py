@@ -1,0 +1,153 @@
+"""The model card of an export: `README.md` with the front matter of the Hugging Face hub.
+
+A pure function of spec and results. Training writes it without results; each evaluation that ends
+writes it again with all there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from jobrunner.catalog import languages, models
+from jobrunner.scoring.result import NOTHING, Result, compare, percent, points
+from jobrunner.spec import RunSpec, names
+
+USE = """```python
+from transformers import pipeline
+
+recognise = pipeline("automatic-speech-recognition", model="PATH OR HUB ID OF THIS MODEL")
+print(recognise("speech.wav"{arguments})["text"])
+```"""
+
+
+def model_card(spec: RunSpec, results: Sequence[Result]) -> str:
+    """The card as Markdown.
+
+    Args:
+        spec: the run that made the model.
+        results: what its evaluations found so far, base and tuned, in any order.
+    """
+    front = yaml.safe_dump(
+        _front_matter(spec, results), sort_keys=False, allow_unicode=True, width=100
+    )
+    parts = [f"---\n{front}---", _opening(spec), _results(results), _use(spec), _training(spec)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(spec: RunSpec, results: Sequence[Result]) -> dict[str, Any]:
+    preset = models.PRESETS.get(spec.model)
+    matter: dict[str, Any] = {
+        "language": spec.lang,
+        # The licence of OpenAI's Whisper models on the hub; of other models nothing is known here.
+        "license": "apache-2.0" if preset else None,
+        "library_name": "transformers",
+        "pipeline_tag": "automatic-speech-recognition",
+        "base_model": _hub_id(spec),
+        "datasets": ["google/fleurs"] if spec.data.source.startswith("fleurs") else None,
+        "tags": ["automatic-speech-recognition", "whisper", "jobrunner"],
+        "metrics": ["wer", "cer"],
+    }
+    tuned = [c.tuned for c in compare(results) if c.tuned]
+    if tuned:
+        index = {"name": names.run_id(spec), "results": [_index_entry(result) for result in tuned]}
+        matter["model-index"] = [index]
+    return {key: value for key, value in matter.items() if value is not None}
+
+
+def _index_entry(result: Result) -> dict[str, Any]:
+    dataset = {
+        "name": result.test_set,
+        "type": "google/fleurs" if result.test_set == "fleurs" else result.test_set,
+        "config": languages.find(result.language).fleurs if result.test_set == "fleurs" else None,
+        "split": result.split,
+        "args": {"language": result.language},
+    }
+    rates = [("wer", "WER", result.scores.wer.marks), ("cer", "CER", result.scores.cer.marks)]
+    return {
+        "task": {"type": "automatic-speech-recognition", "name": "Speech recognition"},
+        "dataset": {key: value for key, value in dataset.items() if value is not None},
+        "metrics": [
+            {"type": kind, "name": f"{name}, %", "value": round(100 * rate.value, 2)}
+            for kind, name, rate in rates
+        ],
+    }
+
+
+def _opening(spec: RunSpec) -> str:
+    label = languages.find(spec.lang).label
+    base = _hub_id(spec)
+    model = f"[{base}](https://huggingface.co/{base})" if base else names.model_name(spec.model)
+    return (
+        f"# {names.run_id(spec)}\n\n"
+        f"{model}, fine-tuned to transcribe {label} speech on {_data(spec)}."
+    )
+
+
+def _results(results: Sequence[Result]) -> str:
+    comparisons = compare(results)
+    if not comparisons:
+        return ""
+    lines = [
+        "## Results\n",
+        "| Language | Test set | Metric | Base, % | Fine-tuned, % | Change, points | Utterances |",
+        "|---|---|---|--:|--:|--:|--:|",
+    ]
+    for comparison in comparisons:
+        scores = comparison.either.scores
+        rates = [
+            percent(result.scores.lead) if result else NOTHING
+            for result in (comparison.base, comparison.tuned)
+        ]
+        cells = [
+            languages.find(comparison.language).label,
+            f"{comparison.test_set} {comparison.either.split}",
+            scores.metric.upper(),
+            *rates,
+            points(comparison.change).replace("*", r"\*"),
+            str(scores.utterances),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append(
+        "\nErrors over reference units, with 95 % bootstrap intervals; greedy decoding; texts "
+        "compared without case and punctuation, all combining marks kept. \\* marks a change "
+        "whose interval excludes zero."
+    )
+    return "\n".join(lines)
+
+
+def _use(spec: RunSpec) -> str:
+    language = languages.find(spec.lang)
+    known = language.whisper and not spec.model.endswith(".en")
+    arguments = f', generate_kwargs={{"language": "{language.whisper_code}"}}' if known else ""
+    return f"## Use\n\n{USE.format(arguments=arguments)}"
+
+
+def _training(spec: RunSpec) -> str:
+    train = spec.train
+    facts = [
+        ("Steps", f"{train.steps}, the best by error rate on the validation split is exported"),
+        ("Audio a step", f"{train.batch_seconds:g} s"),
+        ("Peak learning rate", f"{train.learning_rate:g}, {train.warmup_steps} warm-up steps"),
+        ("Encoder", "frozen" if train.freeze_encoder else "trained"),
+        ("SpecAugment", "yes" if train.spec_augment else "no"),
+        ("Seed", str(spec.seed)),
+    ]
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts)
+    return f"## Training\n\n{lines}"
+
+
+def _hub_id(spec: RunSpec) -> str | None:
+    """Id of the base model on the hub; None for a folder."""
+    if spec.model in models.PRESETS:
+        return models.PRESETS[spec.model].repo
+    return None if models.is_folder(spec.model) else spec.model
+
+
+def _data(spec: RunSpec) -> str:
+    if spec.data.source.startswith("fleurs"):
+        config = languages.find(spec.lang).fleurs
+        return f"[FLEURS](https://huggingface.co/datasets/google/fleurs) `{config}`"
+    return f"`{names.test_set(spec)}`"

@@ -1,0 +1,157 @@
+"""What one evaluation found: `result.json`, written by the evaluate stage and read by reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from jobrunner.errors import StorageError
+from jobrunner.scoring.rates import Difference, Rate, Scores
+
+Which = Literal["base", "tuned"]
+# Shown where nothing was measured.
+NOTHING = "–"
+
+
+class Settings(BaseModel):
+    """What determines the hypotheses, besides model and data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    language: str
+    """Language token that decoding was given; empty: the model has none for it."""
+    max_utterances: int
+    """Utterances of the test set that were used at most, evenly spaced in its order; 0: all."""
+    precision: Literal["fp32", "bf16"]
+    batch_size: int
+    """Part of the settings: padding changes the last bits of the logits."""
+    decoding: str = "greedy"
+
+
+class Result(BaseModel):
+    """One model, measured on one test set in one language."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = 1
+    run: str
+    which: Which
+    """`base`: the model that the run started from; `tuned`: the run's export."""
+    model: str
+    """Preset, hub id or folder's name of the base model."""
+    trained_on: str
+    """Language that the run fine-tunes for."""
+    language: str
+    """Language that was measured."""
+    test_set: str
+    split: str
+    model_digest: str
+    """SHA-256 (hex) of the model's manifest."""
+    data_digest: str
+    """SHA-256 (hex) of the test set's index."""
+    settings: Settings
+    scores: Scores
+    too_long: int = 0
+    """Utterances left out because they are longer than the model's window."""
+    change: Difference | None = None
+    """Tuned against base on the same utterances; None if the base model was not measured."""
+    audio_seconds: float
+    """Length of the audio that was decoded."""
+    decode_seconds: float
+    """Time from audio to text, without loading the model."""
+    device: str
+    finished: float
+    """Unix time."""
+    software: dict[str, str] = {}
+    """Versions of what made it."""
+
+    @property
+    def rtfx(self) -> float:
+        """Seconds of audio decoded per second (inverse real-time factor)."""
+        return self.audio_seconds / self.decode_seconds if self.decode_seconds else 0.0
+
+
+def parse(data: bytes, key: str) -> Result:
+    """The result in a `result.json`.
+
+    Raises:
+        StorageError: the file at `key` is no result that this version can read.
+    """
+    try:
+        return Result.model_validate_json(data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "file"
+        raise StorageError(
+            f"{key} is no result that this version can read ({place}: {problem['msg']}).",
+            hint="Delete it and evaluate again.",
+        ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Base and fine-tuned model of one run, on one test set in one language."""
+
+    run: str
+    language: str
+    test_set: str
+    base: Result | None
+    tuned: Result | None
+
+    @property
+    def either(self) -> Result:
+        """The result to take common facts from: the tuned one where there is one."""
+        result = self.tuned or self.base
+        assert result is not None
+        return result
+
+    @property
+    def change(self) -> Difference | None:
+        """Tuned against base, if both were measured on the same utterances."""
+        return self.tuned.change if self.tuned and self.base else None
+
+
+def compare(results: Iterable[Result]) -> list[Comparison]:
+    """Pairs base and tuned results: by run, the run's own language first, then by language."""
+    found: dict[tuple[str, str, str], dict[Which, Result]] = {}
+    for result in results:
+        key = (result.run, result.language, result.test_set)
+        found.setdefault(key, {})[result.which] = result
+    comparisons = [
+        Comparison(
+            run=run,
+            language=language,
+            test_set=test_set,
+            base=pair.get("base"),
+            tuned=pair.get("tuned"),
+        )
+        for (run, language, test_set), pair in found.items()
+    ]
+    return sorted(
+        comparisons,
+        key=lambda c: (c.run, c.language != c.either.trained_on, c.language, c.test_set),
+    )
+
+
+def percent(rate: Rate | None, *, interval: bool = True) -> str:
+    """`13.4 [11.2, 15.9]`: a rate in % with its interval."""
+    if rate is None:
+        return NOTHING
+    value = f"{100 * rate.value:.1f}"
+    return f"{value} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" if interval else value
+
+
+def points(change: Difference | None) -> str:
+    """`−87.1*`: a difference in percentage points, marked where it is significant."""
+    if change is None:
+        return NOTHING
+    sign = "−" if change.value < 0 else "+"
+    return f"{sign}{abs(100 * change.value):.1f}{'*' if change.significant else ''}"
+
+
+def hours(seconds: float) -> str:
+    """Seconds as hours, with as many digits as say something: `0.05`, `9.8`."""
+    return f"{seconds / 3600:.2f}" if seconds < 36_000 else f"{seconds / 3600:.1f}"

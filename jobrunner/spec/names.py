@@ -1,0 +1,189 @@
+"""Names of objects, labels and storage keys. Nothing else in the project builds one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from pathlib import PurePosixPath
+
+from jobrunner.errors import SpecError
+from jobrunner.spec.run import RunSpec, canonical_json
+
+# A Job's name becomes a pod label, so the limit of labels holds (RFC 1123).
+LONGEST_NAME = 63
+# Room in LONGEST_NAME for "-evaluate-", the longest language code (3) and the end of a pod's name
+# ("-xxxxx"): the API server cuts longer names of pods, and admission.yaml reads them.
+LONGEST_RUN_ID = 44
+LABEL_PREFIX = "jobrunner.dev"
+# Label of all objects of a run, and of all that belongs to one of its stages.
+RUN_LABEL = f"{LABEL_PREFIX}/run"
+STAGE_LABEL = f"{LABEL_PREFIX}/stage"
+# Annotations that a stage writes on its Job: progress for people, the same for programs, and that
+# it has done its work and looked for what to release. Stages may write those that begin so.
+PROGRESS_ANNOTATION = f"{LABEL_PREFIX}/progress"
+DETAILS_ANNOTATION = f"{PROGRESS_ANNOTATION}-details"
+DONE_ANNOTATION = f"{PROGRESS_ANNOTATION}-done"
+# Annotation that a submit writes on the Jobs of a live run: the languages that it has by now.
+LANGUAGES_ANNOTATION = f"{LABEL_PREFIX}/languages"
+# Annotations of a run's ConfigMap, in Unix time.
+SUBMITTED_ANNOTATION = f"{LABEL_PREFIX}/submitted"
+CANCELLED_ANNOTATION = f"{LABEL_PREFIX}/cancelled"
+# Kueue's label with the queue of a Job, its annotation that holds one back, and our gate in it.
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+GATE_ANNOTATION = "kueue.x-k8s.io/admission-gated-by"
+GATE = f"{LABEL_PREFIX}/stage"
+RUN_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,44}[a-z0-9])?")
+
+
+def slug(text: str, limit: int) -> str:
+    """`text` as lower-case letters, digits and dashes, at most `limit` characters."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-") or "x"
+
+
+def model_name(model: str) -> str:
+    """The short name of a preset, hub id or folder: its last part."""
+    return PurePosixPath(model.rstrip("/")).name
+
+
+def model_label(spec: RunSpec) -> str:
+    """The model's name as the value of a label."""
+    return slug(model_name(spec.model), LONGEST_NAME)
+
+
+def run_id(spec: RunSpec) -> str:
+    """`<lang>-<model>-<8 hex of the digest>`."""
+    tail = f"-{spec.digest()[:8]}"
+    head = slug(spec.lang, 8)
+    room = LONGEST_RUN_ID - len(head) - 1 - len(tail)
+    return f"{head}-{slug(model_name(spec.model), room)}{tail}"
+
+
+def check_run_id(text: str) -> str:
+    """The run id as given.
+
+    Raises:
+        SpecError: the text cannot be one.
+    """
+    if not RUN_ID.fullmatch(text):
+        shown = repr(text[:60])
+        raise SpecError("run", f"{shown} is no run id.", hint="`jobrunner list` shows them.")
+    return text
+
+
+def job_name(run: str, stage: str) -> str:
+    """Name of the Job of a stage, at most 63 characters."""
+    name = f"{run}-{stage}"
+    if len(name) > LONGEST_NAME:
+        raise SpecError("run", f"the name {name} is longer than {LONGEST_NAME} characters.")
+    return name
+
+
+def labels(spec: RunSpec, stage: str = "") -> dict[str, str]:
+    """Labels of a run's objects, or of one stage's."""
+    found = {
+        "app.kubernetes.io/name": "jobrunner",
+        "app.kubernetes.io/instance": run_id(spec),
+        RUN_LABEL: run_id(spec),
+        f"{LABEL_PREFIX}/language": spec.lang,
+        f"{LABEL_PREFIX}/model": model_label(spec),
+    }
+    if stage:
+        found[STAGE_LABEL] = stage
+    return found
+
+
+# Storage keys. All are relative to the storage URL; folders end with a slash.
+
+
+def model_prefix(spec: RunSpec) -> str:
+    """`models/<digest>/`: the base model, fetched once for all runs."""
+    from jobrunner.catalog import models
+
+    named = "" if models.is_folder(spec.model) else spec.model
+    return f"models/{_digest(named, spec.model_revision)}/"
+
+
+def data_prefix(spec: RunSpec, language: str) -> str:
+    """`data/<digest>/`: prepared speech of one language, shared by the runs that prepare alike."""
+    told = spec.data.model_dump(mode="json")
+    if spec.data.source.startswith("folder:"):
+        told["source"] = "folder"
+    return f"data/{_digest(canonical_json(told), language)}/"
+
+
+def run_prefix(run: str) -> str:
+    """`runs/<run>/`."""
+    return f"runs/{run}/"
+
+
+def run_file(run: str) -> str:
+    """The spec as it was submitted."""
+    return f"runs/{run}/run.json"
+
+
+def checkpoints_prefix(run: str) -> str:
+    """`runs/<run>/checkpoints/`."""
+    return f"runs/{run}/checkpoints/"
+
+
+def checkpoint_prefix(run: str, step: int) -> str:
+    """`runs/<run>/checkpoints/step-00001000/`."""
+    return f"{checkpoints_prefix(run)}step-{step:08d}/"
+
+
+def checkpoint_step(run: str, key: str) -> int | None:
+    """The step of the checkpoint that a key belongs to; None for any other key."""
+    found = re.match(r"step-(\d+)/", key.removeprefix(checkpoints_prefix(run)))
+    return int(found[1]) if found else None
+
+
+def claims_prefix(run: str) -> str:
+    """`runs/<run>/attempts/`: one object for each attempt at training that began."""
+    return f"runs/{run}/attempts/"
+
+
+def claim_file(run: str, number: int) -> str:
+    """The claim of the attempt that began as the `number`th, from 1."""
+    return f"{claims_prefix(run)}{number:08d}"
+
+
+def history_file(run: str) -> str:
+    """One JSON object a line: what was measured at each step of training so far."""
+    return f"runs/{run}/history.jsonl"
+
+
+def export_prefix(run: str) -> str:
+    """The model for use, in Hugging Face form."""
+    return f"runs/{run}/export/"
+
+
+def evaluations_prefix(run: str) -> str:
+    """`runs/<run>/evaluations/`."""
+    return f"runs/{run}/evaluations/"
+
+
+def evaluation_prefix(run: str, model: str, test_set: str, language: str) -> str:
+    """Where one result lies; `model` is `base` or `tuned`."""
+    return f"{evaluations_prefix(run)}{model}/{slug(test_set, 40)}/{language}/"
+
+
+def logs_prefix(run: str) -> str:
+    """`runs/<run>/logs/`."""
+    return f"runs/{run}/logs/"
+
+
+def log_file(run: str, stage: str, attempt: str) -> str:
+    """The log of one attempt."""
+    return f"{logs_prefix(run)}{stage}/{attempt}.log"
+
+
+def test_set(spec: RunSpec) -> str:
+    """Short name of the test set that the data source gives, such as `fleurs`."""
+    kind, _, place = spec.data.source.partition(":")
+    return kind if kind != "folder" else slug(PurePosixPath(place).name, 40)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

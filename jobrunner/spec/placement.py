@@ -1,0 +1,83 @@
+"""Where a run runs: the parts of the spec that are not part of the run's id."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from jobrunner.spec.types import CountOrZero, ObjectName, Part, Positive, Quantity, Text
+
+# Ten years: Kubernetes counts the seconds of a TTL in 32 bits.
+Hours = Annotated[float, Field(gt=0, le=87_600)]
+
+
+class ResourcesSpec(Part):
+    """What a stage may use. Not part of the run's id: a run continues on other devices."""
+
+    device: Literal["auto", "cuda", "cpu"] = Field(
+        "auto",
+        description="`cpu` trains on the CPU; otherwise a missing GPU is an error.",
+    )
+    gpus: CountOrZero = Field(1, description="GPUs of the training stage.")
+    gpu_product: Text = Field(
+        "",
+        description="Exact GPU product, such as `NVIDIA-A100-SXM4-80GB`; empty: any.",
+    )
+    device_seconds: Positive = Field(
+        480.0,
+        description="Seconds of audio that one device takes at a time; the rest accumulates.",
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="`auto`: bf16 where the GPU has it, fp32 elsewhere."
+    )
+    compile: bool = Field(False, description="Compiles the encoder with torch.compile.")
+    workers: CountOrZero = Field(
+        0,
+        description="Processes that load data; 0: one less than the cores, 8 at most.",
+    )
+    cpu: Quantity = Field("8", description="CPU request of GPU stages.")
+    memory: Quantity = Field("48Gi", description="Memory of GPU stages.")
+    shared_memory: Quantity = Field("8Gi", description="Size of /dev/shm.")
+    prepare_cpu: Quantity = Field("8", description="CPU request of `prepare`.")
+    prepare_memory: Quantity = Field("16Gi", description="Memory of `prepare`.")
+    scratch: Quantity = Field("100Gi", description="Local disk for shards and models.")
+
+
+class ClusterSpec(Part):
+    """Where on a cluster the run goes. Not part of the run's id."""
+
+    namespace: Annotated[ObjectName, Field(min_length=1)] = Field(
+        "jobrunner", description="Namespace of the run's objects."
+    )
+    image: Annotated[Text, Field(min_length=1)] = Field(
+        "ghcr.io/jobrunner/jobrunner:0.1.0",
+        description="The one image, better with its digest.",
+    )
+    image_pull_secret: ObjectName = Field("", description="Secret to pull the image with.")
+    storage_secret: ObjectName = Field(
+        "", description="Secret with AWS variables; empty: workload identity."
+    )
+    hub_secret: ObjectName = Field("", description="Secret with HF_TOKEN, for `prepare` only.")
+    storage_endpoint: Text = Field("", description="S3 endpoint; empty: AWS.")
+    service_account: ObjectName = Field(
+        "jobrunner-stage",
+        description="Service account of stages; another one needs the Role jobrunner-stage too.",
+    )
+    gpu_label: Annotated[Text, Field(min_length=1)] = Field(
+        "nvidia.com/gpu.product", description="Node label of the product."
+    )
+    tolerations: tuple[Text, ...] = Field(
+        ("nvidia.com/gpu",),
+        strict=False,
+        description="Taint keys that GPU stages tolerate.",
+    )
+    priority_class: ObjectName = Field("", description="Priority class of the pods.")
+    queue: ObjectName = Field("", description="Kueue LocalQueue; empty: no Kueue.")
+    spot: bool = Field(False, description="Allows nodes that can vanish.")
+    attempts: Annotated[int, Field(ge=1, le=1000)] = Field(
+        4, description="Tries of a stage; disruptions do not count."
+    )
+    deadline_hours: Hours = Field(72.0, description="A stage is ended after so many hours.")
+    keep_hours: Hours = Field(72.0, description="Finished Jobs are removed after so many hours.")
+    monitor: bool = Field(False, description="Adds a PodMonitor for the Prometheus operator.")

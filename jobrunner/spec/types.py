@@ -1,0 +1,94 @@
+"""The kinds of value that fields of the spec can have, each with the check that belongs to it."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from jobrunner.catalog import languages
+from jobrunner.errors import SpecError
+
+# The largest whole number that survives JSON, YAML and Helm's float64 unchanged.
+LARGEST_INT = 2**53 - 1
+
+# Control characters, lone surrogates, line and paragraph separators: YAML readers refuse some of
+# them and fold others into spaces.
+_UNPRINTABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
+# Marks that turn the direction of what follows, the byte order mark, and two that are no
+# characters at all.
+_HIDDEN = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\ufffe\uffff"
+
+
+def _plain(text: str) -> str:
+    if any(unicodedata.category(c) in _UNPRINTABLE or c in _HIDDEN for c in text):
+        raise ValueError("has control characters")
+    return text
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a number that can be used")
+    return value
+
+
+def _quantity(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*(m|[kMGTP]i?|Ki)?", text):
+        raise ValueError(f"{text!r} is no Kubernetes quantity such as 16Gi or 4")
+    return text
+
+
+def _object_name(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
+        raise ValueError(f"{text!r} is not lower-case letters, digits and dashes, 63 at most")
+    return text
+
+
+def _language(text: str) -> str:
+    try:
+        return languages.find(text).code
+    except SpecError as error:
+        # A ValueError, so that pydantic adds the field; `spec` takes the hint from its cause.
+        raise ValueError(error.message) from error
+
+
+def storage_url(url: str) -> str:
+    """The URL without a trailing slash; a folder without `file://`."""
+    if url.startswith("s3://"):
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise ValueError(f"{url!r} has no bucket; write s3://BUCKET/PREFIX")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+            raise ValueError(f"{bucket!r} is no bucket name")
+        if ".." in prefix.split("/"):
+            raise ValueError(f"{url!r} climbs out of its prefix")
+        return url.rstrip("/")
+    if "://" in url and not url.startswith("file://"):
+        raise ValueError(f"{url!r} is neither s3://BUCKET/PREFIX nor a folder")
+    return url.removeprefix("file://")
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_INT)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_INT)]
+Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
+Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
+LanguageCode = Annotated[str, AfterValidator(_language)]
+
+
+class Part(BaseModel):
+    """Frozen, strict, closed: a typo or a wrong type is an error, never a silent default."""
+
+    # In the chart's schema every field is required: the values of a run are complete.
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
+    )
