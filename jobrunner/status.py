@@ -42,9 +42,11 @@ class Progress(_Record):
     """Seconds of audio trained on, prepared or decoded so far."""
     loss: float | None = None
     learning_rate: float | None = None
-    wer: float | None = None
-    """Latest WER on the validation split, a ratio."""
-    best_wer: float | None = None
+    metric: str = ""
+    """What `rate` and `best_rate` are: a metric of `scoring.metrics`, such as `wer`."""
+    rate: float | None = None
+    """The latest value on the validation split."""
+    best_rate: float | None = None
     seconds_left: float | None = None
     resumes: int = 0
     updated: float = 0.0

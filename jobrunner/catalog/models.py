@@ -1,11 +1,57 @@
-"""The models that can be fine-tuned by name, with the numbers a plan needs."""
+"""Families of models, and the models that can be fine-tuned by name, with what a plan needs."""
 
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
 
 from jobrunner.errors import SpecError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What everybody may know of a family without importing it."""
+
+    title: str
+    """As people read it; its tag on the hub in lower case."""
+    module: str
+    """Module of the core with `load` (see `core/models/base.py`)."""
+    takes_language: bool
+    """True if transformers' pipeline takes the language as an argument."""
+
+
+# By the `model_type` in a model's config. A new family is a module of the core and a row here.
+FAMILIES: dict[str, Family] = {
+    "whisper": Family(title="Whisper", module="jobrunner.core.models.whisper", takes_language=True),
+}
+
+
+def family_in(config: bytes, *, shown: str) -> Family:
+    """The family of a model.
+
+    Args:
+        config: content of the model's config.json.
+        shown: the model as messages name it.
+
+    Raises:
+        SpecError: the content is no model's config, or of no family that is known here.
+    """
+    try:
+        kind = json.loads(config).get("model_type")
+    except (ValueError, AttributeError):
+        problem = f"{shown}/config.json cannot be read as JSON."
+        raise SpecError("model", problem, hint=wanted_form()) from None
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        known = " or ".join(FAMILIES)
+        raise SpecError("model", f"{shown} is of type {kind!r}, not {known}.", hint=wanted_form())
+    return FAMILIES[kind]
+
+
+def wanted_form() -> str:
+    """What a model must look like, for hints."""
+    known = " or ".join(family.title for family in FAMILIES.values())
+    return f"It must be a {known} in Hugging Face form: config.json, *.safetensors, tokenizer."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +70,8 @@ class ModelPreset:
     """TFLOP forward and backward of one 30 s window with 200 label tokens (FlopCounterMode)."""
     english_only: bool = False
     """True for the `.en` models."""
+    licence: str = "apache-2.0"
+    """As the hub names it; that of OpenAI's Whisper models."""
 
 
 def _family(name: str, repo: str, parameters: int, rate: float, tflop: float) -> list[ModelPreset]:

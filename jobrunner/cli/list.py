@@ -12,7 +12,7 @@ from jobrunner.cli.output import columns, duration, out, percent, say, structure
 from jobrunner.cli.select import Place, place_options, reader
 
 if TYPE_CHECKING:
-    from jobrunner.status import RunStatus
+    from jobrunner.status import Progress, RunStatus
 
 HEAD = (
     "RUN",
@@ -23,7 +23,7 @@ HEAD = (
     "PROGRESS",
     "LEFT",
     "LOSS",
-    "WER",
+    "RATE",
     "AGE",
     "REASON",
 )
@@ -45,8 +45,8 @@ Examples:
 def command(kind: str, place: Place) -> None:
     """List runs, newest first.
 
-    PROGRESS and LEFT are of the stage that the run is in; WER is the latest on the validation
-    split.
+    PROGRESS and LEFT are of the stage that the run is in; RATE is the latest WER, CER or loss on
+    the validation split.
     """
     runs = reader(place).list()
     if kind == "name":
@@ -81,7 +81,7 @@ def _row(status: RunStatus, wide: bool) -> list[str]:
         percent(1.0 if status.state == "Succeeded" else done.done if done else None),
         duration(done.seconds_left) if done and status.state == "Running" else "",
         f"{trained.loss:.3f}" if trained and trained.loss is not None else "",
-        percent(trained.wer, 1) if trained else "",
+        _rate(trained) if trained else "",
         duration(time.time() - status.submitted) if status.submitted else "",
         reason,
     ]
@@ -90,3 +90,11 @@ def _row(status: RunStatus, wide: bool) -> list[str]:
         step = f"{trained.step}/{trained.steps}" if trained and trained.steps else ""
         row += [status.backend, str(tries), step, status.storage]
     return row
+
+
+def _rate(trained: Progress) -> str:
+    """The latest validation with its metric: `WER 13.4%`."""
+    from jobrunner.scoring.metrics import METRICS
+
+    metric = METRICS.get(trained.metric)
+    return f"{metric.label} {metric.shown(trained.rate)}" if metric and trained.rate else ""

@@ -75,7 +75,9 @@ def bar(done: float) -> str:
 
 
 def facts(progress: Progress) -> list[str]:
-    """What a stage tells of itself: step, audio, loss, rate, WER."""
+    """Step, audio, loss, learning rate and validation of a stage, as far as they are known."""
+    from jobrunner.scoring.metrics import METRICS
+
     told = [progress.message] if progress.message else []
     if progress.steps:
         told.append(f"{progress.step:,}/{progress.steps:,}")
@@ -85,10 +87,12 @@ def facts(progress: Progress) -> list[str]:
         told.append(f"loss {progress.loss:.3f}")
     if progress.learning_rate is not None:
         told.append(f"rate {progress.learning_rate:.2g}")
-    if progress.wer is not None:
-        best = progress.best_wer
-        better = f", best {percent(best, 1)}" if best is not None and best < progress.wer else ""
-        told.append(f"WER {percent(progress.wer, 1)}{better}")
+    metric = METRICS.get(progress.metric)
+    if metric and progress.rate is not None:
+        best = progress.best_rate
+        better = best is not None and metric.better(best, progress.rate)
+        shown = f", best {metric.shown(best)}" if best is not None and better else ""
+        told.append(f"{metric.label} {metric.shown(progress.rate)}{shown}")
     if progress.resumes:
         told.append(f"resumed {progress.resumes}×")
     return told

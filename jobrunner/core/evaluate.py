@@ -21,32 +21,29 @@ import torch
 import transformers
 
 from jobrunner import __version__
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, models
 from jobrunner.catalog.languages import Language
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data import layout
 from jobrunner.core.data.dataset import Dataset, Utterance
 from jobrunner.core.devices import choose_device, choose_dtype
-from jobrunner.core.models import whisper
+from jobrunner.core.models import family_of
+from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
 from jobrunner.report.collect import collect
+from jobrunner.report.format import percent, points
 from jobrunner.report.modelcard import model_card
 from jobrunner.scoring import result
 from jobrunner.scoring.rates import paired_difference, score
-from jobrunner.scoring.result import Result, Settings, Which, percent, points
-from jobrunner.spec import canonical_json, names
+from jobrunner.scoring.result import Result, Settings, Which
+from jobrunner.spec import canonical_json, keys, names
 from jobrunner.storage import folders
-
-RESULT = "result.json"
-PREDICTIONS = "predictions.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Test:
+class TestSet:
     """The utterances of one language to measure on."""
-
-    __test__ = False  # not a class of tests, for pytest
 
     language: Language
     dataset: Dataset
@@ -81,7 +78,7 @@ def run(context: StageContext, *, language: str) -> None:
     fine_tuned = context.spec.task == "fine-tune"
     wanted: list[Which] = ["base"] if context.spec.evaluate.base or not fine_tuned else []
     wanted += ["tuned"] if fine_tuned else []
-    test = open_test(context, languages.find(language))
+    test = open_test_set(context, languages.find(language))
     found: dict[Which, Result] = {}
     for number, which in enumerate(wanted):
         candidate = _candidate(context, test, which)
@@ -97,14 +94,14 @@ def run(context: StageContext, *, language: str) -> None:
     context.progress.update(message="evaluated", done=1.0, urgent=True)
 
 
-def open_test(context: StageContext, language: Language) -> Test:
+def open_test_set(context: StageContext, language: Language) -> TestSet:
     """The prepared test split of a language, or as much of it as the spec says."""
-    prefix = names.data_prefix(context.spec, language.code)
-    dataset = Dataset.open(context.storage, prefix, context.scratch)
+    prefix = keys.data_prefix(context.spec, language.code)
+    dataset = Dataset.open(context.storage, prefix, context.scratch, language=language.code)
     utterances = dataset.utterances("test")
     manifest = layout.read_manifest(context.storage, prefix, "test") or {}
     content = canonical_json({key: manifest.get(key) for key in ("index", "shards")})
-    return Test(
+    return TestSet(
         language=language,
         dataset=dataset,
         utterances=evenly_spaced(utterances, context.spec.evaluate.max_utterances),
@@ -125,16 +122,18 @@ def write_card(context: StageContext) -> None:
     Evaluations of several languages end at the same time, so each looks again after writing:
     whoever writes last has seen all results.
     """
+    prefix = keys.export_prefix(context.run)
+    family = models.family_in(context.storage.read(prefix + "config.json"), shown=prefix)
     seen: list[Result] | None = None
     while (results := collect(context.storage, [context.run], warn=context.log)) != seen:
-        card = model_card(context.spec, results)
-        context.storage.write(names.export_prefix(context.run) + folders.CARD, card.encode())
+        card = model_card(context.spec, results, family)
+        context.storage.write(prefix + keys.CARD, card.encode())
         seen = results
 
 
-def _candidate(context: StageContext, test: Test, which: Which) -> Candidate:
+def _candidate(context: StageContext, test: TestSet, which: Which) -> Candidate:
     spec = context.spec
-    prefix = names.export_prefix(context.run) if which == "tuned" else names.model_prefix(spec)
+    prefix = keys.export_prefix(context.run) if which == "tuned" else keys.model_prefix(spec)
     device = choose_device(spec.resources)
     dtype = choose_dtype(spec.resources, device)
     return Candidate(
@@ -152,9 +151,9 @@ def _candidate(context: StageContext, test: Test, which: Which) -> Candidate:
     )
 
 
-def _stored(context: StageContext, test: Test, candidate: Candidate) -> Result | None:
+def _stored(context: StageContext, test: TestSet, candidate: Candidate) -> Result | None:
     """The result in storage, if it is of the same model, data and settings."""
-    key = _key(context, test.language.code, candidate.which)
+    key = keys.result_file(*_place(context, test.language.code, candidate.which))
     try:
         stored = result.parse(context.storage.read(key), key)
     except NotFound:
@@ -171,7 +170,7 @@ def _stored(context: StageContext, test: Test, candidate: Candidate) -> Result |
 
 
 def _measure(
-    context: StageContext, test: Test, candidate: Candidate, part: tuple[float, float]
+    context: StageContext, test: TestSet, candidate: Candidate, part: tuple[float, float]
 ) -> Result:
     """Decodes and scores the test set with one model, and stores both.
 
@@ -184,14 +183,14 @@ def _measure(
     which = candidate.which
     context.progress.update(message=f"loading {which}", done=part[0], urgent=True)
     folder = folders.fetch(context.storage, candidate.prefix, context.scratch)
-    model = whisper.load(
+    model = family_of(folder).load(
         folder,
         context.spec,
         candidate.device,
         candidate.dtype,
         language=test.language.code,
     )
-    clips = fitting(model, test.utterances)
+    clips = fitting(model.recipe, test.utterances)
     context.progress.restart_clock(part[0])
 
     def after_batch(utterances: int, seconds: float) -> None:
@@ -204,7 +203,7 @@ def _measure(
         )
 
     start = time.monotonic()
-    texts = transcribe(
+    heard = transcribe(
         model,
         test.dataset,
         clips,
@@ -212,18 +211,18 @@ def _measure(
         after_batch=after_batch,
         should_stop=lambda: bool(context.stop),
     )
-    found = _result(context, test, candidate, clips, texts, time.monotonic() - start)
-    _store(context, found, clips, texts)
+    found = _result(context, test, candidate, clips, heard, time.monotonic() - start)
+    _store(context, found, clips, heard)
     context.log(f"{which}: {_told(found)}")
     return found
 
 
 def _result(
     context: StageContext,
-    test: Test,
+    test: TestSet,
     candidate: Candidate,
     clips: list[Utterance],
-    texts: list[str],
+    heard: list[Hypothesis],
     seconds: float,
 ) -> Result:
     device = candidate.device
@@ -241,11 +240,12 @@ def _result(
         settings=candidate.settings,
         scores=score(
             [clip.text for clip in clips],
-            texts,
+            [one.text for one in heard],
             unit=test.language.unit,
             speakers=[clip.speaker for clip in clips],
         ),
         too_long=len(test.utterances) - len(clips),
+        looped=sum(one.looped for one in heard),
         audio_seconds=sum(clip.seconds for clip in clips),
         decode_seconds=seconds,
         device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
@@ -258,7 +258,9 @@ def _result(
     )
 
 
-def _store(context: StageContext, found: Result, clips: list[Utterance], texts: list[str]) -> None:
+def _store(
+    context: StageContext, found: Result, clips: list[Utterance], heard: list[Hypothesis]
+) -> None:
     """The predictions first, the result last: a result that is there is complete."""
     table = pyarrow.table(
         {
@@ -266,14 +268,16 @@ def _store(context: StageContext, found: Result, clips: list[Utterance], texts: 
             "speaker": [clip.speaker for clip in clips],
             "seconds": [clip.seconds for clip in clips],
             "reference": [clip.text for clip in clips],
-            "hypothesis": texts,
+            "hypothesis": [one.text for one in heard],
+            "score": [one.score for one in heard],
+            "looped": [one.looped for one in heard],
         }
     )
     file = io.BytesIO()
     pyarrow.parquet.write_table(table, file)
-    key = _key(context, found.language, found.which)
-    context.storage.write(key.replace(RESULT, PREDICTIONS), file.getvalue())
-    context.storage.write(key, found.model_dump_json().encode())
+    place = _place(context, found.language, found.which)
+    context.storage.write(keys.predictions_file(*place), file.getvalue())
+    context.storage.write(keys.result_file(*place), found.model_dump_json().encode())
 
 
 def _tell_change(context: StageContext, base: Result, tuned: Result) -> None:
@@ -282,15 +286,15 @@ def _tell_change(context: StageContext, base: Result, tuned: Result) -> None:
     context.log(f"change: {points(change)} points")
     if change != tuned.change:
         compared = tuned.model_copy(update={"change": change})
-        key = _key(context, tuned.language, "tuned")
+        key = keys.result_file(*_place(context, tuned.language, "tuned"))
         context.storage.write(key, compared.model_dump_json().encode())
 
 
-def _key(context: StageContext, language: str, which: Which) -> str:
-    test_set = names.test_set(context.spec)
-    return names.evaluation_prefix(context.run, which, test_set, language) + RESULT
+def _place(context: StageContext, language: str, which: Which) -> tuple[str, str, str, str]:
+    """Run, model, test set and language of a result."""
+    return context.run, which, names.test_set(context.spec), language
 
 
 def _told(found: Result) -> str:
-    metric = found.scores.metric.upper()
-    return f"{metric} {percent(found.scores.lead)} % on {found.scores.utterances} utterances"
+    scores = found.scores
+    return f"{scores.metric.label} {percent(scores.lead)} % on {scores.utterances} utterances"

@@ -15,6 +15,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import constants, errors
 
+from jobrunner.catalog import models
 from jobrunner.errors import JobrunnerError, SpecError, StorageFull
 
 # The base of all errors of the hub's HTTP library, which is another one in each of its versions.
@@ -104,9 +105,8 @@ def model_files(names: Iterable[str], model: str) -> list[str]:
         SpecError: it has no config.json, or no weights as safetensors.
     """
     top = {name for name in names if "/" not in name and not name.startswith(".")}
-    hint = "It must be in Hugging Face form: config.json, *.safetensors, tokenizer."
     if "config.json" not in top:
-        raise SpecError("model", f"{model} has no config.json.", hint=hint)
+        raise SpecError("model", f"{model} has no config.json.", hint=models.wanted_form())
     index = "model.safetensors.index.json"
     parts = {name: int(m[1]) for name in top if (m := _PART.fullmatch(name))}
     weights = top & {"model.safetensors"} or (parts.keys() | {index} if index in top else set())

@@ -23,7 +23,7 @@ from jobrunner.core.data.sources.base import Plan, open_source, planned
 from jobrunner.core.data.summary import write_report
 from jobrunner.corpora import splits
 from jobrunner.errors import Interrupted, StorageError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import folders
 
 # The order of preparation: what is quick and can show a mistake comes first.
@@ -88,12 +88,13 @@ class _Counted:
 
 
 def _prepare_model(context: StageContext, work: Path) -> None:
-    prefix = names.model_prefix(context.spec)
+    prefix = keys.model_prefix(context.spec)
     # A folder without a fingerprint may be another one than that in storage.
     pinned = bool(context.spec.model_revision) or not models.is_folder(context.spec.model)
     if pinned and folders.is_published(context.storage, prefix):
         return
     files = _model_files(context)
+    models.family_in(files["config.json"].read_bytes(), shown=context.spec.model)
     # A folder of links, because a repository or a folder may hold other files than the model's.
     folder = work / "model"
     folder.mkdir()
@@ -144,7 +145,7 @@ def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> 
     here = Path(data.source.removeprefix("folder:")).expanduser().is_dir()
     if data.source.startswith("folder:") and here and not pinned:
         return False
-    prefix = names.data_prefix(context.spec, language)
+    prefix = keys.data_prefix(context.spec, language)
     roles = wanted + (("validation",) if "train" in wanted else ())
     reported = layout.read_report(context.storage, prefix).get("splits", {})
     return all(
@@ -161,7 +162,7 @@ def _prepare_language(
 ) -> None:
     name = languages.find(language).name
     context.progress.update(message=f"preparing {name}", urgent=True)
-    prefix = names.data_prefix(context.spec, language)
+    prefix = keys.data_prefix(context.spec, language)
     builder = Builder(
         storage=context.storage,
         prefix=prefix,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import folders
 
 
@@ -22,13 +20,13 @@ def run(context: StageContext) -> None:
         Interrupted: SIGTERM came.
         JobrunnerError: the loss went wrong for good.
     """
-    if folders.is_published(context.storage, names.export_prefix(context.run)):
+    if folders.is_published(context.storage, keys.export_prefix(context.run)):
         context.log(f"{context.run} is trained and exported already")
         context.progress.update(message="trained", done=1.0, urgent=True)
         return
     context.progress.update(message="loading", urgent=True)
     setup = set_up(context)
-    for reason, clips in dataclasses.asdict(setup.dropped).items():
+    for reason, clips in setup.dropped.items():
         context.progress.tell("drop", clips, reason)
     trainer = Trainer(context, setup)
     try:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from jobrunner.core.data.dataset import Dataset, Utterance
-from jobrunner.core.models.whisper import Whisper
+from jobrunner.core.data.dataset import Dataset
+from jobrunner.core.data.layout import Utterance
+from jobrunner.core.models.base import Hypothesis, Recipe, Recogniser
 from jobrunner.errors import Interrupted
 
 
 def transcribe(
-    whisper: Whisper,
+    model: Recogniser,
     dataset: Dataset,
     utterances: Sequence[Utterance],
     *,
     batch_size: int,
     after_batch: Callable[[int, float], None] = lambda utterances, seconds: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> list[str]:
+) -> list[Hypothesis]:
     """What the model hears in each utterance, in the order given; greedy.
 
     Batches hold utterances of like length, the longest first: a batch is decoded until its longest
     text ends, and too little memory shows at once.
 
     Args:
-        whisper: the model, set to the language to write.
+        model: set to the language to write.
         dataset: where the audio is.
-        utterances: clips that fit the model's window.
+        utterances: clips that the model can hear whole.
         batch_size: utterances decoded together.
         after_batch: gets the utterances and the seconds of audio decoded so far.
         should_stop: asked before each batch.
@@ -36,20 +37,19 @@ def transcribe(
         DataError: an utterance is longer than the model's window.
     """
     order = sorted(range(len(utterances)), key=lambda i: (-utterances[i].seconds, i))
-    texts = [""] * len(utterances)
+    found: dict[int, Hypothesis] = {}
     seconds = 0.0
     for start in range(0, len(order), batch_size):
         if should_stop():
             raise Interrupted(f"Stopped after {start} of {len(order)} utterances.")
         batch = order[start : start + batch_size]
-        features = whisper.listen([dataset.audio(utterances[i]) for i in batch])
-        for i, text in zip(batch, whisper.decode(features), strict=True):
-            texts[i] = text
+        heard = model.recipe.listen([dataset.audio(utterances[i]) for i in batch])
+        found |= zip(batch, model.decode(heard), strict=True)
         seconds += sum(utterances[i].seconds for i in batch)
         after_batch(start + len(batch), seconds)
-    return texts
+    return [found[i] for i in range(len(utterances))]
 
 
-def fitting(whisper: Whisper, utterances: Sequence[Utterance]) -> list[Utterance]:
-    """The utterances that are no longer than the model's window."""
-    return [clip for clip in utterances if clip.seconds <= whisper.window_seconds]
+def fitting(recipe: Recipe, utterances: Sequence[Utterance]) -> list[Utterance]:
+    """The utterances that the model can hear whole."""
+    return [clip for clip in utterances if clip.seconds <= recipe.longest_seconds]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from jobrunner.errors import StorageError
 from jobrunner.scoring import result
 from jobrunner.scoring.result import Result
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage.base import Storage
 
 
@@ -24,11 +24,11 @@ def collect(
         runs: run ids; None: all. For all of them every key below `runs/` is listed.
         warn: gets one line for each result that cannot be read; such a result is left out.
     """
-    prefixes = ["runs/"] if runs is None else [names.evaluations_prefix(run) for run in runs]
+    prefixes = [keys.RUNS] if runs is None else [keys.evaluations_prefix(run) for run in runs]
     found = []
     for prefix in prefixes:
         for entry in storage.list(prefix):
-            if "/evaluations/" not in entry.key or not entry.key.endswith("/result.json"):
+            if not keys.is_result(entry.key):
                 continue
             try:
                 found.append(result.parse(storage.read(entry.key), entry.key))

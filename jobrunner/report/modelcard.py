@@ -12,7 +12,10 @@ from typing import Any
 import yaml
 
 from jobrunner.catalog import languages, models
-from jobrunner.scoring.result import NOTHING, Result, compare, percent, points
+from jobrunner.catalog.models import Family
+from jobrunner.report.format import NOTHING, percent, points
+from jobrunner.scoring.metrics import RATES
+from jobrunner.scoring.result import Result, compare
 from jobrunner.spec import RunSpec, names
 
 USE = """```python
@@ -23,32 +26,33 @@ print(recognise("speech.wav"{arguments})["text"])
 ```"""
 
 
-def model_card(spec: RunSpec, results: Sequence[Result]) -> str:
+def model_card(spec: RunSpec, results: Sequence[Result], family: Family) -> str:
     """The card as Markdown.
 
     Args:
         spec: the run that made the model.
         results: what its evaluations found so far, base and tuned, in any order.
+        family: of the model.
     """
     front = yaml.safe_dump(
-        _front_matter(spec, results), sort_keys=False, allow_unicode=True, width=100
+        _front_matter(spec, results, family), sort_keys=False, allow_unicode=True, width=100
     )
-    parts = [f"---\n{front}---", _opening(spec), _results(results), _use(spec), _training(spec)]
+    told = [_opening(spec), _results(results), _use(spec, family), _training(spec)]
+    parts = [f"---\n{front}---", *told]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(spec: RunSpec, results: Sequence[Result]) -> dict[str, Any]:
+def _front_matter(spec: RunSpec, results: Sequence[Result], family: Family) -> dict[str, Any]:
     preset = models.PRESETS.get(spec.model)
     matter: dict[str, Any] = {
         "language": spec.lang,
-        # The licence of OpenAI's Whisper models on the hub; of other models nothing is known here.
-        "license": "apache-2.0" if preset else None,
+        "license": preset.licence if preset else None,
         "library_name": "transformers",
         "pipeline_tag": "automatic-speech-recognition",
         "base_model": _hub_id(spec),
         "datasets": ["google/fleurs"] if spec.data.source.startswith("fleurs") else None,
-        "tags": ["automatic-speech-recognition", "whisper", "jobrunner"],
-        "metrics": ["wer", "cer"],
+        "tags": ["automatic-speech-recognition", family.title.lower(), "jobrunner"],
+        "metrics": [metric.name for metric in RATES],
     }
     tuned = [c.tuned for c in compare(results) if c.tuned]
     if tuned:
@@ -65,13 +69,18 @@ def _index_entry(result: Result) -> dict[str, Any]:
         "split": result.split,
         "args": {"language": result.language},
     }
-    rates = [("wer", "WER", result.scores.wer.marks), ("cer", "CER", result.scores.cer.marks)]
+    rates = [(metric, result.scores.rate(metric)) for metric in RATES]
     return {
         "task": {"type": "automatic-speech-recognition", "name": "Speech recognition"},
         "dataset": {key: value for key, value in dataset.items() if value is not None},
         "metrics": [
-            {"type": kind, "name": f"{name}, %", "value": round(100 * rate.value, 2)}
-            for kind, name, rate in rates
+            {
+                "type": metric.name,
+                "name": f"{metric.label}, %",
+                "value": round(100 * rate.value, 2),
+            }
+            for metric, rate in rates
+            if rate
         ],
     }
 
@@ -104,7 +113,7 @@ def _results(results: Sequence[Result]) -> str:
         cells = [
             languages.find(comparison.language).label,
             f"{comparison.test_set} {comparison.either.split}",
-            scores.metric.upper(),
+            scores.metric.label,
             *rates,
             points(comparison.change).replace("*", r"\*"),
             str(scores.utterances),
@@ -118,9 +127,9 @@ def _results(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _use(spec: RunSpec) -> str:
+def _use(spec: RunSpec, family: Family) -> str:
     language = languages.find(spec.lang)
-    known = language.whisper and not spec.model.endswith(".en")
+    known = family.takes_language and language.whisper and not spec.model.endswith(".en")
     arguments = f', generate_kwargs={{"language": "{language.whisper_code}"}}' if known else ""
     return f"## Use\n\n{USE.format(arguments=arguments)}"
 

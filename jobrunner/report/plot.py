@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from html import escape
 
 from jobrunner.catalog import languages
-from jobrunner.scoring.result import Comparison, Result, percent
+from jobrunner.report.format import percent
+from jobrunner.scoring.result import Comparison, Result
 
 # All in user units of the picture, which equal pixels at full width.
 WIDTH = 880
@@ -73,7 +74,7 @@ def _ends(result: Result) -> tuple[float, float, float]:
 
 
 def _labels(comparison: Comparison, note: str, y: float) -> str:
-    metric = comparison.either.scores.metric.upper()
+    metric = comparison.either.scores.metric.label
     name = escape(languages.find(comparison.language).label)
     shown = note if len(note) <= 26 else f"{note[:25]}…"
     return (

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.catalog import languages
+from jobrunner.report.format import hours, percent, points
+from jobrunner.scoring.metrics import METRICS, RATES, Metric
 from jobrunner.scoring.rates import Difference, Rate, Scores
-from jobrunner.scoring.result import Comparison, Result, hours, percent, points
+from jobrunner.scoring.result import Comparison, Result
+from jobrunner.scoring.text import LEADING, WAYS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+# Shown in a wide table beside the way that leads.
+OTHER_WAYS = [way for way in WAYS if way != LEADING]
 CAPTION = (
     "Rates in % with their 95 % interval. * the change is significant: the 95 % interval of the "
     "paired difference excludes 0."
@@ -42,7 +47,9 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
         made.add_column(name, overflow="fold")
     made.add_column("", no_wrap=True)
     right = ["Base", "Fine-tuned", "Change", "CER", "Clips"]
-    for name in right + (["Hours", "Raw", "Basic", "Empty", "RTFx"] if wide else []):
+    for name in right + (
+        ["Hours", *(way.label for way in OTHER_WAYS), "Empty", "RTFx"] if wide else []
+    ):
         made.add_column(name, justify="right", no_wrap=True)
     for comparison in comparisons:
         run = [comparison.run] if several or wide else []
@@ -55,22 +62,20 @@ def _cells(comparison: Comparison) -> list[str]:
     return [
         languages.find(comparison.language).name,
         comparison.test_set,
-        either.scores.metric.upper(),
+        either.scores.metric.label,
         percent(comparison.base.scores.lead if comparison.base else None),
         percent(comparison.tuned.scores.lead if comparison.tuned else None),
         points(comparison.change),
-        percent(either.scores.cer.marks, interval=False),
+        percent(either.scores.rate(METRICS["cer"]), interval=False),
         str(either.scores.utterances),
     ]
 
 
 def _wide_cells(comparison: Comparison) -> list[str]:
     scores = comparison.either.scores
-    ways = scores.cer if scores.unit == "characters" else scores.wer
     return [
         hours(comparison.either.audio_seconds),
-        percent(ways.raw, interval=False),
-        percent(ways.basic, interval=False),
+        *(percent(scores.rate(scores.metric, way), interval=False) for way in OTHER_WAYS),
         f"{scores.empty_references}+{scores.empty_hypotheses}",
         f"{comparison.either.rtfx:.0f}",
     ]
@@ -85,7 +90,7 @@ def records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
             "test_set": comparison.test_set,
             "split": comparison.either.split,
             "model": comparison.either.model,
-            "metric": comparison.either.scores.metric,
+            "metric": comparison.either.scores.metric.name,
             "base": _measured(comparison.base),
             "tuned": _measured(comparison.tuned),
             "change": _change(comparison.change),
@@ -99,7 +104,7 @@ def _measured(result: Result | None) -> dict[str, Any] | None:
         return None
     return {
         "lead": _rate(result.scores.lead),
-        **_ways(result.scores),
+        **{metric.name: _ways(result.scores, metric) for metric in RATES},
         "utterances": result.scores.utterances,
         "empty_references": result.scores.empty_references,
         "empty_hypotheses": result.scores.empty_hypotheses,
@@ -114,11 +119,9 @@ def _measured(result: Result | None) -> dict[str, Any] | None:
     }
 
 
-def _ways(scores: Scores) -> dict[str, Any]:
-    return {
-        metric: {way: _rate(getattr(ways, way)) for way in ("raw", "marks", "basic")}
-        for metric, ways in (("wer", scores.wer), ("cer", scores.cer))
-    }
+def _ways(scores: Scores, metric: Metric) -> dict[str, Any]:
+    rates = {way.name: scores.rate(metric, way) for way in WAYS}
+    return {name: _rate(rate) for name, rate in rates.items() if rate}
 
 
 def _rate(rate: Rate) -> dict[str, float]:

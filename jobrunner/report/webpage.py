@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from html import escape
+from itertools import product
 
 from jobrunner.catalog import languages
+from jobrunner.report.format import NOTHING, hours, percent, points
 from jobrunner.report.plot import svg
-from jobrunner.scoring.result import NOTHING, Comparison, Result, hours, percent, points
+from jobrunner.scoring.metrics import RATES
+from jobrunner.scoring.result import Comparison, Result
+from jobrunner.scoring.text import WAYS
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fcfcfb; --ink: #1d2328; --quiet: #5d6871;
@@ -104,7 +108,7 @@ def _before_and_after(comparison: Comparison) -> str:
     assert comparison.change
     return (
         f"{languages.find(comparison.language).label}: "
-        f"{comparison.either.scores.metric.upper()} "
+        f"{comparison.either.scores.metric.label} "
         f"{percent(comparison.base.scores.lead, interval=False)} % before fine-tuning, "
         f"{percent(comparison.tuned.scores.lead, interval=False)} % after, "
         f"{'a' if comparison.change.significant else 'no'} significant change."
@@ -135,18 +139,14 @@ def _figures(comparisons: Sequence[Comparison]) -> str:
 
 
 def _ways(comparisons: Sequence[Comparison]) -> str:
-    names = ["WER raw", "WER marks", "WER basic", "CER raw", "CER marks", "CER basic"]
+    columns = list(product(RATES, WAYS))
+    names = [f"{metric.label} {way.name}" for metric, way in columns]
     rows = [_row(_head(["Language", "Model"], names))]
     for comparison in comparisons:
         for result in (comparison.base, comparison.tuned):
             if result is None:
                 continue
-            scores = result.scores
-            rates = [
-                getattr(ways, way)
-                for ways in (scores.wer, scores.cer)
-                for way in ("raw", "marks", "basic")
-            ]
+            rates = [result.scores.rate(metric, way) for metric, way in columns]
             cells = "".join(f"<td>{percent(rate, interval=False)}</td>" for rate in rates)
             model = "base" if result.which == "base" else "fine-tuned"
             head = f'<th scope="row">{escape(languages.find(result.language).label)}</th>'
@@ -166,7 +166,7 @@ def _head(left: list[str], right: list[str]) -> str:
 
 def _named(comparison: Comparison) -> str:
     name = escape(languages.find(comparison.language).label)
-    metric = comparison.either.scores.metric.upper()
+    metric = comparison.either.scores.metric.label
     test_set = escape(comparison.test_set)
     return f'<th scope="row">{name}</th><td class="left">{metric} <small>on {test_set}</small></td>'
 
@@ -193,11 +193,8 @@ def _span(low: float, high: float) -> str:
 
 def _how_to_read(comparisons: Sequence[Comparison]) -> str:
     lines = [
-        "<b>WER</b> is the share of words that are wrong, left out or added; it can pass 100 %. "
-        "<b>CER</b> counts characters instead, and leads for languages written without spaces.",
-        "<b>Marks</b> compares texts without case and punctuation and keeps every combining mark. "
-        "<b>Raw</b> compares them as written. <b>Basic</b> is Whisper's own normaliser, for "
-        "comparison with published tables.",
+        " ".join(f"<b>{metric.label}</b> is {metric.description}." for metric in RATES),
+        " ".join(f"<b>{way.label}</b> {way.description}." for way in WAYS),
         "Brackets hold 95 % bootstrap intervals. An asterisk marks a change whose interval, "
         "resampled for both models together, excludes zero.",
         "<b>Speed</b> is seconds of audio decoded in a second, greedily.",

@@ -14,7 +14,7 @@ from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
 from jobrunner.errors import SpecError, UsageError, WaitTimeout
 from jobrunner.runner import preflight as checks
-from jobrunner.spec import RunSpec, names, parse
+from jobrunner.spec import RunSpec, keys, parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus
@@ -207,11 +207,12 @@ class _StoredLog:
 
 def _stored_attempts(storage: Storage, run: str) -> list[_StoredLog]:
     """The logs that a run has left in storage, in the order in which the attempts ended."""
-    prefix = names.logs_prefix(run)
+    prefix = keys.logs_prefix(run)
     found = []
     for entry in sorted(storage.list(prefix), key=lambda entry: entry.modified):
-        stage, _, file = entry.key.removeprefix(prefix).partition("/")
-        found.append(_StoredLog(stage, file.removesuffix(".log"), entry.key))
+        stored = keys.attempt_of_log(run, entry.key)
+        if stored:
+            found.append(_StoredLog(*stored, entry.key))
     return found
 
 

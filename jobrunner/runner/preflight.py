@@ -143,16 +143,13 @@ def _has_token(folder: Path, token: str) -> bool:
 
 def _check_model_folder(spec: RunSpec) -> None:
     folder = _existing("model", _absolute(spec.model))
-    config = folder / "config.json"
-    hint = "It must be a Whisper in Hugging Face form: config.json, *.safetensors, tokenizer."
+    config, hint = folder / "config.json", models.wanted_form()
     try:
-        kind = json.loads(config.read_bytes()).get("model_type")
+        models.family_in(config.read_bytes(), shown=str(folder))
     except FileNotFoundError:
         raise SpecError("model", f"{folder} has no config.json.", hint=hint) from None
-    except (OSError, ValueError, AttributeError):
-        raise SpecError("model", f"{config} cannot be read as JSON.", hint=hint) from None
-    if kind != "whisper":
-        raise SpecError("model", f"{folder} is of type {kind!r}, not whisper.", hint=hint)
+    except OSError as error:
+        raise SpecError("model", f"{config}: {error.strerror or error}.", hint=hint) from None
     if not any(folder.glob("*.safetensors")):
         raise SpecError("model", f"{folder} has no .safetensors file.", hint=hint)
 

@@ -1,39 +1,22 @@
-"""Word and character error rates of a test set, each with a 95 % interval.
+"""Error rates of a test set, each with a 95 % interval.
 
-Rates are corpus-level: all errors over all reference units. They are given three ways (see
-`scoring.text`); the way that leads is `marks`, and the metric that leads is CER for languages
-written without spaces, WER for all others.
-
-Intervals are percentile bootstrap intervals over utterances (Bisani and Ney 2004, "Bootstrap
-estimates for confidence intervals in ASR performance evaluation", ICASSP). Utterances of one
-speaker are not independent, so speakers are resampled whole where there are enough of them (Liu
-et al. 2020, "Statistical testing on ASR performance via blockwise bootstrap", Interspeech).
+Rates are corpus-level: all errors over all reference units. They are given for each metric of
+`metrics.RATES` in each way of `text.WAYS`; the way that leads is `marks`, and the metric that leads
+is CER for languages written without spaces, WER for all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from jobrunner.errors import DataError
-from jobrunner.scoring.text import NORMALISERS, Way
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-Unit = Literal["words", "characters"]
-Metric = Literal["wer", "cer"]
-
-RESAMPLES = 1000
-CONFIDENCE = 0.95
-# With fewer clusters a cluster bootstrap gives intervals that are too narrow (Cameron, Gelbach
-# and Miller 2008), down to none at all with one speaker.
-FEWEST_SPEAKERS = 10
-# Random numbers drawn at a time: 16 MB, whatever the size of the test set.
-_DRAWS = 2_000_000
+from jobrunner.scoring.intervals import by_cluster, clusters, interval, resampled_rates
+from jobrunner.scoring.metrics import RATES, Metric, Unit, leading
+from jobrunner.scoring.text import LEADING, WAYS, Way
 
 
 class _Record(BaseModel):
@@ -54,14 +37,6 @@ class Rate(_Record):
     """Words or characters of all references."""
 
 
-class Ways(_Record):
-    """One metric, normalised three ways."""
-
-    raw: Rate
-    marks: Rate
-    basic: Rate
-
-
 class Scores(_Record):
     """What a model scores on a test set."""
 
@@ -75,22 +50,35 @@ class Scores(_Record):
     resampled: Literal["utterances", "speakers"]
     clusters: int
     """How many of them there are."""
-    wer: Ways
-    cer: Ways
+    rates: dict[str, dict[str, Rate]]
+    """Metric → way → rate."""
     counts: tuple[tuple[int, int], ...] = ()
     """Errors and length of each scored utterance, in the test set's order, by the leading rate."""
     groups: tuple[int, ...] = ()
     """The cluster of each scored utterance."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, given: Any) -> Any:
+        """Results of version 1 have a field for each of their two metrics."""
+        if isinstance(given, Mapping) and "rates" not in given:
+            old = {name: given[name] for name in ("wer", "cer") if name in given}
+            return {**given, "rates": old}
+        return given
+
     @property
     def metric(self) -> Metric:
         """The metric that leads."""
-        return "cer" if self.unit == "characters" else "wer"
+        return leading(self.unit)
 
     @property
     def lead(self) -> Rate:
         """The rate to look at first."""
-        return self.cer.marks if self.unit == "characters" else self.wer.marks
+        return self.rates[self.metric.name][LEADING.name]
+
+    def rate(self, metric: Metric, way: Way = LEADING) -> Rate | None:
+        """One rate; None in a result that was made before the metric or way was known."""
+        return self.rates.get(metric.name, {}).get(way.name)
 
 
 class Difference(_Record):
@@ -140,31 +128,26 @@ def score(
         )
     said = [references[i] for i in kept]
     written = [hypotheses[i] for i in kept]
-    totals: dict[tuple[Metric, Way], dict[str, int]] = {}
-    counts: dict[tuple[Metric, Way], list[tuple[int, int]]] = {}
-    for metric, way in _RATES:
-        split = _splitter(metric, way, unit)
-        totals[metric, way], counts[metric, way] = _align(said, written, split)
+    aligned = [_align(said, written, _splitter(metric, way, unit)) for metric, way in _RATES]
     names = [speakers[i] for i in kept] if speakers else []
-    resampled, groups = _clusters(names, len(kept))
-    rows = _by_cluster([counts[rate] for rate in _RATES], groups)
-    low, high = _interval(_resampled_rates(rows, seed))
-    rates = {
-        rate: Rate(
-            value=_value(counts[rate]), low=float(low[i]), high=float(high[i]), **totals[rate]
+    resampled, groups = clusters(names, len(kept))
+    rows = by_cluster([counts for _, counts in aligned], groups)
+    low, high = interval(resampled_rates(rows, seed))
+    rates: dict[str, dict[str, Rate]] = {}
+    for i, ((metric, way), (totals, counts)) in enumerate(zip(_RATES, aligned, strict=True)):
+        rates.setdefault(metric.name, {})[way.name] = Rate(
+            value=_value(counts), low=float(low[i]), high=float(high[i]), **totals
         )
-        for i, rate in enumerate(_RATES)
-    }
+    led = _RATES.index((leading(unit), LEADING))
     return Scores(
         unit=unit,
         utterances=len(kept),
         empty_references=len(references) - len(kept),
-        empty_hypotheses=sum(not NORMALISERS["marks"](text) for text in written),
+        empty_hypotheses=sum(not LEADING.normalise(text) for text in written),
         resampled=resampled,
         clusters=len(rows),
-        wer=Ways(**{way: rates["wer", way] for way in NORMALISERS}),
-        cer=Ways(**{way: rates["cer", way] for way in NORMALISERS}),
-        counts=tuple(counts["cer" if unit == "characters" else "wer", "marks"]),
+        rates=rates,
+        counts=tuple(aligned[led][1]),
         groups=tuple(groups),
     )
 
@@ -180,9 +163,9 @@ def paired_difference(first: Scores, second: Scores, *, seed: int = 0) -> Differ
     lengths = [[length for _, length in scores.counts] for scores in (first, second)]
     if first.unit != second.unit or first.groups != second.groups or lengths[0] != lengths[1]:
         raise ValueError("the two results are not of the same utterances")
-    rates = _resampled_rates(_by_cluster([first.counts, second.counts], first.groups), seed)
+    rates = resampled_rates(by_cluster([first.counts, second.counts], first.groups), seed)
     change = rates[:, 1] - rates[:, 0]
-    low, high = _interval(change[:, None])
+    low, high = interval(change[:, None])
     return Difference(
         value=_value(second.counts) - _value(first.counts),
         low=float(low[0]),
@@ -191,22 +174,20 @@ def paired_difference(first: Scores, second: Scores, *, seed: int = 0) -> Differ
     )
 
 
-_METRICS: tuple[Metric, ...] = ("wer", "cer")
-_RATES = [(metric, way) for metric in _METRICS for way in NORMALISERS]
+_RATES: list[tuple[Metric, Way]] = list(product(RATES, WAYS))
 
 
 def _has_text(reference: str) -> bool:
-    """True if the reference has text left in each of the three ways."""
-    return all(normalise(reference).strip() for normalise in NORMALISERS.values())
+    """True if the reference has text left in each of the ways."""
+    return all(way.normalise(reference).strip() for way in WAYS)
 
 
 def _splitter(metric: Metric, way: Way, unit: Unit) -> Callable[[str], list[str]]:
     """What turns a text into the units that are counted."""
-    normalise = NORMALISERS[way]
-    if metric == "wer":
-        return lambda text: normalise(text).split()
-    joint = "" if unit == "characters" and way != "raw" else " "
-    return lambda text: list(joint.join(normalise(text).split()))
+    if metric.unit == "words":
+        return lambda text: way.normalise(text).split()
+    joint = "" if unit == "characters" and not way.spaces_count else " "
+    return lambda text: list(joint.join(way.normalise(text).split()))
 
 
 def _align(
@@ -242,59 +223,3 @@ def _errors(chunk: Any) -> int:
 
 def _value(counts: Sequence[tuple[int, int]]) -> float:
     return sum(errors for errors, _ in counts) / sum(length for _, length in counts)
-
-
-def _clusters(
-    speakers: list[str], utterances: int
-) -> tuple[Literal["utterances", "speakers"], list[int]]:
-    """What is resampled, and the cluster of each utterance, numbered by first appearance."""
-    numbers: dict[str, int] = {}
-    groups = [
-        numbers.setdefault(name or f"\0{position}", len(numbers))
-        for position, name in enumerate(speakers)
-    ]
-    if len(numbers) < FEWEST_SPEAKERS or len(numbers) == utterances:
-        return "utterances", list(range(utterances))
-    return "speakers", groups
-
-
-def _by_cluster(
-    rates: Sequence[Sequence[tuple[int, int]]], groups: Sequence[int]
-) -> NDArray[np.float64]:
-    """Sums of errors and lengths: (clusters, 2 × rates), errors first.
-
-    The rows are sorted, so that the order of the utterances makes no difference.
-    """
-    import numpy as np
-
-    counts = np.asarray(rates, dtype=np.float64)  # (rates, utterances, 2)
-    columns = np.concatenate([counts[:, :, 0], counts[:, :, 1]])  # (2 × rates, utterances)
-    summed: NDArray[np.float64] = np.stack([np.bincount(groups, c) for c in columns], axis=1)
-    return summed[np.lexsort(summed.T)]
-
-
-def _resampled_rates(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """The rates of each bootstrap resample: (RESAMPLES, rates)."""
-    import numpy as np
-
-    random = np.random.default_rng(seed)
-    clusters = len(rows)
-    at_once = max(1, _DRAWS // clusters)
-    parts = []
-    for start in range(0, RESAMPLES, at_once):
-        number = min(at_once, RESAMPLES - start)
-        drawn = random.integers(clusters, size=(number, clusters))
-        drawn += clusters * np.arange(number)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=number * clusters)
-        parts.append(weights.reshape(number, clusters).astype(np.float64) @ rows)
-    errors, lengths = np.split(np.concatenate(parts), 2, axis=1)
-    return errors / lengths
-
-
-def _interval(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lower and upper ends of the interval of each column: (2, columns)."""
-    import numpy as np
-
-    tail = (1 - CONFIDENCE) / 2
-    ends: NDArray[np.float64] = np.quantile(samples, [tail, 1 - tail], axis=0)
-    return ends

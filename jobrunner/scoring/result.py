@@ -9,11 +9,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from jobrunner.errors import StorageError
-from jobrunner.scoring.rates import Difference, Rate, Scores
+from jobrunner.scoring.rates import Difference, Scores
 
 Which = Literal["base", "tuned"]
-# Shown where nothing was measured.
-NOTHING = "–"
 
 
 class Settings(BaseModel):
@@ -36,7 +34,7 @@ class Result(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     run: str
     which: Which
     """`base`: the model that the run started from; `tuned`: the run's export."""
@@ -56,6 +54,8 @@ class Result(BaseModel):
     scores: Scores
     too_long: int = 0
     """Utterances left out because they are longer than the model's window."""
+    looped: int = 0
+    """Hypotheses that repeat themselves, as a decoder does that has lost its place."""
     change: Difference | None = None
     """Tuned against base on the same utterances; None if the base model was not measured."""
     audio_seconds: float
@@ -134,24 +134,3 @@ def compare(results: Iterable[Result]) -> list[Comparison]:
         comparisons,
         key=lambda c: (c.run, c.language != c.either.trained_on, c.language, c.test_set),
     )
-
-
-def percent(rate: Rate | None, *, interval: bool = True) -> str:
-    """`13.4 [11.2, 15.9]`: a rate in % with its interval."""
-    if rate is None:
-        return NOTHING
-    value = f"{100 * rate.value:.1f}"
-    return f"{value} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" if interval else value
-
-
-def points(change: Difference | None) -> str:
-    """`−87.1*`: a difference in percentage points, marked where it is significant."""
-    if change is None:
-        return NOTHING
-    sign = "−" if change.value < 0 else "+"
-    return f"{sign}{abs(100 * change.value):.1f}{'*' if change.significant else ''}"
-
-
-def hours(seconds: float) -> str:
-    """Seconds as hours, with as many digits as say something: `0.05`, `9.8`."""
-    return f"{seconds / 3600:.2f}" if seconds < 36_000 else f"{seconds / 3600:.1f}"

@@ -1,4 +1,4 @@
-"""Three ways to normalise a transcript before errors are counted.
+"""The ways to normalise a transcript before errors are counted: a table that reports loop over.
 
     raw     as written; only white space is collapsed
     marks   NFC, case and punctuation off, combining marks kept: the way that leads
@@ -14,9 +14,22 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
 
-Way = Literal["raw", "marks", "basic"]
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way to normalise."""
+
+    name: str
+    """In records."""
+    label: str
+    """As people read it."""
+    description: str
+    """One sentence for a reader who has never met it."""
+    normalise: Callable[[str], str]
+    spaces_count: bool = False
+    """True if white space counts as characters where words are written without."""
 
 
 class _Spacing(dict[int, str]):
@@ -84,4 +97,25 @@ def basic(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
-NORMALISERS: dict[Way, Callable[[str], str]] = {"raw": raw, "marks": marks, "basic": basic}
+RAW = Way(
+    name="raw",
+    label="Raw",
+    description="compares texts as they are written",
+    normalise=raw,
+    spaces_count=True,
+)
+MARKS = Way(
+    name="marks",
+    label="Marks",
+    description="compares texts without case and punctuation and keeps every combining mark",
+    normalise=marks,
+)
+BASIC = Way(
+    name="basic",
+    label="Basic",
+    description="is Whisper's own normaliser, for comparison with published tables",
+    normalise=basic,
+)
+# In the order of reports, and the one to look at first.
+WAYS = (RAW, MARKS, BASIC)
+LEADING = MARKS

@@ -1,14 +1,13 @@
-"""Names of objects, labels and storage keys. Nothing else in the project builds one."""
+"""Names and labels of Kubernetes objects. YAML repeats some of them, and a test compares."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from pathlib import PurePosixPath
 
 from jobrunner.errors import SpecError
-from jobrunner.spec.run import RunSpec, canonical_json
+from jobrunner.spec.run import RunSpec
 
 # A Job's name becomes a pod label, so the limit of labels holds (RFC 1123).
 LONGEST_NAME = 63
@@ -94,96 +93,7 @@ def labels(spec: RunSpec, stage: str = "") -> dict[str, str]:
     return found
 
 
-# Storage keys. All are relative to the storage URL; folders end with a slash.
-
-
-def model_prefix(spec: RunSpec) -> str:
-    """`models/<digest>/`: the base model, fetched once for all runs."""
-    from jobrunner.catalog import models
-
-    named = "" if models.is_folder(spec.model) else spec.model
-    return f"models/{_digest(named, spec.model_revision)}/"
-
-
-def data_prefix(spec: RunSpec, language: str) -> str:
-    """`data/<digest>/`: prepared speech of one language, shared by the runs that prepare alike."""
-    told = spec.data.model_dump(mode="json")
-    if spec.data.source.startswith("folder:"):
-        told["source"] = "folder"
-    return f"data/{_digest(canonical_json(told), language)}/"
-
-
-def run_prefix(run: str) -> str:
-    """`runs/<run>/`."""
-    return f"runs/{run}/"
-
-
-def run_file(run: str) -> str:
-    """The spec as it was submitted."""
-    return f"runs/{run}/run.json"
-
-
-def checkpoints_prefix(run: str) -> str:
-    """`runs/<run>/checkpoints/`."""
-    return f"runs/{run}/checkpoints/"
-
-
-def checkpoint_prefix(run: str, step: int) -> str:
-    """`runs/<run>/checkpoints/step-00001000/`."""
-    return f"{checkpoints_prefix(run)}step-{step:08d}/"
-
-
-def checkpoint_step(run: str, key: str) -> int | None:
-    """The step of the checkpoint that a key belongs to; None for any other key."""
-    found = re.match(r"step-(\d+)/", key.removeprefix(checkpoints_prefix(run)))
-    return int(found[1]) if found else None
-
-
-def claims_prefix(run: str) -> str:
-    """`runs/<run>/attempts/`: one object for each attempt at training that began."""
-    return f"runs/{run}/attempts/"
-
-
-def claim_file(run: str, number: int) -> str:
-    """The claim of the attempt that began as the `number`th, from 1."""
-    return f"{claims_prefix(run)}{number:08d}"
-
-
-def history_file(run: str) -> str:
-    """One JSON object a line: what was measured at each step of training so far."""
-    return f"runs/{run}/history.jsonl"
-
-
-def export_prefix(run: str) -> str:
-    """The model for use, in Hugging Face form."""
-    return f"runs/{run}/export/"
-
-
-def evaluations_prefix(run: str) -> str:
-    """`runs/<run>/evaluations/`."""
-    return f"runs/{run}/evaluations/"
-
-
-def evaluation_prefix(run: str, model: str, test_set: str, language: str) -> str:
-    """Where one result lies; `model` is `base` or `tuned`."""
-    return f"{evaluations_prefix(run)}{model}/{slug(test_set, 40)}/{language}/"
-
-
-def logs_prefix(run: str) -> str:
-    """`runs/<run>/logs/`."""
-    return f"runs/{run}/logs/"
-
-
-def log_file(run: str, stage: str, attempt: str) -> str:
-    """The log of one attempt."""
-    return f"{logs_prefix(run)}{stage}/{attempt}.log"
-
-
 def test_set(spec: RunSpec) -> str:
     """Short name of the test set that the data source gives, such as `fleurs`."""
     kind, _, place = spec.data.source.partition(":")
     return kind if kind != "folder" else slug(PurePosixPath(place).name, 40)
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

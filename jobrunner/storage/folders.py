@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from jobrunner.errors import NotFound, StorageError
@@ -16,8 +17,6 @@ from jobrunner.storage import Storage
 from jobrunner.storage.local import LocalStorage
 
 MANIFEST = "manifest.json"
-# The model card is left out of the manifest, because each evaluation that ends writes it anew.
-CARD = "README.md"
 _CHUNK = 1 << 20
 
 
@@ -32,14 +31,21 @@ def is_published(storage: Storage, prefix: str) -> bool:
     return storage.stat(prefix + MANIFEST) is not None
 
 
-def publish(storage: Storage, prefix: str, folder: Path) -> None:
-    """Stores all files of a folder below `prefix` (which ends with a slash), the manifest last."""
+def publish(storage: Storage, prefix: str, folder: Path, *, changing: Collection[str] = ()) -> None:
+    """Stores all files of a folder, the manifest last.
+
+    Args:
+        storage: where to.
+        prefix: ends with a slash.
+        folder: on this machine.
+        changing: names of files that may change later and are left out of the manifest.
+    """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     told = {}
     for path in files:
         name = path.relative_to(folder).as_posix()
         storage.write_file(prefix + name, path)
-        if name == CARD:
+        if name in changing:
             continue
         told[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
     storage.write(prefix + MANIFEST, json.dumps({"files": told}, indent=1).encode())

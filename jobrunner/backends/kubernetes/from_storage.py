@@ -7,13 +7,9 @@ import threading
 
 from jobrunner.backends.kubernetes.status import Recorded
 from jobrunner.errors import StorageError
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys, names
 from jobrunner.spec.plan import Plan, Stage
-from jobrunner.storage import Storage, open_storage
-
-# Written last, by every stage that publishes a folder.
-MANIFEST = "manifest.json"
-RESULT = "result.json"
+from jobrunner.storage import Storage, folders, open_storage
 
 
 class Storages:
@@ -42,7 +38,7 @@ def _first_seen(url: str, endpoint: str) -> Storage | StorageError:
     try:
         storage = open_storage(url, endpoint=endpoint)
         # Makes its client, which each of several threads would do otherwise.
-        storage.stat(MANIFEST)
+        storage.stat(keys.RUNS.rstrip("/"))
     except StorageError as error:
         return error
     return storage
@@ -74,10 +70,10 @@ def with_results(recorded: Recorded, storages: Storages) -> Recorded:
 
 def _is_stored(storage: Storage, planned: Plan, stage: Stage) -> bool:
     if stage.kind == "train":
-        return storage.stat(names.export_prefix(planned.run) + MANIFEST) is not None
+        return folders.is_published(storage, keys.export_prefix(planned.run))
     if stage.kind == "evaluate":
         which = "tuned" if planned.spec.task == "fine-tune" else "base"
         test_set = names.test_set(planned.spec)
-        prefix = names.evaluation_prefix(planned.run, which, test_set, stage.language)
-        return storage.stat(prefix + RESULT) is not None
+        key = keys.result_file(planned.run, which, test_set, stage.language)
+        return storage.stat(key) is not None
     return False

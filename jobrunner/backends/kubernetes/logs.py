@@ -15,7 +15,7 @@ from jobrunner.backends.kubernetes.podlog import pod_lines
 from jobrunner.backends.kubernetes.snapshot import RunWatch, look
 from jobrunner.backends.kubernetes.status import Recorded, run_status
 from jobrunner.errors import JobrunnerError
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys, names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.storage import Storage, open_storage
@@ -70,12 +70,13 @@ def attempts(recorded: Recorded, storage: Storage, stage: str | None = None) -> 
         if _has_log(pod)
     ]
     there = {attempt.id for attempt in found}
-    prefix = names.logs_prefix(recorded.config_map["metadata"]["name"])
+    run = recorded.config_map["metadata"]["name"]
+    prefix = keys.logs_prefix(run)
     with contextlib.suppress(JobrunnerError):
         for entry in storage.list(prefix):
-            name, _, file = entry.key.removeprefix(prefix).partition("/")
-            uid = file.removesuffix(".log")
-            if uid not in there:
+            stored = keys.attempt_of_log(run, entry.key)
+            if stored and stored[1] not in there:
+                name, uid = stored
                 found.append(Attempt(stage=name, id=uid, at=entry.modified, pod="", ended=True))
     chosen = [attempt for attempt in found if stage in {None, attempt.stage}]
     return sorted(chosen, key=lambda attempt: attempt.at)
@@ -108,7 +109,7 @@ def _read(
         if whole:
             return
     with contextlib.suppress(JobrunnerError):
-        stored = storage.read(names.log_file(run, attempt.stage, attempt.id))
+        stored = storage.read(keys.log_file(run, attempt.stage, attempt.id))
         for text in stored.decode(errors="replace").splitlines()[given:]:
             yield LogLine(stage=attempt.stage, attempt=attempt.id, text=text)
 

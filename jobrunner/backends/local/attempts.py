@@ -16,7 +16,7 @@ from jobrunner.backends.local.locks import Lock
 from jobrunner.backends.local.process import StageProcess
 from jobrunner.backends.local.records import Attempt, Record, RunState
 from jobrunner.errors import Interrupted, JobrunnerError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.spec.plan import Stage
 from jobrunner.storage import open_storage
 
@@ -91,7 +91,7 @@ def archived(folder: RunFolder, record: Record, known: RunState) -> RunState:
         if attempt.archived or attempt.ended is None or not path.exists():
             continue
         try:
-            storage.write_file(names.log_file(folder.run, attempt.stage, attempt.id), path)
+            storage.write_file(keys.log_file(folder.run, attempt.stage, attempt.id), path)
         except JobrunnerError as error:
             say(f"the log of {attempt.stage} is not in storage yet: {error}")
             break

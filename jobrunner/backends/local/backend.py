@@ -19,7 +19,7 @@ from jobrunner.backends.local.folder import RunFolder, runs, state_directory
 from jobrunner.backends.local.launch import end_processes, start_supervisor
 from jobrunner.backends.local.records import Record, RunState
 from jobrunner.errors import JobrunnerError, SpecError, StorageError, UsageError
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys, names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus, State, run_state
@@ -233,7 +233,7 @@ class LocalBackend:
             before, state = folder.record(), folder.state()
         except (UsageError, StorageError):
             return None, RunState()
-        key = names.run_file(folder.run)
+        key = keys.run_file(folder.run)
         if before.spec.storage != asked.storage or _storage(asked).stat(key) is None:
             return None, RunState()
         return before, state
@@ -273,4 +273,4 @@ def _storage(spec: RunSpec) -> Storage:
 
 
 def _write_spec(run: str, spec: RunSpec) -> None:
-    _storage(spec).write(names.run_file(run), spec.model_dump_json(indent=1).encode())
+    _storage(spec).write(keys.run_file(run), spec.model_dump_json(indent=1).encode())

@@ -14,7 +14,7 @@ from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.jobs import own_jobs
 from jobrunner.core.attempt.progress import log
 from jobrunner.errors import StorageError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import Storage
 
 
@@ -41,7 +41,7 @@ class Attempt:
                 yield
             context = self._context
             if context is not None and self._keeps_log:
-                key = names.log_file(context.run, self.stage, context.attempt)
+                key = keys.log_file(context.run, self.stage, context.attempt)
                 archive.store(context.storage, key, file, log)
 
     def lead(self, context: StageContext) -> None:
@@ -56,7 +56,7 @@ class Attempt:
         if self._keeps_log and self.stage == "prepare":
             # The spec as it is by now lies with the results, which outlive the cluster's objects.
             told = context.spec.model_dump_json(indent=1).encode()
-            context.storage.write(names.run_file(context.run), told)
+            context.storage.write(keys.run_file(context.run), told)
         with ExitStack() as until_the_end:
             port = os.environ.get("JOBRUNNER_METRICS_PORT")
             if port and self._first:
@@ -96,9 +96,9 @@ def cause_of_last_end(storage: Storage, run: str, stage: str) -> str:
         `stopped` after SIGTERM, `failed` after an error, `killed` where it could not leave a log.
     """
     try:
-        logs = list(storage.list(f"{names.logs_prefix(run)}{stage}/"))
-        commits = storage.list(names.checkpoints_prefix(run))
-        saved = max((e.modified for e in commits if e.key.endswith("/COMMIT")), default=0.0)
+        logs = list(storage.list(f"{keys.logs_prefix(run)}{stage}/"))
+        commits = storage.list(keys.checkpoints_prefix(run))
+        saved = max((e.modified for e in commits if e.key.endswith(f"/{keys.COMMIT}")), default=0.0)
         newest = max(logs, key=lambda entry: entry.modified, default=None)
         if newest is None or newest.modified < saved:
             return "killed"

@@ -59,8 +59,9 @@ class Metrics:
         )
         self._loss = self._gauge("train_loss", "Loss of the last step, nats a token")
         self._rate = self._gauge("train_learning_rate", "Learning rate of the last step")
-        self._wer = self._gauge("train_wer_ratio", "Latest rate on the validation split")
-        self._best = self._gauge("train_best_wer_ratio", "Best rate on the validation split")
+        what = "of the metric that chooses the best model; a share for wer and cer"
+        self._validated = self._gauge("train_validation_rate", f"Latest value {what}", "metric")
+        self._best = self._gauge("train_best_validation_rate", f"Best value {what}", "metric")
         self._stepped = self._gauge(
             "train_last_step_timestamp_seconds", "When the last step ended, in Unix time"
         )
@@ -113,14 +114,14 @@ class Metrics:
         if stepped or not self._trains:
             gained = max(0.0, now.audio_seconds - before.audio_seconds)
             self._audio.labels(*self._labels).inc(gained)
-        for gauge, value in (
-            (self._loss, now.loss),
-            (self._rate, now.learning_rate),
-            (self._wer, now.wer),
-            (self._best, now.best_wer),
+        for gauge, value, more in (
+            (self._loss, now.loss, ()),
+            (self._rate, now.learning_rate, ()),
+            (self._validated, now.rate, (now.metric,)),
+            (self._best, now.best_rate, (now.metric,)),
         ):
             if value is not None:
-                self._set(gauge, value)
+                self._set(gauge, value, *more)
         if now.learning_rate is not None:
             self._set(self._step, now.step)
 
@@ -136,11 +137,11 @@ class Metrics:
         elif what == "drop":
             self._dropped.labels(*self._labels, about).inc(amount)
 
-    def _set(self, gauge: Gauge, value: float) -> None:
-        gauge.labels(*self._labels).set(value)
+    def _set(self, gauge: Gauge, value: float, *more: str) -> None:
+        gauge.labels(*self._labels, *more).set(value)
 
-    def _gauge(self, name: str, told: str) -> Gauge:
-        return Gauge(f"jobrunner_{name}", told, LABELS, registry=self.registry)
+    def _gauge(self, name: str, description: str, *more: str) -> Gauge:
+        return Gauge(f"jobrunner_{name}", description, (*LABELS, *more), registry=self.registry)
 
-    def _counter(self, name: str, told: str, *more: str) -> Counter:
-        return Counter(f"jobrunner_{name}", told, (*LABELS, *more), registry=self.registry)
+    def _counter(self, name: str, description: str, *more: str) -> Counter:
+        return Counter(f"jobrunner_{name}", description, (*LABELS, *more), registry=self.registry)

@@ -11,7 +11,7 @@ same run, so in the few milliseconds that storage cannot guard nothing is at ris
 from __future__ import annotations
 
 from jobrunner.errors import Superseded
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import Storage
 
 
@@ -37,7 +37,7 @@ class Claim:
             StorageError: storage refused.
         """
         number = self._newest() + 1
-        while not self._storage.create(names.claim_file(self._run, number), self._attempt.encode()):
+        while not self._storage.create(keys.claim_file(self._run, number), self._attempt.encode()):
             number += 1
         self._number = number
 
@@ -57,6 +57,6 @@ class Claim:
             )
 
     def _newest(self) -> int:
-        prefix = names.claims_prefix(self._run)
-        keys = [entry.key for entry in self._storage.list(prefix)]
-        return max((int(key.removeprefix(prefix)) for key in keys), default=0)
+        prefix = keys.claims_prefix(self._run)
+        found = [entry.key.removeprefix(prefix) for entry in self._storage.list(prefix)]
+        return max(map(int, found), default=0)

@@ -14,7 +14,7 @@ import torch
 from jobrunner.core.checkpoint import tensors
 from jobrunner.core.checkpoint.store import Checkpoints, Part
 from jobrunner.errors import StorageError, StorageFull
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import Storage
 
 # Waits between tries of an upload, in seconds: an outage of a few minutes costs nothing, since
@@ -144,7 +144,7 @@ class Saver:
             self.upload_seconds = time.perf_counter() - started
             self._told("checkpoint", self.upload_seconds)
             self._checkpoints.retain(step, best)
-            self._publish_history(files["history.jsonl"])
+            self._publish_history(files[keys.HISTORY])
         # Whatever went wrong is raised in the training thread by the next call.
         except BaseException as error:  # noqa: BLE001
             self._error = error
@@ -168,7 +168,7 @@ class Saver:
 
     def _publish_history(self, history: bytes) -> None:
         try:
-            self._storage.write(names.history_file(self._run), history)
+            self._storage.write(keys.history_file(self._run), history)
         except StorageError as error:
             self._log(f"history not written: {error}")
 

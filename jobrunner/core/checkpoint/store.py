@@ -22,11 +22,11 @@ from typing import Any
 from jobrunner.core.checkpoint.claim import Claim
 from jobrunner.core.disk import disk_errors
 from jobrunner.errors import CheckpointError, NotFound, StorageError
-from jobrunner.spec import names
+from jobrunner.spec import keys
+from jobrunner.spec.keys import COMMIT
 from jobrunner.storage import Storage
+from jobrunner.storage.folders import MANIFEST
 
-COMMIT = "COMMIT"
-MANIFEST = "manifest.json"
 # Committed checkpoints that are kept beside the best one: the newest may turn out damaged.
 KEPT = 2
 _CHUNK = 1 << 20
@@ -85,7 +85,7 @@ class Checkpoints:
 
     def committed(self) -> list[int]:
         """Steps with a COMMIT, newest first."""
-        return sorted((step for step, keys in self._keys().items() if COMMIT in keys), reverse=True)
+        return sorted((step for step, held in self._held().items() if COMMIT in held), reverse=True)
 
     def write(self, step: int, parts: Mapping[str, Part], about: Mapping[str, Any]) -> None:
         """Uploads a checkpoint and commits it. Once this returns, resume can go on from it.
@@ -99,7 +99,7 @@ class Checkpoints:
             Superseded: another attempt trains this run by now.
             StorageError: storage refused; whether it is committed is open.
         """
-        prefix = names.checkpoint_prefix(self._run, step)
+        prefix = keys.checkpoint_prefix(self._run, step)
         for name, part in parts.items():
             self._storage.write_file(f"{prefix}{self._attempt}/{name}", part.path)
         told = {name: {"size": part.size, "sha256": part.sha256} for name, part in parts.items()}
@@ -165,42 +165,42 @@ class Checkpoints:
         fails is tried again after the next save.
         """
         try:
-            found = self._keys()
-            sound = {step for step, keys in found.items() if COMMIT in keys} - self._damaged
+            found = self._held()
+            sound = {step for step, held in found.items() if COMMIT in held} - self._damaged
             # Damaged ones ahead of this attempt are replaced when it comes there.
             kept = {*sorted(sound, reverse=True)[:KEPT], best, *self._damaged}
-            for step, keys in found.items():
-                if COMMIT in keys and step in kept:
-                    self._delete_losers(step, keys)
-                elif COMMIT in keys or step <= newest:
-                    self._delete(step, sorted(keys, key=lambda key: key != COMMIT))
+            for step, held in found.items():
+                if COMMIT in held and step in kept:
+                    self._delete_losers(step, held)
+                elif COMMIT in held or step <= newest:
+                    self._delete(step, sorted(held, key=lambda name: name != COMMIT))
         except (StorageError, _DamagedError) as error:
             self._log(f"old checkpoints stay for now: {error}")
 
-    def _delete_losers(self, step: int, keys: set[str]) -> None:
-        """Deletes parts that the committed attempt did not write."""
-        if len({key.partition("/")[0] for key in keys if key != COMMIT}) > 1:
+    def _delete_losers(self, step: int, held: set[str]) -> None:
+        """Deletes files that the committed attempt did not write."""
+        if len({name.partition("/")[0] for name in held if name != COMMIT}) > 1:
             winner = self._marker(step)["attempt"] + "/"
             self._delete(
-                step, [key for key in keys if key != COMMIT and not key.startswith(winner)]
+                step, [name for name in held if name != COMMIT and not name.startswith(winner)]
             )
 
-    def _delete(self, step: int, keys: list[str]) -> None:
-        for key in keys:
-            self._storage.delete(names.checkpoint_prefix(self._run, step) + key)
+    def _delete(self, step: int, names: list[str]) -> None:
+        for name in names:
+            self._storage.delete(keys.checkpoint_prefix(self._run, step) + name)
 
-    def _keys(self) -> dict[int, set[str]]:
-        """Keys below each step's prefix."""
+    def _held(self) -> dict[int, set[str]]:
+        """What each step's prefix holds, as keys below it."""
         found: dict[int, set[str]] = {}
-        for entry in self._storage.list(names.checkpoints_prefix(self._run)):
-            step = names.checkpoint_step(self._run, entry.key)
+        for entry in self._storage.list(keys.checkpoints_prefix(self._run)):
+            step = keys.checkpoint_step(self._run, entry.key)
             if step is not None:
-                prefix = names.checkpoint_prefix(self._run, step)
+                prefix = keys.checkpoint_prefix(self._run, step)
                 found.setdefault(step, set()).add(entry.key.removeprefix(prefix))
         return found
 
     def _marker(self, step: int) -> dict[str, str]:
-        key = names.checkpoint_prefix(self._run, step) + COMMIT
+        key = keys.checkpoint_prefix(self._run, step) + COMMIT
         try:
             found = json.loads(self._storage.read(key))
             return {"attempt": found["attempt"], "manifest": found["manifest"]}
@@ -210,7 +210,7 @@ class Checkpoints:
     def _manifest(self, step: int) -> tuple[str, dict[str, dict[str, Any]]]:
         """The prefix of a checkpoint's parts, and what is told of each."""
         marker = self._marker(step)
-        prefix = f"{names.checkpoint_prefix(self._run, step)}{marker['attempt']}/"
+        prefix = f"{keys.checkpoint_prefix(self._run, step)}{marker['attempt']}/"
         try:
             data = self._storage.read(prefix + MANIFEST)
         except NotFound:

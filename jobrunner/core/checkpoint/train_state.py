@@ -6,6 +6,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from jobrunner.scoring.metrics import Metric
+
+# As checkpoints of 0.1.0 call them.
+_RENAMED = {"wer": "rate", "best_wer": "best_rate"}
+
 
 @dataclass(kw_only=True)
 class TrainState:
@@ -20,9 +25,11 @@ class TrainState:
     """Audio trained on so far, repeats counted."""
     validated: int = 0
     """Step of the last validation."""
-    wer: float | None = None
-    """Leading rate (WER or CER) of the last validation, a ratio."""
-    best_wer: float | None = None
+    metric: str = ""
+    """What validations measure: a metric of `scoring.metrics`."""
+    rate: float | None = None
+    """Its value in the last validation."""
+    best_rate: float | None = None
     best_step: int | None = None
     worse: int = 0
     """Validations since the last gain."""
@@ -35,31 +42,32 @@ class TrainState:
     health: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     """One record a step: step, epoch, loss (nats a token), gradient norm, learning rate, audio
-    seconds; and one a validation: step, wer, cer."""
+    seconds; and one a validation: step, metric, rate, and every rate by its name."""
 
-    def judge(self, step: int, rate: float, patience: int) -> bool:
+    def judge(self, step: int, metric: Metric, rate: float, patience: int) -> bool:
         """Takes in a validation; True if none before was better.
 
         Of equals the later one is the best: it has learnt more. Patience wants a real gain.
         """
-        gained = self.best_wer is None or rate < self.best_wer
-        best = gained or rate == self.best_wer
-        self.validated, self.wer = step, rate
+        gained = self.best_rate is None or metric.better(rate, self.best_rate)
+        best = gained or rate == self.best_rate
+        self.validated, self.metric, self.rate = step, metric.name, rate
         self.worse = 0 if gained else self.worse + 1
         self.stopped_early = bool(patience) and self.worse >= patience
         if best:
-            self.best_wer, self.best_step = rate, step
+            self.best_rate, self.best_step = rate, step
         return best
 
     def to_json(self) -> tuple[bytes, bytes]:
         """The state without its history, and the history as JSON lines."""
-        told = asdict(self)
-        history = told.pop("history")
+        loop = asdict(self)
+        history = loop.pop("history")
         lines = "".join(json.dumps(record) + "\n" for record in history)
-        return json.dumps(told, indent=1).encode(), lines.encode()
+        return json.dumps(loop, indent=1).encode(), lines.encode()
 
     @classmethod
     def from_json(cls, state: bytes, history: bytes) -> TrainState:
         """The state that `to_json` gave."""
         records = [json.loads(line) for line in history.splitlines()]
-        return cls(**json.loads(state), history=records)
+        loop = {_RENAMED.get(name, name): value for name, value in json.loads(state).items()}
+        return cls(**loop, history=records)

@@ -39,20 +39,23 @@ class Dataset:
         prefix: str,
         scratch: Path,
         manifests: Mapping[str, dict[str, Any]],
+        language: str,
     ) -> None:
         self.prefix = prefix
+        self.language = language
         self._storage = storage
         self._cache = scratch / prefix.strip("/").replace("/", "_")
         self._manifests = dict(manifests)
 
     @classmethod
-    def open(cls, storage: Storage, prefix: str, scratch: Path) -> Dataset:
+    def open(cls, storage: Storage, prefix: str, scratch: Path, *, language: str) -> Dataset:
         """The data set below `prefix` (which ends with a slash).
 
         Args:
             storage: where it lies.
-            prefix: from `names.data_prefix`.
+            prefix: from `keys.data_prefix`.
             scratch: a folder on a local disk for shards of a remote storage.
+            language: code of the language that it holds.
 
         Raises:
             NotFound: no split of it is prepared.
@@ -61,7 +64,7 @@ class Dataset:
         complete = {str(split): manifest for split, manifest in found.items() if manifest}
         if not complete:
             raise NotFound(f"{prefix} holds no prepared speech.", hint="Prepare comes first.")
-        return cls(storage, prefix, scratch, complete)
+        return cls(storage, prefix, scratch, complete, language)
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -87,6 +90,7 @@ class Dataset:
                 text=line["text"],
                 speaker=line["speaker"],
                 clip=line["clip"],
+                language=self.language,
             )
             for index, line in enumerate(lines)
         ]

@@ -45,6 +45,12 @@ class Utterance:
     """Empty when the source names none: then nothing is known to be of the same speaker."""
     clip: str
     """File name or id in the source."""
+    language: str
+    """Code of the language that is spoken."""
+    task: Literal["transcribe", "translate"] = "transcribe"
+    """`translate`: the text is English, whatever is spoken."""
+    prompt: str = ""
+    """Text that comes before it, which the model reads and does not learn to write."""
 
 
 def manifest_key(prefix: str, split: str) -> str:

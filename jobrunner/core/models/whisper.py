@@ -1,29 +1,29 @@
-"""Whisper, as the core sees it: load, collate, loss, decode.
-
-Lengths come from the model's own folder (window from the feature extractor, label tokens from the
-config), so that a Whisper of another size works like the published ones.
-"""
+"""The family Whisper: its recogniser, and how it is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import transformers
-from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperTokenizer,
+)
 
 from jobrunner.catalog import languages
-from jobrunner.core.models.features import LogMel
-from jobrunner.errors import DataError, UsageError
+from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
+from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec
 
-# Labels that the loss leaves out (torch's own default).
-IGNORED = -100
 # SpecAugment of the features (Park et al. 2019): shares of a window covered at most, and the
 # smallest number of masks. transformers masks no mel bands unless told to.
 _SPEC_AUGMENT = {
@@ -34,143 +34,86 @@ _SPEC_AUGMENT = {
     "mask_feature_length": 10,
     "mask_feature_min_masks": 0,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Windows that go through the model together."""
-
-    features: torch.Tensor
-    """Log-mel features (windows, mels, frames), float32."""
-    labels: torch.Tensor
-    """Token ids (windows, tokens), int64, without the start token; `IGNORED` where padded."""
-
-    def pin_memory(self) -> Batch:
-        """The batch in memory that a GPU can fetch from; a DataLoader calls it."""
-        return Batch(features=self.features.pin_memory(), labels=self.labels.pin_memory())
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device; the copy overlaps with work there."""
-        return Batch(
-            features=self.features.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
-        )
-
-
-def collate(features: Sequence[torch.Tensor], labels: Sequence[npt.NDArray[np.int32]]) -> Batch:
-    """One batch from features (mels, frames) and label ids (tokens,) of each window."""
-    padded = np.full((len(labels), max(map(len, labels))), IGNORED, dtype=np.int64)
-    for row, ids in zip(padded, labels, strict=True):
-        row[: len(ids)] = ids
-    return Batch(features=torch.stack(tuple(features)), labels=torch.from_numpy(padded))
-
-
-def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy summed over the tokens of a batch, in nats; a scalar.
-
-    The sum, not the mean, so that accumulation steps and ranks can be added up and divided by the
-    tokens of the whole step.
-    """
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
+# Set for training alone; the export has the base model's.
+_OPTIONS = ("dropout", *_SPEC_AUGMENT)
+# A text that compresses better repeats itself (Radford et al. 2022, section 4.5).
+_MOST_COMPRESSED = 2.4
 
 
 class Whisper:
     """A Whisper model with its tokenizer and features, set to one language.
 
-    Attributes:
+    Args:
         model: the `WhisperForConditionalGeneration`.
         tokenizer: its tokenizer.
-        features: audio (n,) → log-mel features (mels, frames).
-        prefix: ids that labels begin with: language, task, no timestamps; without the start token.
+        extractor: its feature extractor.
+        language: code of the language to write.
+        base: the folder that it was loaded from.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, extractor: Any, language: str) -> None:
-        self.model = model
+    criterion = "rate"
+
+    def __init__(
+        self, model: Any, tokenizer: Any, extractor: Any, language: str, base: Path
+    ) -> None:
+        self.module = model
         self.tokenizer = tokenizer
-        self.extractor = extractor
-        self.features = LogMel.of(extractor)
-        self.language = language
-        self.prefix = _set_language(model, tokenizer, language)
-        self._separator = " " if languages.find(language).unit == "words" else ""
-
-    @property
-    def window_seconds(self) -> float:
-        """Seconds of audio that the model takes at once."""
-        return self.features.samples / self.features.rate
-
-    @property
-    def frames(self) -> int:
-        """Feature frames of a window."""
-        return self.features.frames
-
-    @property
-    def max_label_tokens(self) -> int:
-        """Tokens of a window's labels at most, prefix and end included."""
-        return int(self.model.config.max_target_positions)
-
-    @property
-    def overhead_tokens(self) -> int:
-        """Tokens of a window's labels beside the text: prefix and end."""
-        return len(self.prefix) + 1
-
-    def tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
-        """Ids of each text where it begins a window, and where it follows another text.
-
-        A text that follows has a space before it, unless the language is written without. The
-        tokenizer splits words before their space, so that ids of packed texts are those of the
-        joined text.
-        """
-        first = self.tokenizer(list(texts), add_special_tokens=False).input_ids
-        if not self._separator:
-            return first, first
-        following = [self._separator + text for text in texts]
-        return first, self.tokenizer(following, add_special_tokens=False).input_ids
-
-    def labels(self, ids: Sequence[int]) -> list[int]:
-        """Labels of a window: prefix, text, end. `shift_tokens_right` adds the start token."""
-        return [*self.prefix, *ids, self.tokenizer.eos_token_id]
-
-    collate = staticmethod(collate)
+        self.recipe = WhisperRecipe(
+            tokenizer,
+            extractor,
+            positions=int(model.config.max_target_positions),
+            start=int(model.config.decoder_start_token_id),
+            multilingual=_is_multilingual(model.generation_config),
+        )
+        self._extractor = extractor
+        self._base = base
+        _set_language(model, tokenizer, language, self.recipe.head(language, "transcribe"))
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
-        """Summed cross-entropy of a batch (scalar); `forward` is the model as wrapped for DDP."""
-        config = self.model.config
-        # The same shift as the model makes from `labels`, without its mean over the batch. The
-        # padding is after the end token and never attended to by what counts.
-        inputs = batch.labels.roll(1, dims=1)
-        inputs[:, 0] = config.decoder_start_token_id
-        inputs = inputs.masked_fill(inputs == IGNORED, config.pad_token_id)
-        logits = (forward or self.model)(
-            input_features=batch.features, decoder_input_ids=inputs, use_cache=False
+        windows = cast("WindowBatch", batch)
+        logits = (forward or self.module)(
+            input_features=windows.features, decoder_input_ids=windows.inputs, use_cache=False
         ).logits
-        return summed_loss(logits, batch.labels)
-
-    def listen(self, audio: Sequence[npt.NDArray[np.float32]]) -> torch.Tensor:
-        """Features (clips, mels, frames) of clips of samples (n,), each padded to a window."""
-        return torch.stack([self.features(clip) for clip in audio])
+        return summed_loss(logits, windows.labels)
 
     @torch.inference_mode()
-    def decode(self, features: torch.Tensor) -> list[str]:
-        """Greedy transcripts of windows (windows, mels, frames), on the model's device."""
-        model = self.model
+    def decode(self, heard: torch.Tensor) -> list[Hypothesis]:
+        """Greedy transcripts of windows (windows, mels, frames)."""
+        model = self.module
         training = model.training
         model.eval()
+        scores = _Scores(self.tokenizer.eos_token_id)
         try:
-            ids = model.generate(features.to(model.device, model.dtype), do_sample=False)
+            ids = model.generate(
+                heard.to(model.device, model.dtype),
+                do_sample=False,
+                logits_processor=LogitsProcessorList([scores]),
+            )
         finally:
             model.train(training)
         texts: list[str] = self.tokenizer.batch_decode(
             ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return [text.strip() for text in texts]
+        return [
+            Hypothesis(text=text.strip(), score=score, looped=repeats(text.strip()))
+            for text, score in zip(texts, scores.means(), strict=True)
+        ]
 
-    def save(self, folder: Path) -> None:
-        """Writes model, tokenizer, feature extractor and generation config in Hugging Face form."""
-        self.model.save_pretrained(folder, safe_serialization=True)
+    def groups(self) -> list[ParameterGroup]:
+        return groups_by_decay(self.module)
+
+    def compile(self) -> None:
+        """The encoder, whose shapes never change."""
+        self.module.model.encoder.compile(dynamic=False)
+
+    def export(self, folder: Path) -> None:
+        base = WhisperConfig.from_pretrained(self._base, local_files_only=True)
+        for option in _OPTIONS:
+            setattr(self.module.config, option, getattr(base, option))
+        self.module.to(base.dtype or torch.float32)
+        self.module.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
-        self.extractor.save_pretrained(folder)
+        self._extractor.save_pretrained(folder)
 
 
 def load(
@@ -182,20 +125,7 @@ def load(
     language: str = "",
     train: TrainSpec | None = None,
 ) -> Whisper:
-    """The model in a folder, in evaluation mode.
-
-    Args:
-        folder: a published model in Hugging Face form.
-        spec: the run.
-        device: where its weights go.
-        dtype: of its weights.
-        language: code of the language to write; the run's own unless given.
-        train: dropout, SpecAugment and frozen parts, where the model is to be trained.
-
-    Raises:
-        DataError: the folder holds no Whisper model that can be read.
-        UsageError: the model has no token for the language.
-    """
+    """As `Family.load`."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     changes: dict[str, Any] = {"apply_spec_augment": False}
@@ -214,36 +144,83 @@ def load(
     if train and train.freeze_encoder:
         model.freeze_encoder()
     model.to(device).eval()
-    return Whisper(model, tokenizer, extractor, language or spec.lang)
+    return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
 
 
-def _set_language(model: Any, tokenizer: Any, code: str) -> list[int]:
-    """Sets what `generate` begins with; the ids after the start token."""
+def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy summed over the tokens of a batch, in nats; a scalar.
+
+    The sum, not the mean, so that accumulation steps and ranks can be added up and divided by the
+    tokens of the whole step.
+    """
+    return torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
+def repeats(text: str) -> bool:
+    """True if a text compresses so well that it must repeat itself."""
+    data = text.encode()
+    return bool(data) and len(data) > _MOST_COMPRESSED * len(zlib.compress(data))
+
+
+class _Scores(LogitsProcessor):  # type: ignore[misc]
+    """Adds up the log-probabilities of what greedy decoding chooses; changes nothing.
+
+    It must be the last processor, and is: generate puts its own before those that it is given.
+
+    Args:
+        end: id of the token that ends a text.
+    """
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+        self._sums: torch.Tensor | None = None
+        self._counts: torch.Tensor | None = None
+        self._alive: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        logits = scores.float()
+        best = logits.max(dim=-1).values - logits.logsumexp(dim=-1)
+        if self._sums is None or self._counts is None or self._alive is None:
+            self._sums, self._counts = torch.zeros_like(best), torch.zeros_like(best)
+            self._alive = torch.ones_like(best, dtype=torch.bool)
+        else:
+            self._alive &= input_ids[:, -1] != self._end
+        self._sums += torch.where(self._alive, best, 0.0)
+        self._counts += self._alive
+        return scores
+
+    def means(self) -> list[float]:
+        """Mean log-probability of each text's tokens, its end included."""
+        if self._sums is None or self._counts is None:
+            return []
+        means: list[float] = (self._sums / self._counts.clamp(min=1)).tolist()
+        return means
+
+
+def _is_multilingual(generation: Any) -> bool:
+    return bool(getattr(generation, "is_multilingual", "lang_to_id" in vars(generation)))
+
+
+def _set_language(model: Any, tokenizer: Any, code: str, head: list[int]) -> None:
+    """Sets what `generate` begins with.
+
+    Args:
+        model, tokenizer: of the model.
+        code: of the language; the model has a token for it.
+        head: ids that labels begin with.
+    """
     generation, config = model.generation_config, model.config
-    # The old way to force a language, which would win over none and warn beside the new one.
+    # Legacy setting: it overrides an unset language and warns when both are set.
     generation.forced_decoder_ids = None
     config.forced_decoder_ids = None
     generation.return_timestamps = False
-    known = tokenizer.get_added_vocab()
-    silent = known.get("<|notimestamps|>")
-    ending = [] if silent is None else [silent]
-    if not getattr(generation, "is_multilingual", "lang_to_id" in vars(generation)):
+    if not _is_multilingual(generation):
         generation.language, generation.task = None, None
-        return ending
-    language = languages.find(code)
+        return
+    known, language = tokenizer.get_added_vocab(), languages.find(code)
     token = f"<|{language.whisper_code}|>"
-    if language.whisper_code is None or token not in known:
-        raise UsageError(
-            f"The model has no token for {language.name} ({language.code}).",
-            hint=_other_models(language),
-        )
-    generation.lang_to_id = {**(getattr(generation, "lang_to_id", None) or {}), token: known[token]}
-    generation.task_to_id = {name: known[f"<|{name}|>"] for name in ("transcribe", "translate")}
+    generation.lang_to_id = {**(getattr(generation, "lang_to_id", None) or {}), token: head[0]}
+    generation.task_to_id = {name: known[f"<|{name}|>"] for name in TASKS}
     generation.language, generation.task = language.whisper_code, "transcribe"
-    return [known[token], known["<|transcribe|>"], *ending]
-
-
-def _other_models(language: languages.Language) -> str:
-    if language.code == "yue":
-        return "whisper-large-v3 and whisper-turbo have one."
-    return "`jobrunner languages` shows which languages Whisper knows."

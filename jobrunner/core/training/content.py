@@ -11,26 +11,21 @@ import torch
 
 from jobrunner.core.checkpoint.store import Restored
 from jobrunner.core.checkpoint.train_state import TrainState
-from jobrunner.core.training.optimiser import load_state, state_tensors, trained
+from jobrunner.core.training.optimiser import load_state, state_tensors
 from jobrunner.core.training.setup import Setup
 from jobrunner.errors import CheckpointError
-
-MODEL = "model.safetensors"
-OPTIMISER = "optimizer.safetensors"
-STATE = "state.json"
-HISTORY = "history.jsonl"
+from jobrunner.spec.keys import HISTORY, OPTIMISER, STATE, WEIGHTS
 
 
 def tensors_of(setup: Setup) -> dict[str, dict[str, torch.Tensor]]:
     """Tensors by name, by the file that holds them. Frozen weights are the base model's."""
-    model = setup.whisper.model
-    return {MODEL: dict(trained(model)), OPTIMISER: state_tensors(setup.optimiser, model)}
+    return {WEIGHTS: dict(setup.trained), OPTIMISER: state_tensors(setup.optimiser, setup.groups)}
 
 
 def files_of(state: TrainState) -> dict[str, bytes]:
-    """The other files."""
-    told, history = state.to_json()
-    return {STATE: told, HISTORY: history}
+    """The checkpoint's JSON files, by name: the loop's state and the history."""
+    loop, history = state.to_json()
+    return {STATE: loop, HISTORY: history}
 
 
 def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
@@ -39,7 +34,7 @@ def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
     Raises:
         ValueError: they are of another model.
     """
-    parameters = trained(setup.whisper.model)
+    parameters = setup.trained
     if weights.keys() != parameters.keys():
         raise ValueError("its weights are of another model")
     with torch.no_grad():
@@ -48,16 +43,16 @@ def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
 
 
 def load(setup: Setup, found: Restored) -> TrainState:
-    """Puts a checkpoint into model and optimiser; the state to go on from.
+    """Puts a checkpoint into model and optimiser; the state to continue from.
 
     Raises:
         CheckpointError: it is of another model or another version of this project.
     """
     folder = found.folder
     try:
-        load_weights(setup, safetensors.torch.load_file(folder / MODEL))
+        load_weights(setup, safetensors.torch.load_file(folder / WEIGHTS))
         optimiser = safetensors.torch.load_file(folder / OPTIMISER)
-        load_state(setup.optimiser, setup.whisper.model, optimiser)
+        load_state(setup.optimiser, setup.groups, optimiser)
         return TrainState.from_json((folder / STATE).read_bytes(), (folder / HISTORY).read_bytes())
     except (ValueError, TypeError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(

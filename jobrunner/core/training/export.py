@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
-from transformers import WhisperConfig
 
+from jobrunner.catalog import models
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.core.checkpoint.train_state import TrainState
@@ -18,20 +17,8 @@ from jobrunner.core.training import content
 from jobrunner.core.training.setup import Setup
 from jobrunner.errors import CheckpointError
 from jobrunner.report.modelcard import model_card
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import folders
-
-TRAINING = "training.json"
-# Set for training alone; the export has the base model's.
-_OPTIONS = (
-    "dropout",
-    "apply_spec_augment",
-    "mask_time_prob",
-    "mask_time_length",
-    "mask_feature_prob",
-    "mask_feature_length",
-    "mask_feature_min_masks",
-)
 
 
 def publish_best(
@@ -49,11 +36,13 @@ def publish_best(
     try:
         write_export(context, setup, state, step, folder)
         checkpoints.claim.check()
-        context.storage.write(names.history_file(context.run), state.to_json()[1])
-        folders.publish(context.storage, names.export_prefix(context.run), folder)
+        context.storage.write(keys.history_file(context.run), state.to_json()[1])
+        prefix = keys.export_prefix(context.run)
+        # Each evaluation that ends writes the card anew.
+        folders.publish(context.storage, prefix, folder, changing=[keys.CARD])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    context.log(f"exported the model of step {step} to {names.export_prefix(context.run)}")
+    context.log(f"exported the model of step {step} to {keys.export_prefix(context.run)}")
 
 
 def _load_best(
@@ -64,7 +53,7 @@ def _load_best(
     if best is None or best == state.step:
         return state.step
     try:
-        path = checkpoints.fetch_part(best, content.MODEL)
+        path = checkpoints.fetch_part(best, keys.WEIGHTS)
     except CheckpointError as error:
         context.log(f"{error} The last model is exported instead.")
         return state.step
@@ -77,17 +66,13 @@ def write_export(
     context: StageContext, setup: Setup, state: TrainState, step: int, folder: Path
 ) -> None:
     """Writes the export to a folder, in the base model's own precision."""
-    whisper = setup.whisper
-    base = WhisperConfig.from_pretrained(setup.base, local_files_only=True)
-    for option in _OPTIONS:
-        setattr(whisper.model.config, option, getattr(base, option))
-    whisper.model.to(base.dtype or torch.float32)
-    whisper.save(folder)
-    (folder / TRAINING).write_text(
+    setup.model.export(folder)
+    (folder / keys.TRAINING).write_text(
         json.dumps(_summary(context, setup, state, step), indent=1, ensure_ascii=False)
     )
-    card = model_card(context.spec, [])
-    (folder / folders.CARD).write_text(card, encoding="utf-8")
+    family = models.family_in((folder / "config.json").read_bytes(), shown=str(folder))
+    card = model_card(context.spec, [], family)
+    (folder / keys.CARD).write_text(card, encoding="utf-8")
 
 
 def _summary(context: StageContext, setup: Setup, state: TrainState, step: int) -> dict[str, Any]:
@@ -107,8 +92,5 @@ def _summary(context: StageContext, setup: Setup, state: TrainState, step: int) 
         "last_loss": losses[-1] if losses else None,
         "validations": validations,
         "skipped_steps": state.health.get("skipped", 0),
-        "dropped_clips": {
-            "over_window": setup.dropped.over_window,
-            "over_tokens": setup.dropped.over_tokens,
-        },
+        "dropped_clips": dict(setup.dropped),
     }

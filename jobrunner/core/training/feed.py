@@ -1,7 +1,7 @@
-"""Brings the windows of each step to the training loop: chosen, read, turned into features.
+"""Brings the items of each step to the training loop: chosen, read, collated.
 
-Workers compute features and labels of whole micro-batches ahead of the loop. What a micro-batch
-holds depends on its windows alone, so the number of workers changes no bit of it.
+Workers make whole micro-batches ahead of the loop. What a micro-batch holds depends on its units
+alone, so the number of workers changes no bit of it.
 """
 
 from __future__ import annotations
@@ -9,80 +9,59 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from jobrunner.core.data.dataset import Dataset, Utterance
-from jobrunner.core.models.whisper import Batch, Whisper, collate
+from jobrunner.core.models.base import Batch, Recipe
 from jobrunner.core.training import order
-from jobrunner.core.training.order import Clips, Limits, MicroBatch, Order, Ragged, Step
+from jobrunner.core.training.order import MicroBatch, Order, Step
 from jobrunner.errors import DataError, JobrunnerError
 from jobrunner.spec import RunSpec
 
 MOST_WORKERS = 8
 
-
-@dataclass(frozen=True, kw_only=True)
-class Dropped:
-    """Clips of the training split that are not trained on."""
-
-    over_window: int
-    """Longer than the model's window."""
-    over_tokens: int
-    """With more label tokens than the decoder has positions."""
-
-    def __str__(self) -> str:
-        return f"{self.over_window} over the window, {self.over_tokens} over the token limit"
+StepBatches: TypeAlias = tuple[Step, Iterator[tuple[MicroBatch, Batch]]]
+"""A step, and its micro-batches on this rank with what they hold."""
 
 
-class Windows(torch.utils.data.Dataset[Batch | JobrunnerError]):
-    """Micro-batches by what they hold: what a worker computes.
+class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
+    """Micro-batches by the units that they hold: what a worker computes.
 
     Args:
         dataset: gives audio.
-        utterances: those that are trained on.
-        whisper: its features and labels; not its weights, so that workers hold no copy.
+        utterances: those to train on; what the recipe cannot use is dropped and counted.
+        recipe: of the model's family.
+
+    Raises:
+        DataError: nothing is left.
     """
 
-    def __init__(self, dataset: Dataset, utterances: Sequence[Utterance], whisper: Whisper) -> None:
+    def __init__(self, dataset: Dataset, utterances: Sequence[Utterance], recipe: Recipe) -> None:
         self._dataset = dataset
-        self._features = whisper.features
-        limit = whisper.max_label_tokens
-        first, following = map(Ragged, whisper.tokenize([each.text for each in utterances]))
-        short = [each.seconds <= whisper.window_seconds for each in utterances]
-        few = [length + whisper.overhead_tokens <= limit for length in first.lengths()]
-        kept = [row for row in range(len(utterances)) if short[row] and few[row]]
-        self.dropped = Dropped(
-            over_window=short.count(False),
-            over_tokens=sum(not few[row] for row in range(len(few)) if short[row]),
-        )
+        self._recipe = recipe
+        measured = recipe.measure(utterances)
+        reasons = Counter(each for each in measured if isinstance(each, str))
+        self.dropped = {reason: reasons[reason] for reason in recipe.drops}
+        """Clips that are not trained on, by reason."""
+        kept = [row for row, each in enumerate(measured) if not isinstance(each, str)]
         if not kept:
+            told = ", ".join(
+                f"{self.dropped[name]} {words}" for name, words in recipe.drops.items()
+            )
             raise DataError(
-                f"None of {len(utterances)} training clips can be used: {self.dropped}.",
+                f"None of {len(utterances)} training clips can be used: {told}.",
                 hint="Cut the recordings into sentences.",
             )
-        self._utterances = [utterances[row] for row in kept]
-        self._first = Ragged([first[row] for row in kept])
-        self._following = Ragged([following[row] for row in kept])
-        self._prefix = np.array(whisper.prefix, dtype=np.int32)
-        self._end = np.array(whisper.labels([])[-1:], dtype=np.int32)
-        self.limits = Limits(
-            samples=whisper.features.samples, tokens=limit, overhead_tokens=whisper.overhead_tokens
-        )
-        self.clips = Clips(
-            samples=[round(each.seconds * whisper.features.rate) for each in self._utterances],
-            first_tokens=self._first.lengths(),
-            next_tokens=self._following.lengths(),
-            speakers=[each.speaker for each in self._utterances],
-        )
+        self.utterances = [utterances[row] for row in kept]
+        self.measures = [measured[row] for row in kept]
 
     def __len__(self) -> int:
-        return len(self._utterances)
+        return len(self.utterances)
 
     def __getitem__(self, micro: MicroBatch) -> Batch | JobrunnerError:
         """The batch; an error is returned, since one raised in a worker loses its one-line form."""
@@ -92,22 +71,21 @@ class Windows(torch.utils.data.Dataset[Batch | JobrunnerError]):
             return error
 
     def _batch(self, micro: MicroBatch) -> Batch:
-        features, labels = [], []
-        for window in micro.windows:
-            audio = [self._dataset.audio(self._utterances[clip]) for clip in window]
-            features.append(self._features(np.concatenate(audio)))
-            texts = [self._first[window[0]], *(self._following[clip] for clip in window[1:])]
-            labels.append(np.concatenate([self._prefix, *texts, self._end]))
-        return collate(features, labels)
+        items = []
+        for unit in micro.units:
+            clips = [self.utterances[clip] for clip in unit.clips]
+            sounds = [self._dataset.audio(clip) for clip in clips]
+            items.append(self._recipe.item(clips, sounds))
+        return self._recipe.collate(items)
 
 
 class Feed:
     """Steps with their micro-batches, from a position on, without end.
 
     Args:
-        windows: the training split.
+        items: the training split.
+        recipe: of the model's family.
         spec: the run.
-        window_seconds: of the model; a window costs as much as a full one, whatever it holds.
         rank: of this process.
         ranks: processes that share each step.
         pin: copies batches to memory from which a GPU can fetch them.
@@ -115,30 +93,25 @@ class Feed:
 
     def __init__(
         self,
-        windows: Windows,
+        items: Items,
+        recipe: Recipe,
         spec: RunSpec,
         *,
-        window_seconds: float,
         rank: int = 0,
         ranks: int = 1,
         pin: bool = False,
     ) -> None:
-        rate = windows.limits.samples / window_seconds
-        self._windows = windows
+        self._items = items
         self._rank, self._ranks, self._pin = rank, ranks, pin
-        self._at_once = max(1, int(spec.resources.device_seconds / window_seconds))
         self._workers = worker_count(spec.resources.workers)
+        self._packing = recipe.packing(items.utterances, items.measures, spec)
         self.order = Order(
-            windows.clips,
-            windows.limits,
-            batch_samples=round(spec.train.batch_seconds * rate),
-            pack_probability=spec.train.pack_probability,
+            self._packing,
+            batch_samples=round(spec.train.batch_seconds * recipe.rate),
             seed=spec.seed,
         )
 
-    def steps(
-        self, epoch: int, index: int
-    ) -> Generator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]]:
+    def steps(self, epoch: int, index: int) -> Generator[StepBatches]:
         """Each step and its micro-batches; these must be taken before the next step.
 
         Its workers end when the generator is closed.
@@ -148,9 +121,7 @@ class Feed:
         def ahead() -> Iterator[MicroBatch]:
             # Runs as far ahead of the loop as the workers do.
             for step in self.order.steps(epoch, index):
-                micro = order.share(
-                    step, rank=self._rank, ranks=self._ranks, windows_at_once=self._at_once
-                )
+                micro = order.share(step, self._packing, rank=self._rank, ranks=self._ranks)
                 planned.append((step, micro))
                 yield from micro
 
@@ -167,7 +138,7 @@ class Feed:
 
     def _loader(self, sampler: Iterable[MicroBatch]) -> DataLoader[Batch | JobrunnerError]:
         return DataLoader(
-            self._windows,
+            self._items,
             batch_size=None,
             sampler=sampler,
             num_workers=self._workers,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from jobrunner.core.models.base import ParameterGroup
 from jobrunner.spec import TrainSpec
 
-# As in Whisper's pre-training (Radford et al. 2022, table 17).
+# Of large-scale weakly supervised pre-training (Radford et al. 2022, table 17).
 BETAS = (0.9, 0.98)
 EPSILON = 1e-6
 
@@ -22,55 +23,60 @@ def learning_rate(train: TrainSpec, step: int) -> float:
     return train.learning_rate * (train.steps - step + 1) / (train.steps - train.warmup_steps)
 
 
-def trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name; tied ones once."""
-    return {name: each for name, each in model.named_parameters() if each.requires_grad}
-
-
-def make_optimiser(model: torch.nn.Module, train: TrainSpec) -> torch.optim.AdamW:
-    """AdamW over the trained parameters; norms and biases do not decay."""
-    parameters = trained(model)
-    groups = [
-        {
-            "params": [each for each in parameters.values() if each.ndim > 1],
-            "weight_decay": train.weight_decay,
-        },
-        {"params": [each for each in parameters.values() if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-    fused = all(each.is_cuda for each in parameters.values())
+def make_optimiser(groups: Sequence[ParameterGroup], train: TrainSpec) -> torch.optim.AdamW:
+    """AdamW over the groups of trained parameters, in their order."""
+    parameters = [each for group in groups for each in group.parameters.values()]
     return torch.optim.AdamW(
-        groups, lr=train.learning_rate, betas=BETAS, eps=EPSILON, fused=fused or None
+        [
+            {
+                "params": list(group.parameters.values()),
+                "weight_decay": train.weight_decay if group.decays else 0.0,
+            }
+            for group in groups
+        ],
+        lr=train.learning_rate,
+        betas=BETAS,
+        eps=EPSILON,
+        fused=all(each.is_cuda for each in parameters) or None,
     )
 
 
-def _names(model: torch.nn.Module) -> Iterator[str]:
+def set_rate(
+    optimiser: torch.optim.Optimizer, groups: Sequence[ParameterGroup], rate: float
+) -> None:
+    """Sets the learning rate of the next step, times each group's own factor."""
+    for held, group in zip(optimiser.param_groups, groups, strict=True):
+        held["lr"] = rate * group.rate
+
+
+def _names(groups: Sequence[ParameterGroup]) -> list[str]:
     """Names in the order in which the optimiser numbers its parameters."""
-    parameters = trained(model)
-    yield from (name for name, each in parameters.items() if each.ndim > 1)
-    yield from (name for name, each in parameters.items() if each.ndim <= 1)
+    return [name for group in groups for name in group.parameters]
 
 
 def state_tensors(
-    optimiser: torch.optim.Optimizer, model: torch.nn.Module
+    optimiser: torch.optim.Optimizer, groups: Sequence[ParameterGroup]
 ) -> dict[str, torch.Tensor]:
     """The optimiser's state as `<parameter>/<slot>` → tensor; empty before the first step."""
     state = optimiser.state_dict()["state"]
     return {
         f"{name}/{slot}": value
-        for number, name in enumerate(_names(model))
+        for number, name in enumerate(_names(groups))
         for slot, value in state.get(number, {}).items()
     }
 
 
 def load_state(
-    optimiser: torch.optim.Optimizer, model: torch.nn.Module, tensors: dict[str, torch.Tensor]
+    optimiser: torch.optim.Optimizer,
+    groups: Sequence[ParameterGroup],
+    tensors: dict[str, torch.Tensor],
 ) -> None:
     """Puts back what `state_tensors` gave.
 
     Raises:
         ValueError: the tensors are of another model.
     """
-    numbers = {name: number for number, name in enumerate(_names(model))}
+    numbers = {name: number for number, name in enumerate(_names(groups))}
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         name, _, slot = key.rpartition("/")
@@ -79,8 +85,8 @@ def load_state(
         state.setdefault(numbers[name], {})[slot] = value
     if state and len(state) != len(numbers):
         raise ValueError(f"state of {len(state)} parameters where the optimiser has {len(numbers)}")
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    held = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": held})
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:

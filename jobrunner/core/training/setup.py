@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,32 +14,38 @@ from accelerate.utils import DistributedDataParallelKwargs
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.core.devices import choose_device, choose_dtype
-from jobrunner.core.models import whisper
-from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.training.feed import Dropped, Feed, Windows
-from jobrunner.core.training.optimiser import make_optimiser, seed_step, trained
+from jobrunner.core.models import family_of
+from jobrunner.core.models.base import ParameterGroup, Recogniser
+from jobrunner.core.training.feed import Feed, Items
+from jobrunner.core.training.optimiser import make_optimiser, seed_step
 from jobrunner.errors import DeviceError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.spec.placement import ResourcesSpec
 from jobrunner.storage import folders
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """The same on every rank, but for the feed."""
+    """What one rank trains with: model, optimiser and data. Only `feed` differs between ranks."""
 
     accelerator: Any
-    whisper: Whisper
-    base: Path
-    """Folder of the base model."""
+    model: Recogniser
     module: torch.nn.Module
     """The model as the loss goes through it: with autocast, and DDP over several ranks."""
-    optimiser: torch.optim.AdamW
-    parameters: list[torch.nn.Parameter]
-    """Those that are trained."""
+    groups: list[ParameterGroup]
+    """Parameters that are trained, in the order of the optimiser's groups."""
+    optimiser: torch.optim.Optimizer
     dataset: Dataset
     feed: Feed
-    dropped: Dropped
+    dropped: Mapping[str, int]
+    """Clips that are not trained on, by reason."""
+
+    @cached_property
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that are trained, by name and in the module's order; tied ones once."""
+        grouped = {name for group in self.groups for name in group.parameters}
+        found = self.model.module.named_parameters()
+        return {name: each for name, each in found if name in grouped}
 
     @property
     def device(self) -> torch.device:
@@ -75,7 +82,7 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
     torch.set_float32_matmul_precision("high")
     if device.type == "cpu":
         # Threads would add up the embedding's gradient in the order in which they arrive: two
-        # undisturbed runs of whisper-micro differed from their first gradient on.
+        # undisturbed runs differed from their first gradient on.
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Accelerator(
@@ -92,36 +99,38 @@ def set_up(context: StageContext) -> Setup:
         DeviceError: fewer GPUs are seen than the run asks for.
         DataError: no clip can be trained on, or the base model cannot be read.
         NotFound: data or base model are not in storage.
-        UsageError: the model has no token for the language.
+        UsageError: the model does not know the language.
     """
     spec = context.spec
     accelerator = make_accelerator(spec.resources)
     # Weights that a folder does not hold are drawn at random: the same on each attempt and rank.
     seed_step(spec.seed, 0, 0)
-    base = folders.fetch(context.storage, names.model_prefix(spec), context.scratch)
-    model = whisper.load(base, spec, accelerator.device, torch.float32, train=spec.train)
-    model.model.train()
+    folder = folders.fetch(context.storage, keys.model_prefix(spec), context.scratch)
+    family = family_of(folder)
+    model = family.load(folder, spec, accelerator.device, torch.float32, train=spec.train)
+    model.module.train()
     if spec.resources.compile:
-        model.model.model.encoder.compile(dynamic=False)
-    dataset = Dataset.open(context.storage, names.data_prefix(spec, spec.lang), context.scratch)
-    windows = Windows(dataset, dataset.utterances("train"), model)
+        model.compile()
+    prefix = keys.data_prefix(spec, spec.lang)
+    dataset = Dataset.open(context.storage, prefix, context.scratch, language=spec.lang)
+    items = Items(dataset, dataset.utterances("train"), model.recipe)
     feed = Feed(
-        windows,
+        items,
+        model.recipe,
         spec,
-        window_seconds=model.window_seconds,
         rank=accelerator.process_index,
         ranks=accelerator.num_processes,
         pin=accelerator.device.type == "cuda",
     )
-    module = accelerator.prepare(model.model)
+    module = accelerator.prepare(model.module)
+    groups = model.groups()
     return Setup(
         accelerator=accelerator,
-        whisper=model,
-        base=base,
+        model=model,
         module=module,
-        optimiser=make_optimiser(model.model, spec.train),
-        parameters=list(trained(model.model).values()),
+        groups=groups,
+        optimiser=make_optimiser(groups, spec.train),
         dataset=dataset,
         feed=feed,
-        dropped=windows.dropped,
+        dropped=items.dropped,
     )

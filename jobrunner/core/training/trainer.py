@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Generator
 from typing import Any
 
-import torch
 from accelerate.utils import broadcast_object_list
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState
-from jobrunner.core.models.whisper import Batch
-from jobrunner.core.training import content, export
+from jobrunner.core.training import content, export, gradient
+from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
-from jobrunner.core.training.optimiser import learning_rate, seed_step
-from jobrunner.core.training.order import MicroBatch, Step
+from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
+from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.validation import Validation
@@ -59,7 +57,7 @@ class Trainer:
             told=context.progress.tell,
         )
         self.pace = Pace(self.log)
-        self._steps: Generator[tuple[Step, Iterator[tuple[MicroBatch, Batch]]]] | None = None
+        self._steps: Generator[StepBatches] | None = None
         self._saved_step = 0
         self._asked_to_stop = False
 
@@ -137,49 +135,26 @@ class Trainer:
             step, micro_batches = next(self._steps)
         number = self.state.step + 1
         rate = learning_rate(self.spec.train, number)
-        for group in self.setup.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.setup.optimiser, self.setup.groups, rate)
         seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
-        total = self._accumulate(step, micro_batches)
-        norm = torch.nn.utils.clip_grad_norm_(self.setup.parameters, self.spec.train.max_grad_norm)
-        loss, norm_value = self._agree(total / step.tokens, norm)
-        if self.health.accept(number, loss, norm_value):
+        total, weight = gradient.accumulate(self.setup, step, micro_batches)
+        total, weight, self._asked_to_stop = gradient.over_ranks(
+            self.setup, total, weight, bool(self.context.stop)
+        )
+        loss, norm = gradient.of_mean(
+            self.setup, step, total, weight, self.spec.train.max_grad_norm
+        )
+        if self.health.accept(number, loss, norm):
             self.setup.optimiser.step()
         else:
             self.context.progress.tell("skip")
         self.setup.optimiser.zero_grad(set_to_none=True)
-        self._advance(step, loss, norm_value, rate)
+        self._advance(step, loss, norm, rate)
         self.saver.check()
-
-    def _accumulate(
-        self, step: Step, micro_batches: Iterator[tuple[MicroBatch, Batch]]
-    ) -> torch.Tensor:
-        """Gradients of this rank's windows, and their summed loss.
-
-        DDP takes the mean of the ranks' gradients, so each is scaled by their number.
-        """
-        setup = self.setup
-        total = torch.zeros((), device=setup.device)
-        for micro, batch in micro_batches:
-            alone = setup.ranks == 1 or micro.last
-            with nullcontext() if alone else setup.accelerator.no_sync(setup.module):
-                loss = setup.whisper.loss(batch.to(setup.device), setup.module)
-                loss = loss if micro.counts else loss * 0.0
-                setup.accelerator.backward(loss * (setup.ranks / step.tokens))
-            total += loss.detach()
-        return total
-
-    def _agree(self, loss: torch.Tensor, norm: torch.Tensor) -> tuple[float, float]:
-        """Loss of all ranks and gradient norm as numbers; agrees on whether to stop."""
-        if self.setup.ranks > 1:
-            stop = torch.tensor(float(bool(self.context.stop)), device=loss.device)
-            loss, stop = self.setup.accelerator.reduce(torch.stack([loss, stop])).unbind()
-            self._asked_to_stop = bool(stop > 0)
-        return tuple(torch.stack([loss, norm]).tolist())
 
     def _advance(self, step: Step, loss: float, norm: float, rate: float) -> None:
         state = self.state
-        seconds = step.samples / self.setup.whisper.features.rate
+        seconds = step.samples / self.setup.model.recipe.rate
         state.step += 1
         state.epoch, state.epoch_step = (
             (step.epoch + 1, 0) if step.last else (step.epoch, step.index + 1)
@@ -202,24 +177,18 @@ class Trainer:
         """Measures the model on the validation clips; nothing where SIGTERM came meanwhile."""
         with self.pace.pausing():
             self._report("validating")
-            scores = self.validation.measure()
-        if scores is None:
+            found = self.validation.measure()
+        if found is None:
             return
-        state, rate = self.state, scores.lead.value
-        best = state.judge(state.step, rate, self.spec.train.patience)
+        state, metric, rate = self.state, found.metric, found.value
+        best = state.judge(state.step, metric, rate, self.spec.train.patience)
         state.history.append(
-            {
-                "step": state.step,
-                "wer": scores.wer.marks.value,
-                "cer": scores.cer.marks.value,
-            }
+            {"step": state.step, "metric": metric.name, "rate": rate, **found.others}
         )
-        self.log(
-            f"step {state.step} · validation {scores.metric.upper()} {rate:.1%}"
-            + (" · best so far" if best else f" · best {state.best_wer:.1%}")
-        )
+        so_far = "best so far" if best else f"best {metric.shown(state.best_rate or 0.0)}"
+        self.log(f"step {state.step} · validation {metric.label} {metric.shown(rate)} · {so_far}")
         if state.stopped_early:
-            self.log(f"no better {scores.metric.upper()} in {state.worse} validations: stopping")
+            self.log(f"no better {metric.label} in {state.worse} validations: stopping")
         self._report("training")
 
     def save(self) -> None:
@@ -291,8 +260,9 @@ class Trainer:
             step=state.step,
             steps=train.steps,
             audio_seconds=state.audio_seconds,
-            wer=state.wer,
-            best_wer=state.best_wer,
+            metric=state.metric,
+            rate=state.rate,
+            best_rate=state.best_rate,
             resumes=state.resumes,
             done=state.step / train.steps,
             **more,

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
+import torch
 from accelerate.utils import gather_object
 
 from jobrunner.catalog import languages
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.data.layout import Utterance
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import DataError, Interrupted
-from jobrunner.scoring.rates import Scores, score
+from jobrunner.scoring.metrics import METRICS, RATES, Metric
+from jobrunner.scoring.rates import score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a validation found."""
+
+    metric: Metric
+    """What chooses the best model, and which direction is better."""
+    value: float
+    others: Mapping[str, float] = field(default_factory=dict)
+    """More for the history, by name."""
 
 
 class Validation:
@@ -26,7 +44,7 @@ class Validation:
         self._setup = setup
         spec = context.spec
         self._unit = languages.find(spec.lang).unit
-        clips = fitting(setup.whisper, setup.dataset.utterances("validation"))
+        clips = self._usable(setup.dataset.utterances("validation"))
         if not clips:
             raise DataError("The validation split has no clip that fits the model's window.")
         most = spec.train.validation_utterances
@@ -35,32 +53,80 @@ class Validation:
             clips = [clips[place] for place in sorted(drawn.tolist())]
         self._clips = clips
 
-    def measure(self) -> Scores | None:
-        """Scores of the model as it is now; None when SIGTERM came meanwhile.
+    def measure(self) -> Measured | None:
+        """The model as it is now; None when SIGTERM came meanwhile.
 
-        Each rank decodes its share. Random generators are set anew for each step, so whatever
+        Each rank measures its share. Random generators are set anew for each step, so whatever
         decoding draws disturbs nothing.
         """
-        context, setup = self._context, self._setup
-        rank = setup.accelerator.process_index
-        own = self._clips[rank :: setup.ranks]
+        rank, ranks = self._setup.accelerator.process_index, self._setup.ranks
+        own = self._clips[rank::ranks]
+        with self._setup.accelerator.autocast():
+            if self._setup.model.criterion == "rate":
+                return self._decoded(own)
+            return self._unlearnt(own)
+
+    def _usable(self, clips: list[Utterance]) -> list[Utterance]:
+        """Clips that can be heard whole and, where their loss is measured, learnt from."""
+        recipe = self._setup.model.recipe
+        if self._setup.model.criterion == "rate":
+            return fitting(recipe, clips)
+        measured = recipe.measure(clips)
+        return [
+            clip for clip, each in zip(clips, measured, strict=True) if not isinstance(each, str)
+        ]
+
+    def _stops(self) -> bool:
         # Several ranks have to agree before they stop; they do after the next step.
-        alone = setup.ranks == 1
+        return self._setup.ranks == 1 and bool(self._context.stop)
+
+    def _decoded(self, own: list[Utterance]) -> Measured | None:
+        """The leading rate of greedy transcripts."""
         try:
-            with setup.accelerator.autocast():
-                texts = transcribe(
-                    setup.whisper,
-                    setup.dataset,
-                    own,
-                    batch_size=context.spec.evaluate.batch_size,
-                    should_stop=lambda: alone and bool(context.stop),
-                )
+            heard = transcribe(
+                self._setup.model,
+                self._setup.dataset,
+                own,
+                batch_size=self._context.spec.evaluate.batch_size,
+                should_stop=self._stops,
+            )
         except Interrupted:
             return None
-        pairs = list(zip(own, texts, strict=True))
+        pairs = [(clip.text, one.text) for clip, one in zip(own, heard, strict=True)]
         gathered = gather_object(pairs)
-        return score(
-            [clip.text for clip, _ in gathered],
-            [text for _, text in gathered],
-            unit=self._unit,
+        scores = score(
+            [said for said, _ in gathered], [text for _, text in gathered], unit=self._unit
         )
+        rates = {metric.name: scores.rate(metric) for metric in RATES}
+        return Measured(
+            metric=scores.metric,
+            value=scores.lead.value,
+            others={name: rate.value for name, rate in rates.items() if rate},
+        )
+
+    @torch.no_grad()
+    def _unlearnt(self, own: list[Utterance]) -> Measured | None:
+        """The mean loss, or what follows from it, without dropout and masks."""
+        setup, recipe = self._setup, self._setup.model.recipe
+        at_once = self._context.spec.evaluate.batch_size
+        total = weight = 0.0
+        setup.model.module.eval()
+        try:
+            for start in range(0, len(own), at_once):
+                if self._stops():
+                    return None
+                clips = own[start : start + at_once]
+                sounds = [setup.dataset.audio(clip) for clip in clips]
+                items = [
+                    recipe.item([clip], [sound]) for clip, sound in zip(clips, sounds, strict=True)
+                ]
+                batch = recipe.collate(items)
+                total += float(setup.model.loss(batch.to(setup.device)))
+                weight += batch.weight
+        finally:
+            setup.model.module.train()
+        gathered = gather_object([(total, weight)])
+        loss = sum(each for each, _ in gathered) / sum(each for _, each in gathered)
+        metric = METRICS[setup.model.criterion]
+        value = math.exp(min(loss, 700.0)) if metric.name == "perplexity" else loss
+        return Measured(metric=metric, value=value, others={"validation_loss": loss})

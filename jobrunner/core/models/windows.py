@@ -1,0 +1,113 @@
+"""Packs clips of one speaker into windows of fixed length.
+
+An encoder window costs the same full or empty (arXiv 2503.05931 counts over half of the compute of
+unpacked batches as padding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobrunner.core.models.base import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What packing needs to know of one clip."""
+
+    samples: int
+    first_tokens: int
+    """Label tokens of the text where it begins a window."""
+    next_tokens: int
+    """Label tokens of the text where it follows another."""
+    prompt_tokens: int = 0
+    """Tokens before the labels, which no loss counts."""
+    company: Hashable = None
+    """Clips share a window with clips of equal company; None: with no other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What fits into a window."""
+
+    samples: int
+    tokens: int
+    """Label tokens, those beside the text included."""
+    overhead_tokens: int
+    """Label tokens beside the text."""
+
+
+class WindowPacking:
+    """Greedy packing: one window at a time is open for each company.
+
+    Args:
+        measures: of all clips; each fits into a window by itself.
+        limits: of a window.
+        rate: samples a second.
+        device_seconds: seconds of windows that one device takes at a time.
+        pack_probability: chance of a clip to share a window.
+    """
+
+    def __init__(
+        self,
+        measures: Sequence[Measure],
+        limits: Limits,
+        *,
+        rate: int,
+        device_seconds: float,
+        pack_probability: float,
+    ) -> None:
+        self._measures = measures
+        self._limits = limits
+        self._pack_probability = pack_probability
+        self._window_seconds = limits.samples / rate
+        self._at_once = max(1, int(device_seconds / self._window_seconds))
+
+    def pack(self, random: np.random.Generator) -> list[Unit]:
+        """All clips in windows, both in random order."""
+        measures, limits = self._measures, self._limits
+        order = random.permutation(len(measures)).tolist()
+        sociable = (random.random(len(order)) < self._pack_probability).tolist()
+        done: list[Unit] = []
+        open_windows: dict[Hashable, tuple[list[int], int, int]] = {}
+        for clip in order:
+            company = measures[clip].company
+            if company is None or not sociable[clip]:
+                done.append(self._unit([clip]))
+                continue
+            held, samples, tokens = open_windows.get(company, ([], 0, 0))
+            samples += measures[clip].samples
+            tokens += measures[clip].next_tokens
+            if held and samples <= limits.samples and tokens <= limits.tokens:
+                held.append(clip)
+            else:
+                if held:
+                    done.append(self._unit(held))
+                held, samples = [clip], measures[clip].samples
+                tokens = limits.overhead_tokens + measures[clip].first_tokens
+            open_windows[company] = (held, samples, tokens)
+        done += [self._unit(held) for held, _, _ in open_windows.values()]
+        return [done[place] for place in random.permutation(len(done)).tolist()]
+
+    def split(self, units: Sequence[Unit]) -> list[Sequence[Unit]]:
+        """Micro-batches of nearly equal size."""
+        parts = np.array_split(np.arange(len(units)), -(-len(units) // self._at_once))
+        return [units[part[0] : part[-1] + 1] for part in parts]
+
+    def cost(self, units: Sequence[Unit]) -> float:
+        """Seconds of audio with padding: a window costs as much as a full one."""
+        return len(units) * self._window_seconds
+
+    def _unit(self, clips: Sequence[int]) -> Unit:
+        first, *following = (self._measures[clip] for clip in clips)
+        tokens = self._limits.overhead_tokens + first.first_tokens
+        tokens += sum(measure.next_tokens for measure in following)
+        return Unit(
+            clips=tuple(clips),
+            samples=sum(self._measures[clip].samples for clip in clips),
+            weight=tokens,
+            size=tokens,
+        )

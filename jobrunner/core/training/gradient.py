@@ -1,0 +1,68 @@
+"""The gradient of one step: over micro-batches and ranks, of the mean loss, clipped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import torch
+
+from jobrunner.core.models.base import Batch
+from jobrunner.core.training.order import MicroBatch, Step
+from jobrunner.core.training.setup import Setup
+
+
+def accumulate(
+    setup: Setup, step: Step, micro_batches: Iterator[tuple[MicroBatch, Batch]]
+) -> tuple[torch.Tensor, float]:
+    """Adds up this rank's gradients over the step's expected weight; its summed loss and weight.
+
+    DDP takes the mean of the ranks' gradients, so each is scaled by their number.
+    """
+    total, weight = torch.zeros((), device=setup.device), 0.0
+    for micro, batch in micro_batches:
+        alone = setup.ranks == 1 or micro.last
+        with nullcontext() if alone else setup.accelerator.no_sync(setup.module):
+            loss = setup.model.loss(batch.to(setup.device), setup.module)
+            loss = loss if micro.counts else loss * 0.0
+            setup.accelerator.backward(loss * (setup.ranks / step.weight))
+        total += loss.detach()
+        weight += batch.weight if micro.counts else 0.0
+    return total, weight
+
+
+def over_ranks(
+    setup: Setup, total: torch.Tensor, weight: float, stop: bool
+) -> tuple[torch.Tensor, float, bool]:
+    """Loss and weight of all ranks, and whether any of them is to stop."""
+    if setup.ranks == 1:
+        return total, weight, stop
+    told = torch.tensor([weight, float(stop)], device=total.device)
+    total, *both = setup.accelerator.reduce(torch.cat([total[None], told])).unbind()
+    weight, stops = torch.stack(both).tolist()
+    return total, weight, stops > 0
+
+
+def of_mean(
+    setup: Setup, step: Step, total: torch.Tensor, weight: float, max_norm: float
+) -> tuple[float, float]:
+    """Makes the gradient that of the mean loss and clips it; the mean, and the norm before.
+
+    A weight that collation alone decides, such as that of masked tokens, is not the expected one.
+
+    Args:
+        setup: whose gradients.
+        step: which.
+        total, weight: of all ranks.
+        max_norm: what gradients are clipped to.
+    """
+    parameters = list(setup.trained.values())
+    if weight and weight != step.weight:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad *= step.weight / weight
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    mean = total / weight if weight else total * math.nan
+    loss, norm_before = torch.stack([mean, norm]).tolist()
+    return loss, norm_before

@@ -1,0 +1,29 @@
+"""Numbers of results as people read them."""
+
+from __future__ import annotations
+
+from jobrunner.scoring.rates import Difference, Rate
+
+# Shown where nothing was measured.
+NOTHING = "–"
+
+
+def percent(rate: Rate | None, *, interval: bool = True) -> str:
+    """`13.4 [11.2, 15.9]`: a rate in % with its interval."""
+    if rate is None:
+        return NOTHING
+    value = f"{100 * rate.value:.1f}"
+    return f"{value} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" if interval else value
+
+
+def points(change: Difference | None) -> str:
+    """`−87.1*`: a difference in percentage points, marked where it is significant."""
+    if change is None:
+        return NOTHING
+    sign = "−" if change.value < 0 else "+"
+    return f"{sign}{abs(100 * change.value):.1f}{'*' if change.significant else ''}"
+
+
+def hours(seconds: float) -> str:
+    """Seconds as hours, with as many digits as say something: `0.05`, `9.8`."""
+    return f"{seconds / 3600:.2f}" if seconds < 36_000 else f"{seconds / 3600:.1f}"

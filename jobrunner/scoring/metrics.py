@@ -1,0 +1,68 @@
+"""What is measured of a model: a table that reports, pages, cards, history and progress loop over.
+
+A new metric of recognition is a row here and, where it counts something new, a rule in `rates.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["words", "characters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number that judges a model."""
+
+    name: str
+    """In records, labels of metrics, and history."""
+    label: str
+    """As people read it."""
+    description: str
+    """One sentence for a reader who has never met it."""
+    unit: Unit | None = None
+    """What its errors are counted in; None for a metric that compares no texts."""
+    direction: Literal["lower", "higher"] = "lower"
+    """Which values are better."""
+    ratio: bool = False
+    """True for a share, which people read in %."""
+
+    def better(self, value: float, other: float) -> bool:
+        """True if the value is better than the other."""
+        return value < other if self.direction == "lower" else value > other
+
+    def shown(self, value: float) -> str:
+        """The value as people read it: `13.4%`, or `2.317`."""
+        return f"{100 * value:.1f}%" if self.ratio else f"{value:.3f}"
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            name="wer",
+            label="WER",
+            description="the share of words that are wrong, left out or added; it can pass 100 %",
+            unit="words",
+            ratio=True,
+        ),
+        Metric(
+            name="cer",
+            label="CER",
+            description="the same share of characters; it leads for languages that are written "
+            "without spaces",
+            unit="characters",
+            ratio=True,
+        ),
+        Metric(name="loss", label="loss", description="the mean loss, in nats"),
+        Metric(name="perplexity", label="perplexity", description="the exponential of the loss"),
+    )
+}
+# Those that compare a hypothesis with a reference, in the order of reports.
+RATES: tuple[Metric, ...] = tuple(metric for metric in METRICS.values() if metric.unit)
+
+
+def leading(unit: Unit) -> Metric:
+    """The metric to look at first in a language that is counted in this unit."""
+    return next(metric for metric in RATES if metric.unit == unit)

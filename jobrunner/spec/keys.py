@@ -1,0 +1,134 @@
+"""Keys of storage: where everything that a run reads or writes has its place.
+
+All are relative to the storage URL; prefixes end with a slash. Nothing else in the project builds
+one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from jobrunner.catalog import models
+from jobrunner.spec.names import slug
+from jobrunner.spec.run import RunSpec, canonical_json
+
+# Folder of all runs.
+RUNS = "runs/"
+# Name of the object that makes a checkpoint count.
+COMMIT = "COMMIT"
+# Files of a checkpoint, beside its manifest.
+WEIGHTS = "model.safetensors"
+OPTIMISER = "optimizer.safetensors"
+STATE = "state.json"
+HISTORY = "history.jsonl"
+# Files of an export, beside the model's own.
+CARD = "README.md"
+TRAINING = "training.json"
+_EVALUATIONS = "evaluations/"
+_RESULT = "result.json"
+_LOG = ".log"
+
+
+def model_prefix(spec: RunSpec) -> str:
+    """`models/<digest>/`: the base model, fetched once for all runs."""
+    named = "" if models.is_folder(spec.model) else spec.model
+    return f"models/{_digest(named, spec.model_revision)}/"
+
+
+def data_prefix(spec: RunSpec, language: str) -> str:
+    """`data/<digest>/`: prepared speech of one language, shared by the runs that prepare alike."""
+    told = spec.data.model_dump(mode="json")
+    if spec.data.source.startswith("folder:"):
+        told["source"] = "folder"
+    return f"data/{_digest(canonical_json(told), language)}/"
+
+
+def run_prefix(run: str) -> str:
+    """`runs/<run>/`."""
+    return f"{RUNS}{run}/"
+
+
+def run_file(run: str) -> str:
+    """The spec as it was submitted."""
+    return f"{run_prefix(run)}run.json"
+
+
+def checkpoints_prefix(run: str) -> str:
+    """`runs/<run>/checkpoints/`."""
+    return f"{run_prefix(run)}checkpoints/"
+
+
+def checkpoint_prefix(run: str, step: int) -> str:
+    """`runs/<run>/checkpoints/step-00001000/`."""
+    return f"{checkpoints_prefix(run)}step-{step:08d}/"
+
+
+def checkpoint_step(run: str, key: str) -> int | None:
+    """The step of the checkpoint that a key belongs to; None for any other key."""
+    found = re.match(r"step-(\d+)/", key.removeprefix(checkpoints_prefix(run)))
+    return int(found[1]) if found else None
+
+
+def claims_prefix(run: str) -> str:
+    """`runs/<run>/attempts/`: one object for each attempt at training that began."""
+    return f"{run_prefix(run)}attempts/"
+
+
+def claim_file(run: str, number: int) -> str:
+    """The claim of the attempt that began as the `number`th, from 1."""
+    return f"{claims_prefix(run)}{number:08d}"
+
+
+def history_file(run: str) -> str:
+    """One JSON object a line: what was measured at each step of training so far."""
+    return f"{run_prefix(run)}{HISTORY}"
+
+
+def export_prefix(run: str) -> str:
+    """The model for use, in Hugging Face form."""
+    return f"{run_prefix(run)}export/"
+
+
+def evaluations_prefix(run: str) -> str:
+    """`runs/<run>/evaluations/`."""
+    return f"{run_prefix(run)}{_EVALUATIONS}"
+
+
+def result_file(run: str, model: str, test_set: str, language: str) -> str:
+    """The result of one model (`base` or `tuned`) in one language, written last."""
+    return f"{_evaluation(run, model, test_set, language)}{_RESULT}"
+
+
+def predictions_file(run: str, model: str, test_set: str, language: str) -> str:
+    """What the model heard in each utterance, beside the result."""
+    return f"{_evaluation(run, model, test_set, language)}predictions.parquet"
+
+
+def is_result(key: str) -> bool:
+    """True for the key of a result of any run."""
+    return f"/{_EVALUATIONS}" in key and key.endswith(f"/{_RESULT}")
+
+
+def logs_prefix(run: str) -> str:
+    """`runs/<run>/logs/`."""
+    return f"{run_prefix(run)}logs/"
+
+
+def log_file(run: str, stage: str, attempt: str) -> str:
+    """The log of one attempt."""
+    return f"{logs_prefix(run)}{stage}/{attempt}{_LOG}"
+
+
+def attempt_of_log(run: str, key: str) -> tuple[str, str] | None:
+    """Stage and attempt of a log; None for any other key."""
+    stage, _, file = key.removeprefix(logs_prefix(run)).partition("/")
+    return (stage, file.removesuffix(_LOG)) if file.endswith(_LOG) else None
+
+
+def _evaluation(run: str, model: str, test_set: str, language: str) -> str:
+    return f"{evaluations_prefix(run)}{model}/{slug(test_set, 40)}/{language}/"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
