@@ -1,3 +1,5 @@
 """Fine-tunes speech-recognition models, one language at a time."""
 
-__version__ = "0.1.0"
+from jobrunner.installed import __version__
+
+__all__ = ["__version__"]

@@ -2,7 +2,9 @@
 
     JobrunnerError           1   the run failed
     ├── UsageError           2   wrong input: the field, what is wrong, what would be right
-    │   └── SpecError        2   the same, for a field of the spec
+    │   ├── SpecError        2   a field of the spec with a value that it cannot have
+    │   ├── UnknownRun       2   there is no run of that id
+    │   └── UnreadableRun    2   a recorded run that this version cannot read
     ├── ClusterError         3   the cluster or its API
     ├── StorageError         3   reading or writing storage
     │   ├── StorageFull      3   no room left; nothing that was acknowledged is lost
@@ -19,6 +21,10 @@ Only the entry points (`cli`, `core.__main__`, the local supervisor) turn these 
 """
 
 from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Exit codes after which a second attempt would fail in the same way. The chart's
 # podFailurePolicy and the local supervisor read this one list.
@@ -54,6 +60,21 @@ class SpecError(UsageError):
     def __init__(self, field: str, problem: str, *, hint: str = "") -> None:
         super().__init__(f"{field}: {problem}", hint=hint)
         self.field = field
+
+
+class UnknownRun(UsageError):
+    """No run of that id, where it was looked for."""
+
+    def __init__(self, run: str, where: str) -> None:
+        hint = "`jobrunner list` shows those that there are."
+        super().__init__(f"There is no run {run} {where}.", hint=hint)
+
+
+class UnreadableRun(UsageError):
+    """A recorded run that this version cannot read: a newer client made it, or it is damaged."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, hint="`pip install --upgrade jobrunner`, if others can read it.")
 
 
 class ClusterError(JobrunnerError):
@@ -116,3 +137,33 @@ class Detached(Exception):
     """The user stopped following. The run goes on."""
 
     exit_code = 130
+
+
+def full_disk(error: OSError, where: str) -> StorageFull | None:
+    """The error for a disk without room; None if that is not what went wrong.
+
+    Args:
+        error: of the operating system.
+        where: what follows "No room left", such as `to write a.txt`.
+    """
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return None
+    hint = "Free some space and submit the run again; it continues where it was."
+    return StorageFull(f"No room left {where}.", hint=hint)
+
+
+@contextmanager
+def disk_errors(where: str, *, name: str = "") -> Iterator[None]:
+    """Turns the operating system's errors about files of this machine into storage errors.
+
+    Args:
+        where: as `full_disk` takes it.
+        name: the file, for errors that name none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if full := full_disk(error, where):
+            raise full from None
+        what = error.filename or name or where
+        raise StorageError(f"{what}: {error.strerror or error}.") from error

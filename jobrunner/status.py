@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -95,6 +97,20 @@ class RunStatus(_Record):
             if stage.state != State.SUCCEEDED:
                 return stage
         return self.stages[-1] if self.stages else None
+
+
+def run_status(stages: Sequence[StageStatus], **about: Any) -> RunStatus:
+    """The status of a run from those of its stages.
+
+    Args:
+        stages: all of them, in order.
+        about: the other fields of `RunStatus`.
+    """
+    found = RunStatus(state=run_state(tuple(stages)), stages=tuple(stages), **about)
+    current = found.current
+    if current and current.state is not State.SUCCEEDED and not found.reason:
+        return found.model_copy(update={"reason": current.reason})
+    return found
 
 
 def run_state(stages: tuple[StageStatus, ...]) -> State:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from jobrunner.backends.base import Backend, LogLine, Outcome
-from jobrunner.errors import ClusterError, UsageError
-from jobrunner.spec import RunSpec
+from jobrunner.errors import ClusterError, UnreadableRun, UsageError
 from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord
 from jobrunner.status import RunStatus
 
 
@@ -44,8 +44,8 @@ class Anywhere:
             self._warn(f"Runs of the cluster are not shown: {error}")
         return sorted(found, key=lambda status: (-status.submitted, status.run))
 
-    def spec(self, run: str) -> RunSpec:
-        return self.backend_of(run).spec(run)
+    def record(self, run: str) -> RunRecord:
+        return self.backend_of(run).record(run)
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
         return self.backend_of(run).watch(run, timeout=timeout)
@@ -64,7 +64,9 @@ class Anywhere:
     def backend_of(self, run: str) -> Backend:
         """Where a run is, or may be."""
         try:
-            self._here.spec(run)
+            self._here.record(run)
+        except UnreadableRun:
+            return self._here
         except UsageError:
             return self._there()
         return self._here

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from jobrunner.spec import RunSpec
 from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord
 from jobrunner.status import RunStatus
 
 Outcome = Literal["created", "adopted", "continued"]
@@ -28,7 +28,7 @@ class Backend(Protocol):
     name: str
 
     def submit(self, plan: Plan) -> Outcome:
-        """Starts a run, goes on with a stopped one, or finds that it is there already.
+        """Starts a run, continues a stopped one, or finds that it is there already.
 
         Stages of a finished run that the plan adds (more languages to evaluate) are started.
         """
@@ -42,8 +42,13 @@ class Backend(Protocol):
         """All runs, newest first."""
         ...
 
-    def spec(self, run: str) -> RunSpec:
-        """The spec as submitted. Raises UsageError when there is no such run."""
+    def record(self, run: str) -> RunRecord:
+        """The run as submitted.
+
+        Raises:
+            UsageError: there is no such run.
+            UnreadableRun: a newer client made it, or its record is damaged.
+        """
         ...
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:

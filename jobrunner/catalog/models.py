@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from jobrunner.catalog import languages
 from jobrunner.errors import SpecError
 
 
@@ -68,34 +69,30 @@ class ModelPreset:
     """Peak rate for fine-tuning: the rate of pre-training / 40 (Radford et al. 2022, table 17)."""
     window_tflop: float
     """TFLOP forward and backward of one 30 s window with 200 label tokens (FlopCounterMode)."""
+    family: str = "whisper"
+    """`model_type` in its config."""
     english_only: bool = False
     """True for the `.en` models."""
+    cantonese: bool = False
+    """True if its tokenizer has the token of Cantonese, which Whisper has since large-v3."""
     licence: str = "apache-2.0"
     """As the hub names it; that of OpenAI's Whisper models."""
 
 
-def _family(name: str, repo: str, parameters: int, rate: float, tflop: float) -> list[ModelPreset]:
-    presets = [
-        ModelPreset(
-            name=name,
-            repo=repo,
-            parameters=parameters,
-            learning_rate=rate,
-            window_tflop=tflop,
-        )
-    ]
-    if name in {"whisper-tiny", "whisper-base", "whisper-small", "whisper-medium"}:
-        presets.append(
-            ModelPreset(
-                name=f"{name}.en",
-                repo=f"{repo}.en",
-                parameters=parameters,
-                learning_rate=rate,
-                window_tflop=tflop,
-                english_only=True,
-            )
-        )
-    return presets
+def _whisper(name: str, repo: str, parameters: int, rate: float, tflop: float) -> list[ModelPreset]:
+    """A size of Whisper, and its English-only sister where there is one."""
+    preset = ModelPreset(
+        name=name,
+        repo=repo,
+        parameters=parameters,
+        learning_rate=rate,
+        window_tflop=tflop,
+        cantonese=name in {"whisper-large-v3", "whisper-turbo"},
+    )
+    if name not in {"whisper-tiny", "whisper-base", "whisper-small", "whisper-medium"}:
+        return [preset]
+    english = replace(preset, name=f"{name}.en", repo=f"{repo}.en", english_only=True)
+    return [preset, english]
 
 
 # Rates for tiny to large: Whisper's own divided by 40. The turbo model was distilled with the
@@ -104,20 +101,14 @@ def _family(name: str, repo: str, parameters: int, rate: float, tflop: float) ->
 PRESETS: dict[str, ModelPreset] = {
     preset.name: preset
     for preset in [
-        *_family("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.21),
-        *_family("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.41),
-        *_family("whisper-small", "openai/whisper-small", 241_734_912, 1.25e-5, 1.36),
-        *_family("whisper-medium", "openai/whisper-medium", 763_857_920, 6.25e-6, 4.45),
-        *_family("whisper-large", "openai/whisper-large", 1_543_304_960, 4.375e-6, 8.89),
-        *_family("whisper-large-v2", "openai/whisper-large-v2", 1_543_304_960, 4.375e-6, 8.89),
-        *_family("whisper-large-v3", "openai/whisper-large-v3", 1_543_490_560, 4.375e-6, 8.89),
-        *_family(
-            "whisper-turbo",
-            "openai/whisper-large-v3-turbo",
-            808_878_080,
-            4.375e-6,
-            7.15,
-        ),
+        *_whisper("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.21),
+        *_whisper("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.41),
+        *_whisper("whisper-small", "openai/whisper-small", 241_734_912, 1.25e-5, 1.36),
+        *_whisper("whisper-medium", "openai/whisper-medium", 763_857_920, 6.25e-6, 4.45),
+        *_whisper("whisper-large", "openai/whisper-large", 1_543_304_960, 4.375e-6, 8.89),
+        *_whisper("whisper-large-v2", "openai/whisper-large-v2", 1_543_304_960, 4.375e-6, 8.89),
+        *_whisper("whisper-large-v3", "openai/whisper-large-v3", 1_543_490_560, 4.375e-6, 8.89),
+        *_whisper("whisper-turbo", "openai/whisper-large-v3-turbo", 808_878_080, 4.375e-6, 7.15),
     ]
 }
 
@@ -145,3 +136,32 @@ def check_model(model: str) -> str:
     near = difflib.get_close_matches(model, PRESETS, n=3, cutoff=0.5)
     nearest = f"Nearest: {', '.join(near)}." if near else "See `jobrunner models`."
     raise SpecError("model", f"{model!r} is no preset, hub id or folder.", hint=nearest)
+
+
+def check_language(model: str, code: str, *, field: str) -> None:
+    """Makes sure that a preset knows a language.
+
+    Args:
+        model: name of a preset.
+        code: of the language.
+        field: of the spec, for the error.
+
+    Raises:
+        SpecError: it does not; the hint names what would do.
+    """
+    preset, language = PRESETS[model], languages.find(code)
+    if preset.english_only and code != "en":
+        hint = f"Use {model.removesuffix('.en')}."
+        raise SpecError(field, f"{model} knows English only.", hint=hint)
+    known = language.whisper and (code != "yue" or preset.cantonese)
+    if FAMILIES[preset.family].takes_language and not known:
+        raise unknown_language(model, code, field=field)
+
+
+def unknown_language(model: str, code: str, *, field: str) -> SpecError:
+    """The error for a model that has no token for a language."""
+    language = languages.find(code)
+    hint = "`jobrunner languages` shows which languages Whisper knows."
+    if code == "yue":
+        hint = "Whisper has Cantonese since large-v3: use whisper-large-v3 or whisper-turbo."
+    return SpecError(field, f"{model} has no token for {language.name} ({code}).", hint=hint)

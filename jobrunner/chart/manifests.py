@@ -8,114 +8,15 @@ type or add an object, and what comes back is compared with what the plan must g
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
-
-from jobrunner.catalog import models
 from jobrunner.chart import helm
 from jobrunner.chart.documents import dump, load
-from jobrunner.errors import PERMANENT_EXIT_CODES, JobrunnerError
-from jobrunner.spec import RunSpec, names
-from jobrunner.spec.plan import Kind, Plan, Stage
-from jobrunner.spec.types import Count, CountOrZero, Part, Text
-
-# fp32 weights and the two moments of Adam: bytes that a checkpoint stores for each weight.
-CHECKPOINT_BYTES_PER_WEIGHT = 12
-# Upload to S3 that a pod can count on, in bytes a second.
-UPLOAD_SPEED = 100e6
-# Time to end the step that is running and to leave, in seconds, on top of the upload.
-SECONDS_TO_STOP = 30
-# Nodes that shut down give a pod ten minutes at the very most.
-LONGEST_GRACE = 600
-
-
-class _Values(Part):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class StageValues(_Values):
-    """What the chart must know of a stage."""
-
-    name: Text = Field(description="Unique in the run, such as `evaluate-el`.")
-    kind: Kind = Field(description="What the stage does.")
-    job: Text = Field(description="Name of the Job.")
-    args: tuple[Text, ...] = Field(description="What follows `python -m jobrunner.core`.")
-    labels: dict[str, Text] = Field(description="Labels of the Job and its pods.")
-    waits: bool = Field(description="Held until another stage releases it.")
-    cpu: Text = Field(description="CPU request.")
-    memory: Text = Field(description="Memory request and limit.")
-    gpus: CountOrZero = Field(description="GPU request and limit.")
-    grace_seconds: Count = Field(description="Time between SIGTERM and SIGKILL.")
-
-
-class RunValues(_Values):
-    """What `jobrunner` gives to the chart."""
-
-    run: Text = Field(min_length=1, description="The run id.")
-    spec: RunSpec = Field(description="The spec of the run, which becomes run.json.")
-    labels: dict[str, Text] = Field(description="Labels of the run's own objects.")
-    stages: tuple[StageValues, ...] = Field(min_length=1, description="The stages, in order.")
-    deadline_seconds: Count = Field(description="A stage is ended after so long.")
-    keep_seconds: Count = Field(description="A finished Job is removed after so long.")
-    permanent_exit_codes: tuple[Count, ...] = Field(
-        min_length=1, description="Exit codes that fail the Job at once."
-    )
-
-
-class NodeLabel(_Values):
-    """A node label with the value that marks a kind of node."""
-
-    key: Text = Field(min_length=1, description="Label key.")
-    value: Text = Field(description="Label value.")
-
-
-class Variable(_Values):
-    """An environment variable that comes from a Secret's key of the same name."""
-
-    name: Text = Field(min_length=1, description="Name of variable and key.")
-    optional: bool = Field(description="The Secret may lack it.")
-
-
-class PodValues(_Values):
-    """What all pods share: the second half of values.yaml."""
-
-    user: Count = Field(description="Numeric id of the image's user and group.")
-    metrics_port: Count = Field(le=65535, description="Port with Prometheus metrics.")
-    scrape_seconds: Count = Field(description="Seconds between scrapes.")
-    temporary: Text = Field(min_length=1, description="Size limit of /tmp.")
-    annotations: dict[str, Text] = Field(description="Annotations of the pods.")
-    spot_labels: tuple[NodeLabel, ...] = Field(
-        min_length=1, description="Labels of nodes that can vanish."
-    )
-    spot_taints: tuple[Text, ...] = Field(description="Taint keys of nodes that can vanish.")
-    storage_variables: tuple[Variable, ...] = Field(
-        description="Variables read from the storage secret."
-    )
-
-
-class ChartValues(RunValues):
-    """Everything that the chart accepts."""
-
-    pod: PodValues = Field(description="What all pods share.")
-
-
-def values(plan: Plan) -> dict[str, Any]:
-    """The chart's values for a plan; `pod` is left to the chart's own values.yaml."""
-    spec = plan.spec
-    told = RunValues(
-        run=plan.run,
-        spec=spec,
-        labels=names.labels(spec),
-        stages=tuple(_stage(plan, stage) for stage in plan.stages),
-        deadline_seconds=math.ceil(spec.cluster.deadline_hours * 3600),
-        keep_seconds=math.ceil(spec.cluster.keep_hours * 3600),
-        permanent_exit_codes=PERMANENT_EXIT_CODES,
-    )
-    return told.model_dump(mode="json", by_alias=True)
+from jobrunner.chart.values import values
+from jobrunner.errors import JobrunnerError
+from jobrunner.spec import names
+from jobrunner.spec.plan import Plan
 
 
 def manifests(plan: Plan) -> list[dict[str, Any]]:
@@ -139,7 +40,7 @@ def manifests(plan: Plan) -> list[dict[str, Any]]:
 
 
 def render(plan: Plan) -> str:
-    """The same as YAML: one document for each object, equal for equal plans."""
+    """The run's objects as YAML: one document each, equal for equal plans."""
     return "".join(f"---\n{dump(document)}" for document in manifests(plan))
 
 
@@ -166,47 +67,11 @@ def owned(objects: list[dict[str, Any]], *, uid: str) -> list[dict[str, Any]]:
     ]
 
 
-def grace_seconds(spec: RunSpec, kind: Kind) -> int:
-    """Seconds between SIGTERM and SIGKILL: training must upload a checkpoint in them.
-
-    A model of unknown size counts as the largest preset.
-    """
-    if kind != "train":
-        return SECONDS_TO_STOP
-    largest = max(preset.parameters for preset in models.PRESETS.values())
-    preset = models.PRESETS.get(spec.model)
-    size = CHECKPOINT_BYTES_PER_WEIGHT * (preset.parameters if preset else largest)
-    return min(SECONDS_TO_STOP + math.ceil(size / UPLOAD_SPEED), LONGEST_GRACE)
-
-
-def schema() -> dict[str, Any]:
-    """JSON schema of everything that the chart accepts: `values.schema.json`."""
-    found = ChartValues.model_json_schema(by_alias=True, mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_untitled(found)}
-
-
 def chart_folder() -> Path:
-    """Where the chart lies: in the installed package, or beside it in a checkout."""
+    """The folder of the chart: in the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     packed = package / "_chart" / "speech-run"
     return packed if packed.is_dir() else package.parent / "charts" / "speech-run"
-
-
-def _stage(plan: Plan, stage: Stage) -> StageValues:
-    resources = plan.spec.resources
-    prepares = stage.kind == "prepare"
-    return StageValues(
-        name=stage.name,
-        kind=stage.kind,
-        job=names.job_name(plan.run, stage.name),
-        args=stage.args,
-        labels=names.labels(plan.spec, stage.name),
-        waits=bool(stage.after),
-        cpu=resources.prepare_cpu if prepares else resources.cpu,
-        memory=resources.prepare_memory if prepares else resources.memory,
-        gpus=stage.gpus,
-        grace_seconds=grace_seconds(plan.spec, stage.kind),
-    )
 
 
 def _expected(plan: Plan) -> list[tuple[str, str]]:
@@ -218,14 +83,3 @@ def _expected(plan: Plan) -> list[tuple[str, str]]:
 def _identity(document: dict[str, Any]) -> tuple[str, str, str]:
     metadata = document["metadata"]
     return document["kind"], metadata["name"], metadata["namespace"]
-
-
-def _untitled(part: Any) -> Any:
-    """The schema without pydantic's titles, which repeat the names of the fields."""
-    if isinstance(part, dict):
-        return {
-            key: _untitled(inner)
-            for key, inner in part.items()
-            if not (key == "title" and isinstance(inner, str))
-        }
-    return [_untitled(inner) for inner in part] if isinstance(part, list) else part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from jobrunner.cli.options import Choice, complete_language, complete_model, spe
 from jobrunner.cli.select import Place, complete_run
 from jobrunner.cli.submit import start, start_options
 from jobrunner.errors import SpecError, UsageError
+
+if TYPE_CHECKING:
+    from jobrunner.spec.record import RunRecord
 
 # Declared here with another meaning, or of no use without training.
 LEFT_OUT = ("--lang", "--model", "--eval-lang", "--steps", "--learning-rate", "--seed", "--again")
@@ -57,6 +60,7 @@ def command(
     """
     from jobrunner.cli.select import find, reader
     from jobrunner.runner import api as runners
+    from jobrunner.spec import RunSpec
 
     if not lang:
         raise SpecError("lang", "is missing.", hint="Give --lang el,en, say.")
@@ -70,14 +74,15 @@ def command(
             raise UsageError(f"{option}: a run keeps its own settings.", hint="Leave it out.")
         languages = [code.strip() for code in lang.split(",")]
         run = find(runner, model)
-        spec = runner.with_languages(run, languages)
+        asked: RunSpec | RunRecord = runner.with_languages(run, languages)
         local = runner.status(run).backend == "local"
     else:
         configuration = _as_it_is(choice, model, lang).load()
-        spec, local = configuration.spec(), configuration.local
+        asked, local = configuration.spec(), configuration.local
+    spec = asked if isinstance(asked, RunSpec) else asked.spec
     namespace = spec.cluster.namespace
     runner_of_it = None if dry_run else runners.open_runner(local=local, namespace=namespace)
-    start(spec, runner_of_it, local=local, **waiting)
+    start(asked, runner_of_it, local=local, **waiting)
 
 
 def _place(choice: Choice) -> Place:

@@ -61,16 +61,16 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_field(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Fields of the spec, for --set."""
-    from jobrunner.config.paths import fields
+    from jobrunner.spec.paths import settings
 
-    return [f"{path}=" for path in fields() if path.startswith(incomplete)]
+    return [f"{path}=" for path in settings() if path.startswith(incomplete)]
 
 
 def complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the profiles that come with the project."""
-    from jobrunner.config.profiles import BUILT_IN
+    from jobrunner.catalog.gpus import PROFILES
 
-    return [name for name in BUILT_IN if name.startswith(incomplete)]
+    return [name for name in PROFILES if name.startswith(incomplete)]
 
 
 # Option, field of the spec, name of its value, help.

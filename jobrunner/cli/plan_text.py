@@ -46,7 +46,7 @@ def _model(spec: RunSpec) -> str:
 
 def _data(spec: RunSpec) -> str:
     data = spec.data
-    told = [data.source]
+    told = [data.source.text]
     if spec.task == "fine-tune" and data.train_split:
         told.append(f"trained on {data.train_split}")
     if spec.task == "fine-tune" and data.validation_split:

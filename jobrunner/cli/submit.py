@@ -13,6 +13,7 @@ from jobrunner.cli.select import namespace_option
 if TYPE_CHECKING:
     from jobrunner.runner.api import Runner
     from jobrunner.spec import RunSpec
+    from jobrunner.spec.record import RunRecord
 
 OUTCOMES = {
     "created": "Started.",
@@ -76,7 +77,7 @@ def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
 
 
 def start(
-    spec: RunSpec,
+    asked: RunSpec | RunRecord,
     runner: Runner | None,
     *,
     local: bool,
@@ -88,23 +89,23 @@ def start(
     """Shows the plan of a run, starts it, and waits for it if asked to.
 
     Args:
-        spec: the run.
+        asked: what is to run, or a run that is there with more to do.
         runner: where to start it; None stops after the plan.
         local: True if the run is for this machine.
         wait, follow, timeout, start_timeout: as on the command line.
     """
-    from jobrunner.catalog import models
     from jobrunner.cli.plan_text import plan_text
     from jobrunner.runner.api import prepare
 
-    plan, warnings = prepare(spec, local=local)
+    plan, warnings = prepare(asked, local=local)
+    spec = plan.spec
     for warning in warnings:
         warn(warning)
     if runner is None:
         out(plan_text(plan, local=local))
         return
     say(plan_text(plan, local=local, err=True))
-    if not local and (models.is_folder(spec.model) or spec.data.source.startswith("folder:")):
+    if not local and spec.is_here:
         say("Bringing the folders of this machine into storage, where pods find them.")
     say(paint(OUTCOMES[runner.start(plan)], "green", err=True))
     out(plan.run)

@@ -3,7 +3,7 @@
 flags > JOBRUNNER_* > --profile > ./jobrunner.toml > the user's jobrunner.toml > preset > default
 """
 
+from jobrunner.config.flags import Flag
 from jobrunner.config.layers import Configuration, Value, load
-from jobrunner.config.paths import Flag
 
 __all__ = ["Configuration", "Flag", "Value", "load"]

@@ -6,27 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobrunner.catalog import models
-from jobrunner.config.paths import default
+from jobrunner.spec.paths import settings
 
 # A run that is killed loses at most so many steps; also the step count that `save_every` has
 # by default in the spec.
 MOST_BETWEEN_SAVES = 250
 
 
-def presets(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     """Value and origin by dotted path, for fields that nobody gave.
 
     Args:
         given: what the user gave, by dotted path; wrong values are left for the spec to refuse.
     """
     found: dict[str, tuple[Any, str]] = {}
-    model = given.get("model", default("model"))
+    model = given.get("model", settings()["model"].default)
     preset = models.PRESETS.get(model) if isinstance(model, str) else None
     if preset:
         found["train.learning_rate"] = (preset.learning_rate, f"preset of {preset.name}")
     steps = _count(given, "train.steps")
     if steps:
-        warmup = min(int(default("train.warmup_steps")), steps // 5)
+        warmup = min(int(settings()["train.warmup_steps"].default), steps // 5)
         found["train.warmup_steps"] = (warmup, "follows from train.steps")
         found |= _save_points(given, steps)
     return {path: value for path, value in found.items() if path not in given}
@@ -47,7 +47,7 @@ def _save_points(given: Mapping[str, Any], steps: int) -> dict[str, tuple[Any, s
 
 
 def _count(given: Mapping[str, Any], path: str) -> int:
-    value = given.get(path, default(path))
+    value = given.get(path, settings()[path].default)
     return value if type(value) is int and value > 0 else 0
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobrunner.config.paths import fields, sections, unknown
 from jobrunner.errors import SpecError, UsageError
+from jobrunner.spec.paths import sections, settings, unknown
 
 NAME = "jobrunner.toml"
 BACKENDS = ("local", "kubernetes")
@@ -96,6 +96,6 @@ def _flat(table: dict[str, Any], shown: str, others: tuple[str, ...] = ()) -> di
         else:
             found[name] = value
     for path in found:
-        if path not in fields():
+        if path not in settings():
             raise unknown(path, shown, others)
     return found

@@ -10,13 +10,15 @@ from typing import Any, get_origin
 
 from jobrunner import spec
 from jobrunner.catalog import models
+from jobrunner.catalog.gpus import PROFILES
 from jobrunner.config import file as files
-from jobrunner.config.derived import presets
+from jobrunner.config.derived import derived
 from jobrunner.config.file import ConfigFile
-from jobrunner.config.paths import Flag, default, fields, from_text, unknown
-from jobrunner.config.profiles import BUILT_IN
+from jobrunner.config.flags import Flag, from_text
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec import RunSpec
+from jobrunner.spec.paths import nested, settings, unknown
+from jobrunner.spec.source import FIELD, Source
 
 VARIABLE = "JOBRUNNER_"
 
@@ -56,12 +58,9 @@ class Configuration:
         self._parse(self.values["lang"].value or "en")
 
     def _parse(self, lang: Any) -> RunSpec:
-        nested: dict[str, Any] = {}
-        for path, told in self.values.items():
-            section, _, name = path.rpartition(".")
-            (nested.setdefault(section, {}) if section else nested)[name] = told.value
+        given = {path: value.value for path, value in self.values.items()}
         try:
-            return spec.parse({**nested, "lang": lang})
+            return spec.parse(nested({**given, "lang": lang}))
         except SpecError as error:
             raise self._with_origin(error) from None
 
@@ -110,9 +109,13 @@ def load(
         **_from_text(flags),
     }
     local = local or backend == "local"
-    derived = presets({path: told.value for path, told in given.items()})
-    values = {path: Value(value=default(path), origin="default") for path in fields()}
-    values |= {path: Value(value=value, origin=origin) for path, (value, origin) in derived.items()}
+    following = derived({path: value.value for path, value in given.items()})
+    values = {
+        path: Value(value=setting.default, origin="default") for path, setting in settings().items()
+    }
+    values |= {
+        path: Value(value=value, origin=origin) for path, (value, origin) in following.items()
+    }
     if local:
         values["storage"] = Value(value=str(_local_storage()), origin="default for local runs")
     return Configuration(values={**values, **given}, local=local, profile=profile)
@@ -150,14 +153,14 @@ def _from_file(read: ConfigFile) -> dict[str, Value]:
 def _from_profile(name: str, user: ConfigFile, project: ConfigFile) -> dict[str, Value]:
     """The profile of that name: the built-in one, changed by the user's, by the project's."""
     found: dict[str, Value] = {}
-    if name in BUILT_IN:
-        found |= _values(BUILT_IN[name], f"profile {name}", Path())
+    if name in PROFILES:
+        found |= _values(PROFILES[name], f"profile {name}", Path())
     for read in (user, project):
         if name in read.profiles:
             origin = f"{read.shown}, profile {name}"
             found |= _values(read.profiles[name], origin, read.folder)
-    if name not in {*BUILT_IN, *user.profiles, *project.profiles}:
-        known = ", ".join(dict.fromkeys([*BUILT_IN, *user.profiles, *project.profiles]))
+    if name not in {*PROFILES, *user.profiles, *project.profiles}:
+        known = ", ".join(dict.fromkeys([*PROFILES, *user.profiles, *project.profiles]))
         raise UsageError(f"profile: there is none called {name[:60]!r}.", hint=f"Known: {known}.")
     return found
 
@@ -191,7 +194,7 @@ def _variables(variables: Mapping[str, str]) -> list[Flag]:
         if not name.startswith(VARIABLE) or not text:
             continue
         path = name.removeprefix(VARIABLE).lower().replace("__", ".")
-        if path in fields():
+        if path in settings():
             found.append(Flag(origin=name, path=path, text=text))
         elif "." in path:
             raise unknown(path, name)
@@ -200,7 +203,7 @@ def _variables(variables: Mapping[str, str]) -> list[Flag]:
 
 def _listed(path: str, value: Any) -> Any:
     """A list in TOML may be written as one text, `"el,en"`."""
-    if isinstance(value, str) and get_origin(fields()[path].annotation) is tuple:
+    if isinstance(value, str) and get_origin(settings()[path].kind) is tuple:
         return from_text(Flag(origin="", path=path, text=value))
     return value
 
@@ -214,14 +217,20 @@ def _placed(path: str, value: Any, folder: Path) -> Any:
     if path == "model" and value not in models.PRESETS:
         place = _absolute(value, folder)
         return place if models.is_folder(value) or _is_folder(place) else value
-    if path == "data.source":
-        kind, _, place = value.partition(":")
-        if not place and _is_folder(_absolute(value, folder)) and kind != "fleurs":
-            return f"folder:{_absolute(value, folder)}"
-        found = _absolute(place, folder)
-        if place and (kind == "folder" or (kind == "fleurs" and _is_folder(found))):
-            return f"{kind}:{found}"
-    return value
+    return _source(value, folder) if path == FIELD else value
+
+
+def _source(text: str, folder: Path) -> str:
+    """A source with its folder made absolute; the path of a folder alone names one too."""
+    try:
+        source = Source.parse(text)
+    except SpecError:
+        place = _absolute(text, folder)
+        return f"folder:{place}" if _is_folder(place) else text
+    place = _absolute(source.place, folder)
+    if source.place and (source.facts.place == "required" or _is_folder(place)):
+        return source.placed(Path(place)).text
+    return text
 
 
 def _absolute(place: str, folder: Path) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jobrunner.config.paths import default, fields
-from jobrunner.config.profiles import BUILT_IN
+from jobrunner.catalog.gpus import PROFILES
+from jobrunner.spec.paths import settings
 
 # Shown for fields without a default of their own.
 EXAMPLES: dict[str, Any] = {"lang": "el"}
@@ -33,15 +33,15 @@ FOOT = """\
 
 def template() -> str:
     """The file's text. With every # before a key taken off it still loads."""
-    parts = [HEAD.format(profiles=", ".join(BUILT_IN), first=next(iter(BUILT_IN)))]
+    parts = [HEAD.format(profiles=", ".join(PROFILES), first=next(iter(PROFILES)))]
     section = ""
-    for path, field in fields().items():
+    for path, setting in settings().items():
         table, _, name = path.rpartition(".")
         if table != section:
             parts.append(f"[{table}]\n")
             section = table
-        value = EXAMPLES.get(path, default(path))
-        parts.append(f"# {field.description}\n# {name} = {_toml(value)}\n")
+        value = EXAMPLES.get(path, setting.default)
+        parts.append(f"# {setting.description}\n# {name} = {_toml(value)}\n")
     return "\n".join([*parts, FOOT])
 
 

@@ -4,6 +4,7 @@ What it needs beside its arguments comes from the environment, which pods and th
 set alike:
 
     JOBRUNNER_SPEC           file with the spec (`run.json`)
+    JOBRUNNER_RUN            id of the run, which must be that of the spec
     JOBRUNNER_ATTEMPT        name of this try; a random one unless given
     JOBRUNNER_SCRATCH        folder on a local disk
     JOBRUNNER_PROGRESS_FILE  where to write progress, if anybody reads it
@@ -13,7 +14,7 @@ set alike:
                              to its Job, and releases the stages that waited for it
     JOBRUNNER_METRICS_PORT   serves Prometheus metrics there
 
-What only the first of several processes on one pod does is not done by the others.
+Of several ranks in one pod, only rank 0 stores the log, reports progress and serves metrics.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from pathlib import Path
 
 import click
 
-from jobrunner import spec as specs
 from jobrunner.core.attempt.attempt import Attempt
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import Reporter, log
-from jobrunner.errors import JobrunnerError, UsageError
-from jobrunner.storage import open_storage
+from jobrunner.errors import JobrunnerError, UnreadableRun, UsageError
+from jobrunner.installed import __version__
+from jobrunner.spec.record import RunRecord, read_record
 
 
 def stage_context() -> StageContext:
@@ -48,13 +49,13 @@ def stage_context() -> StageContext:
         text = Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}.") from None
-    spec = specs.parse_json(text)
+    record = _read(text)
     progress = os.environ.get("JOBRUNNER_PROGRESS_FILE")
     scratch = Path(os.environ.get("JOBRUNNER_SCRATCH") or tempfile.gettempdir()) / "jobrunner"
     scratch.mkdir(parents=True, exist_ok=True)
     context = StageContext(
-        spec=spec,
-        storage=open_storage(spec.storage, endpoint=spec.cluster.storage_endpoint),
+        record=record,
+        storage=record.spec.open_storage(),
         attempt=os.environ.get("JOBRUNNER_ATTEMPT") or uuid.uuid4().hex[:12],
         scratch=scratch,
         progress=Reporter(Path(progress) if progress else None),
@@ -63,6 +64,32 @@ def stage_context() -> StageContext:
     )
     context.stop.install()
     return context
+
+
+def _read(text: bytes) -> RunRecord:
+    """The run in a `run.json`, which must be the one that the environment names.
+
+    Raises:
+        UsageError: it is another run, or the client that wrote it is newer than this program.
+    """
+    hint = "Name an image of the client's version with cluster.image, and submit the run again."
+    try:
+        record = read_record(text)
+    except UnreadableRun as error:
+        raise UsageError(f"This is jobrunner {__version__}. {error.message}", hint=hint) from None
+    if record.unknown:
+        raise UsageError(
+            f"This is jobrunner {__version__}, older than the {record.client} that submitted the "
+            f"run: it does not know {', '.join(record.unknown)}.",
+            hint=hint,
+        )
+    expected = os.environ.get("JOBRUNNER_RUN")
+    if expected and expected != record.run:
+        raise UsageError(
+            f"The spec is of the run {record.run}, and this stage belongs to {expected}.",
+            hint="Submit the run again; nobody but jobrunner should write its ConfigMap.",
+        )
+    return record
 
 
 @click.group()
@@ -120,9 +147,7 @@ def entry() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     attempt = Attempt()
-    with attempt.keeping_its_log():
-        code = _run(attempt)
-    sys.exit(code)
+    sys.exit(attempt.logged(lambda: _run(attempt)))
 
 
 def _run(attempt: Attempt) -> int:

@@ -20,7 +20,6 @@ import pyarrow.parquet
 import torch
 import transformers
 
-from jobrunner import __version__
 from jobrunner.catalog import languages, models
 from jobrunner.catalog.languages import Language
 from jobrunner.core.attempt.context import StageContext
@@ -31,13 +30,15 @@ from jobrunner.core.models import family_of
 from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
+from jobrunner.installed import __version__
 from jobrunner.report.collect import collect
 from jobrunner.report.format import percent, points
 from jobrunner.report.modelcard import model_card
 from jobrunner.scoring import result
 from jobrunner.scoring.rates import paired_difference, score
 from jobrunner.scoring.result import Result, Settings, Which
-from jobrunner.spec import canonical_json, keys, names
+from jobrunner.spec import keys, names
+from jobrunner.spec.identity import canonical_json
 from jobrunner.storage import folders
 
 
@@ -126,7 +127,7 @@ def write_card(context: StageContext) -> None:
     family = models.family_in(context.storage.read(prefix + "config.json"), shown=prefix)
     seen: list[Result] | None = None
     while (results := collect(context.storage, [context.run], warn=context.log)) != seen:
-        card = model_card(context.spec, results, family)
+        card = model_card(context.record, results, family)
         context.storage.write(prefix + keys.CARD, card.encode())
         seen = results
 
@@ -233,7 +234,7 @@ def _result(
         model=names.model_name(context.spec.model),
         trained_on=context.spec.lang,
         language=test.language.code,
-        test_set=names.test_set(context.spec),
+        test_set=context.spec.data.source.name,
         split=context.spec.data.test_split,
         model_digest=candidate.digest,
         data_digest=test.digest,
@@ -292,7 +293,7 @@ def _tell_change(context: StageContext, base: Result, tuned: Result) -> None:
 
 def _place(context: StageContext, language: str, which: Which) -> tuple[str, str, str, str]:
     """Run, model, test set and language of a result."""
-    return context.run, which, names.test_set(context.spec), language
+    return context.run, which, context.spec.data.source.name, language
 
 
 def _told(found: Result) -> str:

@@ -5,7 +5,6 @@ Every failure becomes one line that says what is missing and how to do without t
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import huggingface_hub
 from huggingface_hub import constants, errors
 
 from jobrunner.catalog import models
-from jobrunner.errors import JobrunnerError, SpecError, StorageFull
+from jobrunner.errors import JobrunnerError, SpecError, full_disk
 
 # The base of all errors of the hub's HTTP library, which is another one in each of its versions.
 _HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__mro__[1]
@@ -44,7 +43,7 @@ def list_dataset(repo: str, revision: str, *, instead: str) -> Listing:
         SpecError: the hub does not have the data set or revision, or refuses it.
         JobrunnerError: the hub cannot be reached.
     """
-    with _told("data.source", f"the data set {repo}", instead):
+    with _hub_errors("data.source", f"the data set {repo}", instead):
         return _list(repo, revision, "dataset")
 
 
@@ -64,7 +63,7 @@ def fetch_dataset(
         SpecError: the hub does not have a file, or refuses it.
         JobrunnerError: the hub cannot be reached.
     """
-    with _told("data.source", f"{names[0]} of the data set {repo}", instead):
+    with _hub_errors("data.source", f"{names[0]} of the data set {repo}", instead):
         return _fetch(repo, commit, names, "dataset", scratch)
 
 
@@ -83,7 +82,7 @@ def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dic
         SpecError: the hub does not have the model, refuses it, or has no safetensors of it.
         JobrunnerError: the hub cannot be reached.
     """
-    with _told("model", f"the model {repo}", instead):
+    with _hub_errors("model", f"the model {repo}", instead):
         try:
             found = _list(repo, revision or None, "model")
         except (_HTTP_ERROR, errors.OfflineModeIsEnabled):
@@ -172,7 +171,7 @@ def _cache(scratch: Path) -> Path:
 
 
 @contextmanager
-def _told(field: str, what: str, instead: str) -> Iterator[None]:
+def _hub_errors(field: str, what: str, instead: str) -> Iterator[None]:
     """Turns the hub's errors into one line."""
     try:
         yield
@@ -192,8 +191,8 @@ def _told(field: str, what: str, instead: str) -> Iterator[None]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _offline(what, instead, reason) from None
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull("No room left for downloads.", hint="Free some space.") from None
+        if full := full_disk(error, "for downloads"):
+            raise full from None
         raise JobrunnerError(f"{what} could not be fetched: {error}.", hint=instead) from None
 
 

@@ -19,7 +19,8 @@ from jobrunner.core.data import layout
 from jobrunner.core.data.build import Builder
 from jobrunner.core.data.layout import Split
 from jobrunner.core.data.pool import cores
-from jobrunner.core.data.sources.base import Plan, open_source, planned
+from jobrunner.core.data.selection import Selection, select
+from jobrunner.core.data.sources import open_source
 from jobrunner.core.data.summary import write_report
 from jobrunner.corpora import splits
 from jobrunner.errors import Interrupted, StorageError
@@ -47,19 +48,18 @@ def run(context: StageContext) -> None:
     with _work_folder(context.scratch) as work:
         context.progress.update(message="fetching the model", urgent=True)
         _prepare_model(context, work)
-        plans = {}
-        for code in dict.fromkeys((context.spec.lang, *context.spec.evaluation_languages)):
+        selections = {}
+        for code in context.spec.languages:
             if context.stop:
                 raise Interrupted("Stopped before the speech was read.")
-            plan = _plan(context, code)
-            if plan:
-                plans[code] = plan
-        if not plans:
-            context.log("all speech lies in storage already")
-        clips = sum(len(part) for plan in plans.values() for part in plan.clips.values())
-        counted = _Counted(context, clips)
-        for code, plan in plans.items():
-            _prepare_language(context, code, plan, counted, work)
+            if selection := _selected(context, code):
+                selections[code] = selection
+        if not selections:
+            context.log("all speech is in storage already")
+        splits_of_all = [part for each in selections.values() for part in each.clips.values()]
+        counted = _Counted(context, sum(map(len, splits_of_all)))
+        for code, selection in selections.items():
+            _prepare_language(context, code, selection, counted, work)
     context.progress.update(message="prepared", done=1.0, seconds_left=0.0, urgent=True)
 
 
@@ -123,15 +123,14 @@ def _model_files(context: StageContext) -> dict[str, Path]:
     )
 
 
-def _plan(context: StageContext, language: str) -> Plan | None:
+def _selected(context: StageContext, language: str) -> Selection | None:
     """The clips of each split that is to be prepared; None when all lies in storage."""
     spec = context.spec
     wanted = splits.wanted(spec, language)
     if not wanted or _complete(context, language, wanted):
         return None
     context.progress.update(message=f"reading {languages.find(language).name}", urgent=True)
-    source = open_source(spec, language, context.scratch)
-    return planned(source, spec.data, wanted)
+    return select(open_source(spec, language, context.scratch), spec.data, wanted)
 
 
 def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> bool:
@@ -139,11 +138,11 @@ def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> 
 
     A folder may have changed, unless a fingerprint pins it, as it does the run's own language.
     """
-    data = context.spec.data
-    pinned = bool(data.revision) and language == context.spec.lang
+    source = context.spec.data.source
+    pinned = bool(source.revision) and language == context.spec.lang
     # A folder of the machine that submitted was prepared there; no pod has it.
-    here = Path(data.source.removeprefix("folder:")).expanduser().is_dir()
-    if data.source.startswith("folder:") and here and not pinned:
+    here = source.is_pinned and source.folder is not None and source.folder.is_dir()
+    if here and not pinned:
         return False
     prefix = keys.data_prefix(context.spec, language)
     roles = wanted + (("validation",) if "train" in wanted else ())
@@ -156,7 +155,7 @@ def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> 
 def _prepare_language(
     context: StageContext,
     language: str,
-    plan: Plan,
+    selection: Selection,
     counted: _Counted,
     work: Path,
 ) -> None:
@@ -173,9 +172,9 @@ def _prepare_language(
         on_shard=counted.add,
     )
     for split in _ORDER:
-        if split in plan.clips:
-            notes = {"held_out": plan.held_out} if split == "validation" else {}
-            builder.build(split, plan.clips[split], notes)
+        if split in selection.clips:
+            notes = {"held_out": selection.held_out} if split == "validation" else {}
+            builder.build(split, selection.clips[split], notes)
     report = write_report(context.storage, prefix, language)
     for split, told in report["splits"].items():
         dropped = ", ".join(f"{d['count']} {reason}" for reason, d in told["dropped"].items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-from jobrunner import __version__
+from jobrunner.installed import __version__
 
 _LIBRARIES = ("torch", "transformers", "accelerate", "numpy", "safetensors")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from jobrunner.errors import SpecError
 
 # Bytes that are hashed at each end of a long audio file. Whole files would take minutes for a
 # corpus of 100 GB; name, size and both ends tell re-encoded or replaced audio apart.
@@ -19,8 +21,33 @@ def of_model(folder: Path) -> str:
 
 
 def of_speech(folder: Path) -> str:
-    """The same for speech, where of long files that are no tables only both ends are read."""
+    """16 hex digits over a folder of speech. Of long audio files only both ends are hashed."""
     return _digest(folder, ends_only=True)
+
+
+def pin(field: str, given: str, folder: Path, digest: Callable[[Path], str]) -> str:
+    """The fingerprint of a folder, which must be the given one if one is given.
+
+    Args:
+        field: of the spec, for errors.
+        given: the fingerprint that the spec names; empty: none.
+        folder: what is pinned.
+        digest: `of_model` or `of_speech`.
+
+    Raises:
+        SpecError: a file cannot be read, or the folder is another one.
+    """
+    try:
+        found = digest(folder)
+    except OSError as error:
+        raise SpecError(field, f"{error.filename}: {error.strerror}.") from None
+    if given not in {"", found}:
+        raise SpecError(
+            field,
+            f"is {given}, and {folder} is {found} now.",
+            hint="Bring the old files back, or leave the revision out to start another run.",
+        )
+    return found
 
 
 def _digest(folder: Path, *, ends_only: bool) -> str:
@@ -39,7 +66,7 @@ def _digest(folder: Path, *, ends_only: bool) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files that count: not hidden ones, nor where the folder lies."""
+    """Files that count, in order: hidden ones do not."""
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))

@@ -22,7 +22,7 @@ LARGEST_HOLDOUT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class SplitChoice:
     """Names of the source's splits for each role."""
 
     train: tuple[str, ...] = ()
@@ -33,12 +33,12 @@ class Choice:
     @property
     def roles(self) -> dict[str, tuple[str, ...]]:
         """Role → splits of the source, for the roles that have any."""
-        told = {
+        found = {
             "train": self.train,
             "validation": (self.validation,) if self.validation else (),
             "test": (self.test,) if self.test else (),
         }
-        return {role: splits for role, splits in told.items() if splits}
+        return {role: splits for role, splits in found.items() if splits}
 
 
 def wanted(spec: RunSpec, language: str) -> tuple[str, ...]:
@@ -52,27 +52,26 @@ def choose(
     data: DataSpec,
     *,
     wanted: Collection[str],
-    usual_train: Sequence[str] = ("train",),
-    usual_validation: str = "validation",
-) -> Choice:
+) -> SplitChoice:
     """The splits that the spec names, or the source's usual ones.
 
     Args:
         existing: names of the source's splits.
-        data: `train_split`, `validation_split` and `test_split` are read.
+        data: `train_split`, `validation_split` and `test_split`; where they are empty, what is
+            usual for its source, as far as that exists.
         wanted: roles that are needed: `train` (and with it `validation`), `test`.
-        usual_train: trained on when the spec names none, as far as they exist.
-        usual_validation: validates when the spec names none; empty or missing: held out.
 
     Raises:
         SpecError: a split does not exist (the message lists those that do), or has two roles.
     """
+    facts = data.source.facts
+    usual_train, usual_validation = facts.usual_train, facts.usual_validation
     named_validation = _find("data.validation_split", data.validation_split, existing)
     test = ""
     if "test" in wanted:
         test = _find("data.test_split", data.test_split or "test", existing)
     if "train" not in wanted:
-        return Choice(test=test)
+        return SplitChoice(test=test)
     # Without an evaluation the test split may be missing, but it is still not trained on.
     kept = {named_validation, test or _match(data.test_split or "test", existing)}
     if data.train_split:
@@ -89,7 +88,7 @@ def choose(
         usual = _match(usual_validation, existing)
         validation = "" if usual in train or usual == test else usual
     _once(train, validation, test)
-    return Choice(train=train, validation=validation, test=test)
+    return SplitChoice(train=train, validation=validation, test=test)
 
 
 def _once(train: tuple[str, ...], validation: str, test: str) -> None:

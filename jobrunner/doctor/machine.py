@@ -10,7 +10,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-from jobrunner import extras
+from jobrunner import installed
 from jobrunner.doctor.check import Check
 from jobrunner.errors import DeviceError, StorageError
 
@@ -47,7 +47,7 @@ def _python() -> Check:
 
 def _core() -> Check:
     name = "core packages"
-    lacking = extras.missing("core")
+    lacking = installed.missing("core")
     if lacking:
         return Check(
             name=name,
@@ -55,9 +55,9 @@ def _core() -> Check:
             found=f"missing: {', '.join(lacking)}",
             advice="pip install 'jobrunner[core]'",
         )
-    known = len(extras.packages("core"))
+    known = len(installed.packages("core"))
     return Check(
-        name=name, verdict="ok", found=f"torch {extras.version('torch')}, all {known} there"
+        name=name, verdict="ok", found=f"torch {installed.version('torch')}, all {known} there"
     )
 
 
@@ -70,7 +70,7 @@ def _gpu() -> Check:
         return Check(name="GPU", verdict="mend", found=error.message, advice=error.hint)
     if not found:
         return Check(name="GPU", verdict="note", found="none", advice="Submit with --device cpu.")
-    if "+cpu" in extras.version("torch"):
+    if "+cpu" in installed.version("torch"):
         return Check(
             name="GPU",
             verdict="mend",

@@ -12,11 +12,13 @@ from typing import Any
 import yaml
 
 from jobrunner.catalog import languages, models
+from jobrunner.catalog.corpora import CORPORA
 from jobrunner.catalog.models import Family
 from jobrunner.report.format import NOTHING, percent, points
 from jobrunner.scoring.metrics import RATES
 from jobrunner.scoring.result import Result, compare
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, Source, names
+from jobrunner.spec.record import RunRecord
 
 USE = """```python
 from transformers import pipeline
@@ -26,23 +28,25 @@ print(recognise("speech.wav"{arguments})["text"])
 ```"""
 
 
-def model_card(spec: RunSpec, results: Sequence[Result], family: Family) -> str:
+def model_card(record: RunRecord, results: Sequence[Result], family: Family) -> str:
     """The card as Markdown.
 
     Args:
-        spec: the run that made the model.
+        record: the run that made the model.
         results: what its evaluations found so far, base and tuned, in any order.
         family: of the model.
     """
+    spec = record.spec
     front = yaml.safe_dump(
-        _front_matter(spec, results, family), sort_keys=False, allow_unicode=True, width=100
+        _front_matter(record, results, family), sort_keys=False, allow_unicode=True, width=100
     )
-    told = [_opening(spec), _results(results), _use(spec, family), _training(spec)]
+    told = [_opening(record), _results(results), _use(spec, family), _training(spec)]
     parts = [f"---\n{front}---", *told]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(spec: RunSpec, results: Sequence[Result], family: Family) -> dict[str, Any]:
+def _front_matter(record: RunRecord, results: Sequence[Result], family: Family) -> dict[str, Any]:
+    spec = record.spec
     preset = models.PRESETS.get(spec.model)
     matter: dict[str, Any] = {
         "language": spec.lang,
@@ -50,22 +54,26 @@ def _front_matter(spec: RunSpec, results: Sequence[Result], family: Family) -> d
         "library_name": "transformers",
         "pipeline_tag": "automatic-speech-recognition",
         "base_model": _hub_id(spec),
-        "datasets": ["google/fleurs"] if spec.data.source.startswith("fleurs") else None,
+        "datasets": [each.facts.repo for each in spec.data.sources if each.facts.repo] or None,
         "tags": ["automatic-speech-recognition", family.title.lower(), "jobrunner"],
         "metrics": [metric.name for metric in RATES],
     }
     tuned = [c.tuned for c in compare(results) if c.tuned]
     if tuned:
-        index = {"name": names.run_id(spec), "results": [_index_entry(result) for result in tuned]}
+        index = {"name": record.run, "results": [_index_entry(result) for result in tuned]}
         matter["model-index"] = [index]
     return {key: value for key, value in matter.items() if value is not None}
 
 
 def _index_entry(result: Result) -> dict[str, Any]:
+    corpus = CORPORA.get(result.test_set)
+    config = (
+        corpus.config_of(languages.find(result.language)) if corpus and corpus.config_of else None
+    )
     dataset = {
         "name": result.test_set,
-        "type": "google/fleurs" if result.test_set == "fleurs" else result.test_set,
-        "config": languages.find(result.language).fleurs if result.test_set == "fleurs" else None,
+        "type": corpus.repo if corpus and corpus.repo else result.test_set,
+        "config": config or None,
         "split": result.split,
         "args": {"language": result.language},
     }
@@ -85,14 +93,12 @@ def _index_entry(result: Result) -> dict[str, Any]:
     }
 
 
-def _opening(spec: RunSpec) -> str:
+def _opening(record: RunRecord) -> str:
+    spec = record.spec
     label = languages.find(spec.lang).label
     base = _hub_id(spec)
     model = f"[{base}](https://huggingface.co/{base})" if base else names.model_name(spec.model)
-    return (
-        f"# {names.run_id(spec)}\n\n"
-        f"{model}, fine-tuned to transcribe {label} speech on {_data(spec)}."
-    )
+    return f"# {record.run}\n\n{model}, fine-tuned to transcribe {label} speech on {_data(spec)}."
 
 
 def _results(results: Sequence[Result]) -> str:
@@ -156,7 +162,13 @@ def _hub_id(spec: RunSpec) -> str | None:
 
 
 def _data(spec: RunSpec) -> str:
-    if spec.data.source.startswith("fleurs"):
-        config = languages.find(spec.lang).fleurs
-        return f"[FLEURS](https://huggingface.co/datasets/google/fleurs) `{config}`"
-    return f"`{names.test_set(spec)}`"
+    return ", ".join(_cited(source, spec.lang) for source in spec.data.sources)
+
+
+def _cited(source: Source, language: str) -> str:
+    facts = source.facts
+    if not facts.repo:
+        return f"`{source.name}`"
+    config = facts.config(languages.find(language))
+    link = f"[{facts.title}](https://huggingface.co/datasets/{facts.repo})"
+    return f"{link} `{config}`" if config else link

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
-from jobrunner.errors import SpecError, UsageError, WaitTimeout
+from jobrunner.errors import SpecError, UnreadableRun, WaitTimeout
 from jobrunner.runner import preflight as checks
-from jobrunner.spec import RunSpec, keys, parse
+from jobrunner.spec import RunSpec, parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord, new_record, newer
 from jobrunner.status import RunStatus
-from jobrunner.storage import Storage, open_storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +55,21 @@ def open_reader(*, namespace: str, warn: Callable[[str], None] = lambda line: No
     return Runner(find_backend(namespace=namespace, warn=warn))
 
 
-def prepare(spec: RunSpec, *, local: bool) -> tuple[Plan, tuple[str, ...]]:
+def prepare(asked: RunSpec | RunRecord, *, local: bool) -> tuple[Plan, tuple[str, ...]]:
     """The plan of a run after all checks that need no start, and warnings, one line each.
 
-    Works offline, and for the cluster without a cluster.
+    Works offline, and for the cluster without a cluster. A spec becomes a run here; a run that is
+    recorded keeps its id.
 
     Raises:
         SpecError: a folder, model, language or storage that cannot be used.
         DeviceError: more GPUs than this machine has, for a local run.
     """
+    spec = asked if isinstance(asked, RunSpec) else asked.spec
     warnings = checks.preflight(spec, backend="local" if local else "kubernetes")
-    return plans.plan(checks.resolve(spec)), tuple(warnings)
+    resolved = checks.resolve(spec)
+    record = new_record(resolved) if isinstance(asked, RunSpec) else asked.with_spec(resolved)
+    return plans.plan(record), tuple(warnings)
 
 
 class Runner:
@@ -78,23 +82,6 @@ class Runner:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
 
-    def preflight(self, spec: RunSpec) -> list[str]:
-        """Warnings about a spec, one line each; nothing is started.
-
-        Raises:
-            SpecError: a folder, model, language or storage that cannot be used.
-            DeviceError: more GPUs than this machine has.
-        """
-        return checks.preflight(spec, backend=self.backend.name)
-
-    def resolve(self, spec: RunSpec) -> RunSpec:
-        """The spec with absolute folders, each pinned by its fingerprint.
-
-        Raises:
-            SpecError: a folder is missing, or differs from the revision that the spec names.
-        """
-        return checks.resolve(spec)
-
     def submit(self, spec: RunSpec) -> Submission:
         """Checks the spec and starts the run, goes on with it, or finds that it is there.
 
@@ -102,7 +89,10 @@ class Runner:
             SpecError, DeviceError: as `preflight` and `resolve`.
             StorageError: storage or the state directory cannot be written.
         """
-        plan, warnings = prepare(spec, local=self.backend.name == "local")
+        return self._start(spec)
+
+    def _start(self, asked: RunSpec | RunRecord) -> Submission:
+        plan, warnings = prepare(asked, local=self.backend.name == "local")
         return Submission(run=plan.run, outcome=self.start(plan), plan=plan, warnings=warnings)
 
     def start(self, plan: Plan) -> Outcome:
@@ -114,23 +104,26 @@ class Runner:
 
         Raises as `with_languages` and `submit`.
         """
-        return self.submit(self.with_languages(run, languages))
+        return self._start(self.with_languages(run, languages))
 
-    def with_languages(self, run: str, languages: Sequence[str]) -> RunSpec:
-        """The spec of a run with evaluations of more languages.
+    def with_languages(self, run: str, languages: Sequence[str]) -> RunRecord:
+        """A run with evaluations of more languages.
 
         Raises:
-            UsageError: there is no such run.
+            UnknownRun: there is no such run.
+            UnreadableRun: a newer client made it.
             SpecError: a language that is not known; none given.
         """
         if not languages:
             raise SpecError("evaluate.languages", "names no language.")
-        spec = self.backend.spec(run)
-        values = spec.model_dump(mode="json")
+        record = self.backend.record(run)
+        if record.unknown:
+            raise UnreadableRun(f"{run} was {newer(record.client)}.")
+        values = record.spec.model_dump(mode="json")
         asked = parse({**values, "evaluate": {"languages": list(dict.fromkeys(languages))}})
-        both = dict.fromkeys((*spec.evaluation_languages, *asked.evaluate.languages))
+        both = dict.fromkeys((*record.spec.evaluation_languages, *asked.evaluate.languages))
         values["evaluate"]["languages"] = list(both)
-        return parse(values)
+        return record.with_spec(parse(values))
 
     def status(self, run: str) -> RunStatus:
         """Raises UsageError when there is no such run."""
@@ -140,36 +133,33 @@ class Runner:
         """All runs, newest first."""
         return self.backend.list()
 
-    def spec(self, run: str) -> RunSpec:
-        """The spec as submitted. Raises UsageError when there is no such run."""
-        return self.backend.spec(run)
+    def record(self, run: str) -> RunRecord:
+        """The run as submitted. Raises UnknownRun, UnreadableRun."""
+        return self.backend.record(run)
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
         """The status now and at each change, until the run has ended or `timeout` s are over."""
         return self.backend.watch(run, timeout=timeout)
 
     def logs(
-        self, run: str, *, stage: str | None = None, follow: bool = False, storage: str = ""
+        self, run: str, *, stage: str | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
         """Lines of all stages and attempts in order; with `follow`, until the run has ended.
 
         Args:
             run: the run id.
             stage: only this stage.
-            follow: goes on until the run has ended.
-            storage: where to look when the backend does not know the run any more.
+            follow: continues until the run has ended.
 
         Raises:
-            UsageError: there is no such run, or no such stage.
+            UnknownRun: there is no such run.
+            SpecError: it has no such stage.
         """
-        try:
-            self.backend.spec(run)
-        except UsageError:
-            if not storage or not (kept := _stored_attempts(open_storage(storage), run)):
-                raise
-            yield from _stored_lines(open_storage(storage), kept, stage)
-        else:
-            yield from self.backend.logs(run, stage=stage, follow=follow)
+        stages = [each.stage for each in self.status(run).stages]
+        if stage is not None and stage not in stages:
+            hint = f"It has {', '.join(stages)}."
+            raise SpecError("stage", f"{run} has no stage {stage[:60]!r}.", hint=hint)
+        return self.backend.logs(run, stage=stage, follow=follow)
 
     def cancel(self, run: str) -> None:
         """Stops the run and returns when nothing of it runs any more. Results stay."""
@@ -196,33 +186,3 @@ class Runner:
             f"{run} has not ended after {timeout or 0:g} s.",
             hint=f"It goes on; `jobrunner status {run}` shows it.",
         )
-
-
-@dataclass(frozen=True)
-class _StoredLog:
-    stage: str
-    attempt: str
-    key: str
-
-
-def _stored_attempts(storage: Storage, run: str) -> list[_StoredLog]:
-    """The logs that a run has left in storage, in the order in which the attempts ended."""
-    prefix = keys.logs_prefix(run)
-    found = []
-    for entry in sorted(storage.list(prefix), key=lambda entry: entry.modified):
-        stored = keys.attempt_of_log(run, entry.key)
-        if stored:
-            found.append(_StoredLog(*stored, entry.key))
-    return found
-
-
-def _stored_lines(storage: Storage, kept: list[_StoredLog], stage: str | None) -> Iterator[LogLine]:
-    if stage not in {None, *(log.stage for log in kept)}:
-        there = ", ".join(dict.fromkeys(log.stage for log in kept))
-        raise SpecError("stage", f"there is no log of {stage}.", hint=f"There are {there}.")
-    for log in kept:
-        if stage in {None, log.stage}:
-            with storage.open(log.key) as file:
-                for line in file:
-                    text = line.decode(errors="replace").rstrip("\r\n")
-                    yield LogLine(stage=log.stage, attempt=log.attempt, text=text)

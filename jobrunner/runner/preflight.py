@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from jobrunner import extras
+from jobrunner import installed
 from jobrunner.catalog import languages, models
-from jobrunner.corpora import fingerprint, splits
-from jobrunner.corpora import folder as audiofolder
+from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec import RunSpec
-
-FOLDER_SOURCE = "folder:"
-# Presets whose tokenizer has the token of Cantonese (Whisper large-v3 added it).
-_WITH_CANTONESE = frozenset(("whisper-large-v3", "whisper-turbo"))
+from jobrunner.spec.types import is_remote
 
 
 def preflight(spec: RunSpec, *, backend: str) -> list[str]:
@@ -36,15 +31,13 @@ def preflight(spec: RunSpec, *, backend: str) -> list[str]:
     """
     if models.is_folder(spec.model):
         _check_model_folder(spec)
-    _check_language(spec)
-    warnings: list[str] = []
-    if spec.data.source.startswith(FOLDER_SOURCE):
-        warnings += _check_data_folder(spec)
+        _check_language(spec)
+    warnings = _check_data(spec)
     if backend == "local":
         _check_packages()
         _check_storage(spec.storage)
         _check_gpus(spec)
-    elif not spec.storage.startswith("s3://"):
+    elif not is_remote(spec.storage):
         given = f"{spec.storage} is a folder of this machine" if spec.storage else "is not given"
         raise SpecError(
             "storage",
@@ -61,23 +54,17 @@ def resolve(spec: RunSpec) -> RunSpec:
         SpecError: a folder is missing, or is not what the given revision pins.
     """
     changes: dict[str, object] = {}
-    if spec.storage and not spec.storage.startswith("s3://"):
+    if spec.storage and not is_remote(spec.storage):
         changes["storage"] = str(_absolute(spec.storage))
     if models.is_folder(spec.model):
         folder = _absolute(spec.model)
         changes["model"] = str(folder)
-        changes["model_revision"] = _pinned(
+        changes["model_revision"] = fingerprint.pin(
             "model_revision", spec.model_revision, _existing("model", folder), fingerprint.of_model
         )
-    if spec.data.source.startswith(FOLDER_SOURCE):
-        folder = _absolute(spec.data.source.removeprefix(FOLDER_SOURCE))
-        # The run's own language alone: another language that is added to the folder later must
-        # not make another run of this one.
-        place, _ = audiofolder.locate(folder, spec.lang)
-        revision = _pinned("data.revision", spec.data.revision, place, fingerprint.of_speech)
-        changes["data"] = spec.data.model_copy(
-            update={"source": f"{FOLDER_SOURCE}{folder}", "revision": revision}
-        )
+    sources = [(source, light_reader(source)) for source in spec.data.sources]
+    pinned = tuple(reader.pinned(source, spec) if reader else source for source, reader in sources)
+    changes["data"] = spec.data.model_copy(update={"sources": pinned})
     return spec.model_copy(update=changes)
 
 
@@ -91,42 +78,15 @@ def _existing(field: str, folder: Path) -> Path:
     return folder
 
 
-def _pinned(field: str, given: str, folder: Path, digest: Callable[[Path], str]) -> str:
-    try:
-        found = digest(folder)
-    except OSError as error:
-        raise SpecError(field, f"{error.filename}: {error.strerror}.") from None
-    if given not in {"", found}:
-        raise SpecError(
-            field,
-            f"is {given}, and {folder} is {found} now.",
-            hint="Bring the old files back, or leave the revision out to start another run.",
-        )
-    return found
-
-
 def _check_language(spec: RunSpec) -> None:
-    """The model must have a token for each language. Hub models are not known before `prepare`."""
+    """A folder's tokenizer must have a token for each language. Presets were checked with the spec;
+    hub models are not known before `prepare`."""
     asked = [("lang", spec.lang)]
     asked += [("evaluate.languages", code) for code in spec.evaluate.languages]
     for field, code in asked:
-        language = languages.find(code)
-        if spec.model in models.PRESETS:
-            known = language.whisper and (code != "yue" or spec.model in _WITH_CANTONESE)
-            if models.PRESETS[spec.model].english_only and code != "en":
-                raise SpecError(field, f"{spec.model} knows English only.")
-        elif models.is_folder(spec.model):
-            known = _has_token(_absolute(spec.model), f"<|{language.whisper_code or code}|>")
-        else:
-            return
-        if not known:
-            hint = "`jobrunner languages` shows which languages Whisper knows."
-            if code == "yue":
-                hint = (
-                    "Whisper has Cantonese since large-v3: use whisper-large-v3 or whisper-turbo."
-                )
-            problem = f"{spec.model} has no token for {language.name} ({code})."
-            raise SpecError(field, problem, hint=hint)
+        token = f"<|{languages.find(code).whisper_code or code}|>"
+        if not _has_token(_absolute(spec.model), token):
+            raise models.unknown_language(spec.model, code, field=field)
 
 
 def _has_token(folder: Path, token: str) -> bool:
@@ -154,18 +114,17 @@ def _check_model_folder(spec: RunSpec) -> None:
         raise SpecError("model", f"{folder} has no .safetensors file.", hint=hint)
 
 
-def _check_data_folder(spec: RunSpec) -> list[str]:
-    root = _existing("data.source", _absolute(spec.data.source.removeprefix(FOLDER_SOURCE)))
+def _check_data(spec: RunSpec) -> list[str]:
     warnings: list[str] = []
-    for code in dict.fromkeys((spec.lang, *spec.evaluation_languages)):
-        warnings += audiofolder.check(
-            root, code, spec.data, own=code == spec.lang, wanted=splits.wanted(spec, code)
-        )
+    for source in spec.data.sources:
+        reader = light_reader(source)
+        for code in spec.languages if reader else ():
+            warnings += reader.warnings(source, spec, code) if reader else []
     return list(dict.fromkeys(warnings))
 
 
 def _check_packages() -> None:
-    lacking = extras.missing("core")
+    lacking = installed.missing("core")
     if lacking:
         raise UsageError(
             f"This machine lacks what a local run needs: {', '.join(lacking)}.",
@@ -174,7 +133,7 @@ def _check_packages() -> None:
 
 
 def _check_storage(url: str) -> None:
-    if url.startswith("s3://"):
+    if is_remote(url):
         return
     if not url:
         raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")

@@ -1,16 +1,10 @@
 """What a run is, without any I/O: its spec, its plan, and the names that follow from them."""
 
+from jobrunner.spec.parsing import parse
 from jobrunner.spec.placement import ClusterSpec, ResourcesSpec
-from jobrunner.spec.run import (
-    DataSpec,
-    EvaluateSpec,
-    RunSpec,
-    TrainSpec,
-    canonical_json,
-    field_paths,
-    parse,
-    parse_json,
-)
+from jobrunner.spec.run import RunSpec
+from jobrunner.spec.source import DataSpec, Source
+from jobrunner.spec.train import EvaluateSpec, TrainSpec
 
 __all__ = [
     "ClusterSpec",
@@ -18,9 +12,7 @@ __all__ = [
     "EvaluateSpec",
     "ResourcesSpec",
     "RunSpec",
+    "Source",
     "TrainSpec",
-    "canonical_json",
-    "field_paths",
     "parse",
-    "parse_json",
 ]

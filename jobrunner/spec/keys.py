@@ -10,8 +10,9 @@ import hashlib
 import re
 
 from jobrunner.catalog import models
-from jobrunner.spec.names import slug
-from jobrunner.spec.run import RunSpec, canonical_json
+from jobrunner.spec.identity import canonical_json, of_data
+from jobrunner.spec.run import RunSpec
+from jobrunner.spec.types import slug
 
 # Folder of all runs.
 RUNS = "runs/"
@@ -28,6 +29,8 @@ TRAINING = "training.json"
 _EVALUATIONS = "evaluations/"
 _RESULT = "result.json"
 _LOG = ".log"
+# How the key of an attempt's end ends.
+END = ".json"
 
 
 def model_prefix(spec: RunSpec) -> str:
@@ -38,10 +41,7 @@ def model_prefix(spec: RunSpec) -> str:
 
 def data_prefix(spec: RunSpec, language: str) -> str:
     """`data/<digest>/`: prepared speech of one language, shared by the runs that prepare alike."""
-    told = spec.data.model_dump(mode="json")
-    if spec.data.source.startswith("folder:"):
-        told["source"] = "folder"
-    return f"data/{_digest(canonical_json(told), language)}/"
+    return f"data/{_digest(canonical_json(of_data(spec)), language)}/"
 
 
 def run_prefix(run: str) -> str:
@@ -110,14 +110,19 @@ def is_result(key: str) -> bool:
     return f"/{_EVALUATIONS}" in key and key.endswith(f"/{_RESULT}")
 
 
-def logs_prefix(run: str) -> str:
-    """`runs/<run>/logs/`."""
-    return f"{run_prefix(run)}logs/"
+def logs_prefix(run: str, stage: str = "") -> str:
+    """`runs/<run>/logs/`, or the part of one stage."""
+    return f"{run_prefix(run)}logs/{f'{stage}/' if stage else ''}"
 
 
 def log_file(run: str, stage: str, attempt: str) -> str:
     """The log of one attempt."""
-    return f"{logs_prefix(run)}{stage}/{attempt}{_LOG}"
+    return f"{logs_prefix(run, stage)}{attempt}{_LOG}"
+
+
+def end_file(run: str, stage: str, attempt: str) -> str:
+    """How an attempt ended: its exit code, beside its log."""
+    return f"{logs_prefix(run, stage)}{attempt}{END}"
 
 
 def attempt_of_log(run: str, key: str) -> tuple[str, str] | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import PurePosixPath
 
 from jobrunner.errors import SpecError
-from jobrunner.spec.run import RunSpec
+from jobrunner.spec.types import slug
 
 # A Job's name becomes a pod label, so the limit of labels holds (RFC 1123).
 LONGEST_NAME = 63
@@ -35,28 +34,22 @@ GATE = f"{LABEL_PREFIX}/stage"
 RUN_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,44}[a-z0-9])?")
 
 
-def slug(text: str, limit: int) -> str:
-    """`text` as lower-case letters, digits and dashes, at most `limit` characters."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-") or "x"
-
-
 def model_name(model: str) -> str:
     """The short name of a preset, hub id or folder: its last part."""
     return PurePosixPath(model.rstrip("/")).name
 
 
-def model_label(spec: RunSpec) -> str:
+def model_label(model: str) -> str:
     """The model's name as the value of a label."""
-    return slug(model_name(spec.model), LONGEST_NAME)
+    return slug(model_name(model), LONGEST_NAME)
 
 
-def run_id(spec: RunSpec) -> str:
+def run_id(lang: str, model: str, digest: str) -> str:
     """`<lang>-<model>-<8 hex of the digest>`."""
-    tail = f"-{spec.digest()[:8]}"
-    head = slug(spec.lang, 8)
+    tail = f"-{digest[:8]}"
+    head = slug(lang, 8)
     room = LONGEST_RUN_ID - len(head) - 1 - len(tail)
-    return f"{head}-{slug(model_name(spec.model), room)}{tail}"
+    return f"{head}-{slug(model_name(model), room)}{tail}"
 
 
 def check_run_id(text: str) -> str:
@@ -79,21 +72,15 @@ def job_name(run: str, stage: str) -> str:
     return name
 
 
-def labels(spec: RunSpec, stage: str = "") -> dict[str, str]:
+def labels(run: str, lang: str, model: str, stage: str = "") -> dict[str, str]:
     """Labels of a run's objects, or of one stage's."""
     found = {
         "app.kubernetes.io/name": "jobrunner",
-        "app.kubernetes.io/instance": run_id(spec),
-        RUN_LABEL: run_id(spec),
-        f"{LABEL_PREFIX}/language": spec.lang,
-        f"{LABEL_PREFIX}/model": model_label(spec),
+        "app.kubernetes.io/instance": run,
+        RUN_LABEL: run,
+        f"{LABEL_PREFIX}/language": lang,
+        f"{LABEL_PREFIX}/model": model_label(model),
     }
     if stage:
         found[STAGE_LABEL] = stage
     return found
-
-
-def test_set(spec: RunSpec) -> str:
-    """Short name of the test set that the data source gives, such as `fleurs`."""
-    kind, _, place = spec.data.source.partition(":")
-    return kind if kind != "folder" else slug(PurePosixPath(place).name, 40)

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobrunner.spec.types import CountOrZero, ObjectName, Part, Positive, Quantity, Text
+from jobrunner.spec.types import CountOrZero, ObjectName, Positive, Quantity, Section, Text
 
 # Ten years: Kubernetes counts the seconds of a TTL in 32 bits.
 Hours = Annotated[float, Field(gt=0, le=87_600)]
 
 
-class ResourcesSpec(Part):
+class ResourcesSpec(Section):
     """What a stage may use. Not part of the run's id: a run continues on other devices."""
 
     device: Literal["auto", "cuda", "cpu"] = Field(
@@ -43,8 +43,13 @@ class ResourcesSpec(Part):
     prepare_memory: Quantity = Field("16Gi", description="Memory of `prepare`.")
     scratch: Quantity = Field("100Gi", description="Local disk for shards and models.")
 
+    @property
+    def wanted_gpus(self) -> int:
+        """GPUs that training uses; 0 on the CPU."""
+        return 0 if self.device == "cpu" else self.gpus
 
-class ClusterSpec(Part):
+
+class ClusterSpec(Section):
     """Where on a cluster the run goes. Not part of the run's id."""
 
     namespace: Annotated[ObjectName, Field(min_length=1)] = Field(

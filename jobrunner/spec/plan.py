@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from jobrunner.catalog import models
-from jobrunner.spec import names
+from jobrunner.catalog.gpus import peak_tflops
+from jobrunner.spec.record import RunRecord
 from jobrunner.spec.run import RunSpec
+from jobrunner.spec.types import slug
 
 Kind = Literal["prepare", "train", "evaluate"]
 
-# bf16 matrix peak in TFLOP/s of one device (vendors' data sheets, dense).
-PEAK_TFLOPS = {
-    "A100": 312.0,
-    "H100": 989.0,
-    "H200": 989.0,
-    "L4": 121.0,
-    "T4": 65.0,
-    "L40S": 362.0,
-}
 # Share of the peak that packed Whisper training reaches; SkyPilot-style estimates, not promises.
 UTILISATION = 0.3
 # Seconds of audio that one GPU decodes per second with large-v3 in batches (Open ASR leaderboard).
@@ -45,15 +39,30 @@ class Stage:
 class Plan:
     """All stages of one run, in an order in which each comes after those it waits for."""
 
-    run: str
-    spec: RunSpec
+    record: RunRecord
+    """The run."""
     stages: tuple[Stage, ...]
     gpu_hours: float | None
     """Estimate for training and evaluation; None where nothing is known (CPU, own models)."""
 
+    @property
+    def run(self) -> str:
+        """The run id."""
+        return self.record.run
+
+    @property
+    def spec(self) -> RunSpec:
+        """The run's spec."""
+        return self.record.spec
+
     def released_by(self, stage: str) -> tuple[Stage, ...]:
         """The stages that `stage` releases when it has succeeded."""
         return tuple(other for other in self.stages if stage in other.after)
+
+    def releasable(self, done: Collection[str]) -> list[Stage]:
+        """Stages that are not done and wait for none that is not done."""
+        ready = [stage for stage in self.stages if self.before(stage.name) <= set(done)]
+        return [stage for stage in ready if stage.name not in done]
 
     def before(self, stage: str) -> frozenset[str]:
         """All stages that must have succeeded before `stage`, however far back."""
@@ -61,9 +70,10 @@ class Plan:
         return frozenset(direct).union(*map(self.before, direct))
 
 
-def plan(spec: RunSpec) -> Plan:
+def plan(record: RunRecord) -> Plan:
     """The plan of a run: prepare → train → one evaluation per language."""
-    gpus = 0 if spec.resources.device == "cpu" else spec.resources.gpus
+    spec = record.spec
+    gpus = spec.resources.wanted_gpus
     stages = [Stage(name="prepare", kind="prepare", args=("prepare",), gpus=0)]
     last = "prepare"
     if spec.task == "fine-tune":
@@ -72,7 +82,7 @@ def plan(spec: RunSpec) -> Plan:
     for language in spec.evaluation_languages:
         stages.append(
             Stage(
-                name=f"evaluate-{names.slug(language, 8)}",
+                name=f"evaluate-{slug(language, 8)}",
                 kind="evaluate",
                 args=("evaluate", "--lang", language),
                 gpus=min(gpus, 1),
@@ -81,8 +91,7 @@ def plan(spec: RunSpec) -> Plan:
             )
         )
     return Plan(
-        run=names.run_id(spec),
-        spec=spec,
+        record=record,
         stages=tuple(stages),
         gpu_hours=_gpu_hours(spec, gpus),
     )
@@ -93,8 +102,7 @@ def _gpu_hours(spec: RunSpec, gpus: int) -> float | None:
     preset = models.PRESETS.get(spec.model)
     if not gpus or preset is None or spec.task != "fine-tune":
         return None
-    product = spec.resources.gpu_product.upper()
-    peak = next((p for name, p in PEAK_TFLOPS.items() if name in product), PEAK_TFLOPS["A100"])
+    peak = peak_tflops(spec.resources.gpu_product)
     # Packed windows hold about 26 of their 30 seconds.
     windows = spec.train.steps * spec.train.batch_seconds / 26.0
     return windows * preset.window_tflop / (peak * UTILISATION) / 3600

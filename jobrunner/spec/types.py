@@ -1,4 +1,4 @@
-"""The kinds of value that fields of the spec can have, each with the check that belongs to it."""
+"""Types of the spec's values, each with the check that belongs to it."""
 
 from __future__ import annotations
 
@@ -55,9 +55,20 @@ def _language(text: str) -> str:
         raise ValueError(error.message) from error
 
 
+def is_remote(url: str) -> bool:
+    """True for storage that every machine can reach; False for a folder of this one."""
+    return url.startswith("s3://")
+
+
+def slug(text: str, limit: int) -> str:
+    """`text` as lower-case letters, digits and dashes, at most `limit` characters."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-") or "x"
+
+
 def storage_url(url: str) -> str:
     """The URL without a trailing slash; a folder without `file://`."""
-    if url.startswith("s3://"):
+    if is_remote(url):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
             raise ValueError(f"{url!r} has no bucket; write s3://BUCKET/PREFIX")
@@ -82,8 +93,11 @@ Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
 LanguageCode = Annotated[str, AfterValidator(_language)]
 
 
-class Part(BaseModel):
-    """Frozen, strict, closed: a typo or a wrong type is an error, never a silent default."""
+class Section(BaseModel):
+    """A part of the spec: frozen, strict, closed.
+
+    A typo or a wrong type is an error, never a silent default.
+    """
 
     # In the chart's schema every field is required: the values of a run are complete.
     model_config = ConfigDict(

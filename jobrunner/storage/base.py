@@ -78,6 +78,11 @@ class Storage(Protocol):
         """Removes an object; no error when it is not there."""
         ...
 
+    def local_path(self, key: str) -> Path | None:
+        """The file or folder of this machine behind a key or prefix; None where a copy has to be
+        fetched."""
+        ...
+
     def clean_uploads(self, older_than: float) -> int:
         """Removes what writers that died left half-written, invisible and taking room.
 
@@ -139,22 +144,3 @@ def probe(storage: Storage) -> None:
             raise StorageError(f"{storage.url} does not list what was written to it.")
     finally:
         storage.delete(key)
-
-
-def open_storage(url: str, *, endpoint: str = "") -> Storage:
-    """The storage behind a URL: a folder, or `s3://BUCKET/PREFIX`.
-
-    Args:
-        url: where it is.
-        endpoint: of an S3 server; empty: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS.
-
-    Raises:
-        StorageError: the URL or the endpoint cannot be one.
-    """
-    if url.startswith("s3://"):
-        from jobrunner.storage.s3 import S3Storage
-
-        return S3Storage(url, endpoint=endpoint)
-    from jobrunner.storage.local import LocalStorage
-
-    return LocalStorage(Path(url.removeprefix("file://")))

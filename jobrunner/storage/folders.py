@@ -12,9 +12,8 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from jobrunner.errors import NotFound, StorageError
-from jobrunner.storage import Storage
-from jobrunner.storage.local import LocalStorage
+from jobrunner.errors import NotFound, StorageError, disk_errors
+from jobrunner.storage.base import Storage
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
@@ -41,21 +40,21 @@ def publish(storage: Storage, prefix: str, folder: Path, *, changing: Collection
         changing: names of files that may change later and are left out of the manifest.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    told = {}
+    found = {}
     for path in files:
         name = path.relative_to(folder).as_posix()
         storage.write_file(prefix + name, path)
         if name in changing:
             continue
-        told[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
-    storage.write(prefix + MANIFEST, json.dumps({"files": told}, indent=1).encode())
+        found[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
+    storage.write(prefix + MANIFEST, json.dumps({"files": found}, indent=1).encode())
 
 
 def digest(storage: Storage, prefix: str) -> str:
     """SHA-256 (hex) of a published folder's manifest: it stands for all of its content.
 
     Raises:
-        NotFound: nothing complete lies below `prefix`.
+        NotFound: nothing complete is below `prefix`.
     """
     return hashlib.sha256(_manifest(storage, prefix)).hexdigest()
 
@@ -67,24 +66,53 @@ def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
     once and verified while they come.
 
     Raises:
-        NotFound: nothing complete lies below `prefix`.
+        NotFound: nothing complete is below `prefix`.
         StorageError: a file differs from the manifest.
+        StorageFull: no room left on this machine.
     """
     manifest = _manifest(storage, prefix)
-    if isinstance(storage, LocalStorage):
-        return storage.path(prefix.rstrip("/"))
-    place = scratch / prefix.strip("/").replace("/", "_")
-    scratch.mkdir(parents=True, exist_ok=True)
-    with place.with_name(f"{place.name}.lock").open("w") as lock:
-        # Stages of one machine may want the same folder at once.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (place / MANIFEST).exists() and (place / MANIFEST).read_bytes() == manifest:
-            return place
-        shutil.rmtree(place, ignore_errors=True)
-        for name, told in json.loads(manifest)["files"].items():
-            _download(storage, prefix + name, place / name, told["sha256"])
-        (place / MANIFEST).write_bytes(manifest)
-    return place
+    if own := storage.local_path(prefix):
+        return own
+    folder = scratch / prefix.strip("/").replace("/", "_")
+    with disk_errors(f"in {scratch}"):
+        scratch.mkdir(parents=True, exist_ok=True)
+        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+            # Stages of one machine may want the same folder at once.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (folder / MANIFEST).exists() and (folder / MANIFEST).read_bytes() == manifest:
+                return folder
+            shutil.rmtree(folder, ignore_errors=True)
+            for name, facts in json.loads(manifest)["files"].items():
+                fetch_file(storage, prefix + name, folder / name, expected=facts["sha256"])
+            (folder / MANIFEST).write_bytes(manifest)
+    return folder
+
+
+def fetch_file(storage: Storage, key: str, path: Path, *, expected: str = "") -> str:
+    """Downloads an object and hashes it while it comes; its SHA-256 (hex).
+
+    Args:
+        storage: where from.
+        key: the object.
+        path: where to; its folder is made.
+        expected: SHA-256 that it must have.
+
+    Raises:
+        NotFound: it is not there.
+        StorageError: it differs from what is expected.
+        StorageFull: no room left on this machine.
+    """
+    seen = hashlib.sha256()
+    where = f"on this machine's disk to write {path.name}"
+    with storage.open(key) as source, disk_errors(where, name=path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as target:
+            while chunk := source.read(_CHUNK):
+                seen.update(chunk)
+                target.write(chunk)
+    if expected and seen.hexdigest() != expected:
+        raise StorageError(f"{key} differs from its manifest.", hint="Delete it and prepare again.")
+    return seen.hexdigest()
 
 
 def _manifest(storage: Storage, prefix: str) -> bytes:
@@ -92,14 +120,3 @@ def _manifest(storage: Storage, prefix: str) -> bytes:
         return storage.read(prefix + MANIFEST)
     except NotFound:
         raise NotFound(f"{prefix} is not in storage, or not complete.") from None
-
-
-def _download(storage: Storage, key: str, path: Path, expected: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seen = hashlib.sha256()
-    with storage.open(key) as source, path.open("wb") as target:
-        while chunk := source.read(_CHUNK):
-            seen.update(chunk)
-            target.write(chunk)
-    if seen.hexdigest() != expected:
-        raise StorageError(f"{key} differs from its manifest.", hint="Delete it and prepare again.")

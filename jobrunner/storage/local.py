@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from jobrunner.errors import NotFound, StorageError, StorageFull
+from jobrunner.errors import NotFound, StorageError, full_disk
 from jobrunner.storage.base import TEMPORARY, Entry, check_key, check_prefix
 
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -103,6 +103,9 @@ class LocalStorage:
             for folder in path.parents:
                 if folder == self.root or not _removed_empty(folder):
                     break
+
+    def local_path(self, key: str) -> Path | None:
+        return self.path(key.rstrip("/"))
 
     def clean_uploads(self, older_than: float) -> int:
         removed = 0
@@ -194,11 +197,8 @@ def _mapped(key: str, *, writing: bool = False) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull(
-                f"No room left to write {key}.",
-                hint="Free some space and submit the run again; it goes on where it was.",
-            ) from None
+        if full := full_disk(error, f"to write {key}"):
+            raise full from None
         if isinstance(error, _MISSING) and not writing:
             raise NotFound(f"{key} is not in storage.") from None
         raise StorageError(f"{key}: {error.strerror or error}.") from error

@@ -138,6 +138,9 @@ class S3Storage:
         except NotFound:
             return
 
+    def local_path(self, key: str) -> Path | None:
+        return None
+
     def clean_uploads(self, older_than: float) -> int:
         before = time.time() - older_than
         removed = 0

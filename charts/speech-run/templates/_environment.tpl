@@ -1,7 +1,8 @@
 {{- /* Environment of a stage: dict "root" $ "stage" STAGE. jobrunner/core/__main__.py reads it. */ -}}
 {{- define "speech-run.environment" -}}
-{{- $cluster := .root.Values.spec.cluster }}
+{{- $cluster := .root.Values.cluster }}
 - {name: JOBRUNNER_SPEC, value: /etc/jobrunner/run.json}
+- {name: JOBRUNNER_RUN, value: {{ toJson .root.Values.run }}}
 - {name: JOBRUNNER_STAGE, value: {{ toJson .stage.name }}}
 - {name: JOBRUNNER_NAMESPACE, value: {{ toJson $cluster.namespace }}}
 - {name: JOBRUNNER_ATTEMPT, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}

@@ -1,8 +1,8 @@
 {{- /* Which nodes a stage may use: dict "root" $ "stage" STAGE. */ -}}
 {{- define "speech-run.nodes" -}}
 {{- $pod := .root.Values.pod }}
-{{- $cluster := .root.Values.spec.cluster }}
-{{- $product := .root.Values.spec.resources.gpu_product }}
+{{- $cluster := .root.Values.cluster }}
+{{- $product := .root.Values.resources.gpu_product }}
 {{- if and .stage.gpus $product }}
 nodeSelector:
   {{ toJson $cluster.gpu_label }}: {{ toJson $product }}

@@ -1,8 +1,8 @@
 {{- /* The pod of every stage: dict "root" $ "stage" STAGE. */ -}}
 {{- define "speech-run.pod" -}}
 {{- $pod := .root.Values.pod }}
-{{- $cluster := .root.Values.spec.cluster }}
-{{- $resources := .root.Values.spec.resources }}
+{{- $cluster := .root.Values.cluster }}
+{{- $resources := .root.Values.resources }}
 metadata:
   labels: {{ toJson .stage.labels }}
   annotations:

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 from jobrunner.backends.base import LogLine, Outcome
 from jobrunner.backends.kubernetes import delete, logs, submit
-from jobrunner.backends.kubernetes.api.client import Cluster, Object
+from jobrunner.backends.kubernetes.api.client import Cluster
 from jobrunner.backends.kubernetes.create import TRIES, Changed
-from jobrunner.backends.kubernetes.prepare_here import bring
+from jobrunner.backends.kubernetes.prepare_here import prepare_here
 from jobrunner.backends.kubernetes.snapshot import RunWatch, look, look_at_all, look_at_jobs
-from jobrunner.backends.kubernetes.status import Recorded, run_status
-from jobrunner.errors import SpecError, UsageError
-from jobrunner.spec import RunSpec, names
-from jobrunner.spec import plan as plans
+from jobrunner.backends.kubernetes.status import Snapshot, run_status, unreadable
+from jobrunner.errors import UnknownRun, UnreadableRun
+from jobrunner.spec import names
 from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord
 from jobrunner.status import RunStatus
 
 
@@ -44,14 +44,10 @@ class KubernetesBackend:
 
         Raises:
             ClusterError: the cluster refuses the objects, or does not answer.
-            SpecError: the storage is a folder.
-            UsageError: the run goes on with another storage.
+            UsageError: a live run has another storage, or the id belongs to another run.
             JobrunnerError: a folder of this machine cannot be brought into storage.
         """
-        if not plan.spec.storage.startswith("s3://"):
-            hint = "Give --storage s3://BUCKET/PREFIX."
-            raise SpecError("storage", "pods reach no folder of this machine.", hint=hint)
-        bring(plan.spec)
+        prepare_here(plan.record)
         namespace = plan.spec.cluster.namespace
         for _ in range(TRIES):
             try:
@@ -62,15 +58,15 @@ class KubernetesBackend:
         raise last
 
     def status(self, run: str) -> RunStatus:
-        return run_status(self._look(run))
+        return _listed(self._look(run))
 
     def list(self) -> list[RunStatus]:
         with _without_collection():
-            found = [run_status(each) for each in look_at_all(self._cluster, self._namespace)]
+            found = [_listed(each) for each in look_at_all(self._cluster, self._namespace)]
         return sorted(found, key=lambda status: (-status.submitted, status.run))
 
-    def spec(self, run: str) -> RunSpec:
-        return self._owner(run)[1]
+    def record(self, run: str) -> RunRecord:
+        return self._owner(run).record
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
         deadline = time.monotonic() + timeout if timeout is not None else None
@@ -78,7 +74,7 @@ class KubernetesBackend:
         with RunWatch(self._cluster, self._namespace, run) as seen:
             shown: RunStatus | None = None
             while (recorded := seen.recorded()) is not None:
-                status = run_status(recorded)
+                status = _listed(recorded)
                 if status != shown:
                     shown = status
                     yield status
@@ -89,10 +85,6 @@ class KubernetesBackend:
     def logs(
         self, run: str, *, stage: str | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
-        _, spec = self._owner(run)
-        known = [one.name for one in plans.plan(spec).stages]
-        if stage is not None and stage not in known:
-            raise SpecError("stage", f"{run} has no {stage}.", hint=f"It has {', '.join(known)}.")
         return logs.lines(self._cluster, self._namespace, run, stage, follow=follow)
 
     def cancel(self, run: str) -> None:
@@ -110,31 +102,36 @@ class KubernetesBackend:
 
     def delete(self, run: str) -> None:
         """As `Backend.delete`; the ConfigMap goes last, so that a broken delete can be repeated."""
-        owner, _ = self._owner(run)
+        owner = self._owner(run).config_map
         delete.stop(self._cluster, self._namespace, run)
         uid = owner["metadata"]["uid"]
         self._cluster.delete("ConfigMap", self._namespace, run, uid=uid, propagation="Foreground")
         delete.until_gone(self._cluster, "ConfigMap", self._namespace, run, uid=uid)
 
-    def _owner(self, run: str) -> tuple[Object, RunSpec]:
+    def _owner(self, run: str) -> Snapshot:
         names.check_run_id(run)
         found = self._cluster.get("ConfigMap", self._namespace, run)
         if found is None or found["metadata"].get("labels", {}).get(names.RUN_LABEL) != run:
             raise self._unknown(run)
-        return found, Recorded(config_map=found).spec
+        return Snapshot(config_map=found)
 
-    def _look(self, run: str) -> Recorded:
+    def _look(self, run: str) -> Snapshot:
         names.check_run_id(run)
         found = look(self._cluster, self._namespace, run)
         if found is None:
             raise self._unknown(run)
         return found
 
-    def _unknown(self, run: str) -> UsageError:
-        return UsageError(
-            f"There is no run {run} in namespace {self._namespace}.",
-            hint="`jobrunner list` shows those that there are.",
-        )
+    def _unknown(self, run: str) -> UnknownRun:
+        return UnknownRun(run, f"in namespace {self._namespace}")
+
+
+def _listed(snapshot: Snapshot) -> RunStatus:
+    """The status of a run; one that cannot be read here is a row like the others."""
+    try:
+        return run_status(snapshot)
+    except UnreadableRun as error:
+        return unreadable(snapshot, error)
 
 
 @contextmanager

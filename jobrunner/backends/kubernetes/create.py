@@ -21,14 +21,14 @@ class Changed(ClusterError):
     """Somebody else changed the run meanwhile."""
 
 
-def rehearse(cluster: Cluster, objects: list[Object]) -> None:
+def dry_run(cluster: Cluster, objects: list[Object]) -> None:
     """Lets the API server judge everything before anything is made."""
 
     def judge(body: Object) -> None:
         try:
             cluster.create(body, dry_run=True)
         except Refused as error:
-            # One that is there was judged before its name was looked for.
+            # AlreadyExists is fine: admission has accepted the object by then.
             if error.reason != "AlreadyExists":
                 raise
 

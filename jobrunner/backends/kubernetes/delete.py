@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Cluster, Object
-from jobrunner.backends.kubernetes.status import is_done
+from jobrunner.chart.jobs import condition, is_done
 from jobrunner.errors import ClusterError
 from jobrunner.spec import names
 
@@ -59,7 +58,7 @@ def stop(cluster: Cluster, namespace: str, run: str) -> None:
 
 def has_ended(job: Object) -> bool:
     """True when nothing of a Job runs any more or will."""
-    return bool(reasons.condition(job, "Complete") or reasons.condition(job, "Failed"))
+    return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 
 def _ends(cluster: Cluster, job: Object) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-from jobrunner.backends.kubernetes.status import Recorded
-from jobrunner.errors import StorageError
-from jobrunner.spec import RunSpec, keys, names
+from jobrunner.backends.kubernetes.status import Snapshot
+from jobrunner.errors import StorageError, UnreadableRun
+from jobrunner.spec import RunSpec, keys
 from jobrunner.spec.plan import Plan, Stage
-from jobrunner.storage import Storage, folders, open_storage
+from jobrunner.storage import Storage, folders
 
 
 class Storages:
@@ -27,16 +27,16 @@ class Storages:
         place = (spec.storage, spec.cluster.storage_endpoint)
         with self._lock:
             if place not in self._opened:
-                self._opened[place] = _first_seen(*place)
+                self._opened[place] = _first_seen(spec)
         found = self._opened[place]
         if isinstance(found, StorageError):
             raise found
         return found
 
 
-def _first_seen(url: str, endpoint: str) -> Storage | StorageError:
+def _first_seen(spec: RunSpec) -> Storage | StorageError:
     try:
-        storage = open_storage(url, endpoint=endpoint)
+        storage = spec.open_storage()
         # Makes its client, which each of several threads would do otherwise.
         storage.stat(keys.RUNS.rstrip("/"))
     except StorageError as error:
@@ -44,14 +44,17 @@ def _first_seen(url: str, endpoint: str) -> Storage | StorageError:
     return storage
 
 
-def with_results(recorded: Recorded, storages: Storages) -> Recorded:
+def with_results(recorded: Snapshot, storages: Storages) -> Snapshot:
     """The record with the stages whose results lie in storage, if Jobs have been removed.
 
     Args:
         recorded: a run.
         storages: where it looks.
     """
-    spec, planned = recorded.spec, recorded.plan
+    try:
+        spec, planned = recorded.spec, recorded.plan
+    except UnreadableRun:
+        return recorded
     removed = recorded.now - recorded.submitted >= spec.cluster.keep_hours * 3600
     gone = [stage for stage in planned.stages if recorded.job(stage.name) is None]
     if not removed or not gone:
@@ -73,7 +76,7 @@ def _is_stored(storage: Storage, planned: Plan, stage: Stage) -> bool:
         return folders.is_published(storage, keys.export_prefix(planned.run))
     if stage.kind == "evaluate":
         which = "tuned" if planned.spec.task == "fine-tune" else "base"
-        test_set = names.test_set(planned.spec)
+        test_set = planned.spec.data.source.name
         key = keys.result_file(planned.run, which, test_set, stage.language)
         return storage.stat(key) is not None
     return False

@@ -13,16 +13,15 @@ from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Cluster, Object
 from jobrunner.backends.kubernetes.podlog import pod_lines
 from jobrunner.backends.kubernetes.snapshot import RunWatch, look
-from jobrunner.backends.kubernetes.status import Recorded, run_status
+from jobrunner.backends.kubernetes.status import Snapshot, run_status
 from jobrunner.errors import JobrunnerError
-from jobrunner.spec import RunSpec, keys, names
-from jobrunner.spec import plan as plans
+from jobrunner.spec import keys, names
 from jobrunner.spec.plan import Plan
-from jobrunner.storage import Storage, open_storage
+from jobrunner.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class LogSource:
     """One attempt whose log there is, or soon will be."""
 
     stage: str
@@ -51,15 +50,15 @@ def lines(
         return
     recorded = look(cluster, namespace, run)
     if recorded is not None:
-        storage = _storage(recorded.spec)
+        storage = recorded.spec.open_storage()
         for attempt in attempts(recorded, storage, stage):
             yield from _read(cluster, namespace, storage, run, attempt)
 
 
-def attempts(recorded: Recorded, storage: Storage, stage: str | None = None) -> list[Attempt]:
+def attempts(recorded: Snapshot, storage: Storage, stage: str | None = None) -> list[LogSource]:
     """All attempts of which pods or stored logs tell, in order."""
     found = [
-        Attempt(
+        LogSource(
             stage=pod["metadata"]["labels"][names.STAGE_LABEL],
             id=pod["metadata"]["uid"],
             at=reasons.seconds(pod["metadata"]["creationTimestamp"]) or 0.0,
@@ -77,7 +76,7 @@ def attempts(recorded: Recorded, storage: Storage, stage: str | None = None) -> 
             stored = keys.attempt_of_log(run, entry.key)
             if stored and stored[1] not in there:
                 name, uid = stored
-                found.append(Attempt(stage=name, id=uid, at=entry.modified, pod="", ended=True))
+                found.append(LogSource(stage=name, id=uid, at=entry.modified, pod="", ended=True))
     chosen = [attempt for attempt in found if stage in {None, attempt.stage}]
     return sorted(chosen, key=lambda attempt: attempt.at)
 
@@ -92,7 +91,7 @@ def _read(
     namespace: str,
     storage: Storage,
     run: str,
-    attempt: Attempt,
+    attempt: LogSource,
     *,
     follow: bool = False,
 ) -> Iterator[LogLine]:
@@ -148,15 +147,15 @@ class _Follower:
         while self._open:
             yield from self._next()
 
-    def _is_over(self, recorded: Recorded) -> bool:
+    def _is_over(self, recorded: Snapshot) -> bool:
         status = run_status(recorded)
         chosen = [each for each in status.stages if each.stage == self._stage]
         return status.state.ended or any(each.state.ended for each in chosen)
 
-    def _begin(self, recorded: Recorded) -> None:
+    def _begin(self, recorded: Snapshot) -> None:
         """Starts to read the attempts that come next."""
-        planned = plans.plan(recorded.spec)
-        storage = _storage(recorded.spec)
+        planned = recorded.plan
+        storage = recorded.spec.open_storage()
         namespace = recorded.config_map["metadata"]["namespace"]
         for attempt in attempts(recorded, storage, self._stage):
             if attempt.id in self._begun:
@@ -169,7 +168,7 @@ class _Follower:
                 target=self._tell, args=(namespace, storage, planned.run, attempt), daemon=True
             ).start()
 
-    def _tell(self, namespace: str, storage: Storage, run: str, attempt: Attempt) -> None:
+    def _tell(self, namespace: str, storage: Storage, run: str, attempt: LogSource) -> None:
         try:
             for line in _read(self._cluster, namespace, storage, run, attempt, follow=True):
                 self._told.put(line)
@@ -192,7 +191,3 @@ def _is_before(planned: Plan, stage: str, other: str) -> bool:
     """True if no line of `other` may come before the last one of `stage`."""
     known = {each.name for each in planned.stages}
     return stage == other or (other in known and stage in planned.before(other))
-
-
-def _storage(spec: RunSpec) -> Storage:
-    return open_storage(spec.storage, endpoint=spec.cluster.storage_endpoint)

@@ -12,22 +12,24 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from jobrunner.backends.kubernetes.reasons import said
+from jobrunner.backends.logline import last_error
 from jobrunner.catalog import models
 from jobrunner.errors import JobrunnerError, SpecError
-from jobrunner.spec import RunSpec
+from jobrunner.spec.record import RunRecord, write_record
+from jobrunner.spec.source import FIELD
 
 
-def bring(spec: RunSpec) -> None:
+def prepare_here(record: RunRecord) -> None:
     """Prepares the speech and the model of a run, if one of them is a folder of this machine.
 
     Raises:
         SpecError: this machine has the client only, which cannot prepare speech.
         JobrunnerError: what the stage said when it failed.
     """
-    field = "model" if models.is_folder(spec.model) else "data.source"
-    if field == "data.source" and not spec.data.source.startswith("folder:"):
+    spec = record.spec
+    if not spec.is_here:
         return
+    field = "model" if models.is_folder(spec.model) else FIELD
     if find_spec("torch") is None:
         raise SpecError(
             field,
@@ -36,7 +38,7 @@ def bring(spec: RunSpec) -> None:
         )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
-        file.write_text(spec.model_dump_json())
+        file.write_text(write_record(record))
         environment = {
             **{k: v for k, v in os.environ.items() if k != "JOBRUNNER_NAMESPACE"},
             "JOBRUNNER_SPEC": str(file),
@@ -53,6 +55,6 @@ def bring(spec: RunSpec) -> None:
         )
     if done.returncode:
         raise JobrunnerError(
-            f"Bringing {field} into storage failed: {said(done.stdout)}",
+            f"Bringing {field} into storage failed: {last_error(done.stdout.splitlines())}",
             hint="Pods cannot reach this machine's folders.",
         )

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from jobrunner.backends.kubernetes.api.client import Object
+from jobrunner.backends.logline import last_error, short
+from jobrunner.chart.jobs import Object, condition
 from jobrunner.errors import Interrupted
 
 CONTAINER = "stage"
-LONGEST = 300
 # A container waits in these while nothing is wrong.
 ON_THE_WAY = frozenset(("ContainerCreating", "PodInitializing", ""))
 OUT_OF_MEMORY = "out of memory"
@@ -28,15 +28,6 @@ DISRUPTIONS = {
 def seconds(text: str | None) -> float | None:
     """Unix time of a timestamp of the API."""
     return datetime.fromisoformat(text).timestamp() if text else None
-
-
-def condition(found: Object, kind: str) -> Object | None:
-    """A condition of an object, if it is true."""
-    for each in found.get("status", {}).get("conditions") or ():
-        if each["type"] == kind and each["status"] == "True":
-            told: Object = each
-            return told
-    return None
 
 
 def container(pod: Object) -> Object:
@@ -57,29 +48,29 @@ def waiting(pod: Object, events: Iterable[Object] = ()) -> tuple[str, bool]:
     reason, message = state.get("reason", ""), state.get("message", "")
     if reason in ON_THE_WAY:
         told = latest(events, "FailedMount", pod["metadata"]["name"])
-        return (_short(told), True) if told else ("", False)
+        return (short(told), True) if told else ("", False)
     if "Image" in reason:
         return f"the image {_image(pod)} cannot be pulled: {pull_error(message) or reason}", True
-    return _short(f"the container cannot start: {message or reason}"), True
+    return short(f"the container cannot start: {message or reason}"), True
 
 
 def unschedulable(message: str) -> str:
     """The scheduler's message without what it tells of preemption and claims after the nodes."""
     text = message.split(". ")[0].strip().rstrip(".")
     text = re.sub(r"^\d+/(\d+) nodes are available: ", r"no node of \1 fits: ", text)
-    return _short(text or "no node fits")
+    return short(text or "no node fits")
 
 
 def pull_error(message: str) -> str:
     """The end of a chain of errors, which is where it broke."""
     parts = [part.strip() for part in re.split(r": (?=[a-zA-Z])", message) if part.strip()]
-    return _short(": ".join(parts[-2:]).rstrip(".")) if parts else ""
+    return short(": ".join(parts[-2:]).rstrip(".")) if parts else ""
 
 
 def refused(message: str) -> str:
     """A `FailedCreate` of a Job's pod: `Error creating: pods "…" is forbidden: …`."""
     text = re.sub(r'^Error creating: pods? "[^"]*" is forbidden: ', "", message)
-    return _short(f"the cluster refuses its pod: {text}")
+    return short(f"the cluster refuses its pod: {text}")
 
 
 def ended(pod: Object) -> tuple[str, str, int | None]:
@@ -90,30 +81,18 @@ def ended(pod: Object) -> tuple[str, str, int | None]:
     disruption = condition(pod, "DisruptionTarget")
     if disruption:
         cause = DISRUPTIONS.get(disruption.get("reason", ""), "disrupted")
-        return cause, _short(f"{cause}: {disruption.get('message', '')}".rstrip(": .")), code
+        return cause, short(f"{cause}: {disruption.get('message', '')}".rstrip(": .")), code
     if state.get("reason") == "OOMKilled":
         limit = _limit(pod)
         return OUT_OF_MEMORY, f"killed: its memory ({limit}) was not enough", code
     if status.get("reason") == "Evicted":
-        return "evicted by its node", _short(f"evicted: {status.get('message', '')}"), code
+        return "evicted by its node", short(f"evicted: {status.get('message', '')}"), code
     if code == Interrupted.exit_code:
-        return "stopped", said(state.get("message", "")) or "stopped", code
+        return "stopped", last_error(state.get("message", "").splitlines()) or "stopped", code
     if code and code > 128:
         return "killed", f"killed by signal {code - 128}", code
-    told = said(state.get("message", ""))
+    told = last_error(state.get("message", "").splitlines())
     return "failed", told or (f"ended with exit code {code}" if code else ""), code
-
-
-def said(log: str) -> str:
-    """The text of the last `error:` line of a log's end, else its last line."""
-    error = final = ""
-    for line in log.splitlines():
-        final = line.strip() or final
-        before, marker, told = line.partition("error: ")
-        # `HH:MM:SS error: …` as the core writes it; not `ValueError: …` of a traceback.
-        if marker and told.strip() and before.strip(" 0123456789:") == "":
-            error = told.strip()
-    return _short(error or final)
 
 
 def latest(events: Iterable[Object], reason: str, name: str, since: float = 0.0) -> str:
@@ -151,8 +130,3 @@ def _limit(pod: Object) -> str:
             limits = each.get("resources", {}).get("limits", {})
             return str(limits.get("memory", "no limit"))
     return "?"
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

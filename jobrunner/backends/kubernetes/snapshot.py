@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
 from jobrunner.backends.kubernetes.api.watch import Watched
 from jobrunner.backends.kubernetes.from_storage import Storages, with_results
-from jobrunner.backends.kubernetes.status import SPEC_FILE, Recorded
+from jobrunner.backends.kubernetes.status import SPEC_FILE, Snapshot
+from jobrunner.chart.jobs import condition
+from jobrunner.errors import UnreadableRun
 from jobrunner.spec import names
 
 OURS = "app.kubernetes.io/name=jobrunner"
@@ -26,16 +27,16 @@ AT_ONCE = 8
 QUEUE = "/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/{}/localqueues/{}/pendingworkloads"
 
 
-def look_at_jobs(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
+def look_at_jobs(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
     """One run by its Jobs alone, which say what is done, failed or goes on; None where none is."""
     config_map = cluster.get("ConfigMap", namespace, run)
     if config_map is None or not _is_run(config_map):
         return None
     jobs, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={run}")
-    return with_results(Recorded(config_map=config_map, jobs=jobs, now=time.time()), Storages())
+    return with_results(Snapshot(config_map=config_map, jobs=jobs, now=time.time()), Storages())
 
 
-def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
+def look(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
     """One run with the reasons of what waits; None where there is none."""
     recorded = look_at_jobs(cluster, namespace, run)
     if recorded is None:
@@ -51,7 +52,7 @@ def look(cluster: Cluster, namespace: str, run: str) -> Recorded | None:
     )
 
 
-def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
+def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Snapshot]:
     """All runs, by three requests: ConfigMaps, Jobs, and the pods that wait.
 
     Storage is asked only about runs whose Jobs the cluster has removed.
@@ -63,13 +64,14 @@ def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Recorded]:
         pods_of, jobs_of = _by_run(pods), _by_run([])
         now = time.time()
         runs = [
-            Recorded(config_map=each, jobs=jobs_of[run], pods=pods_of[run], now=now, brief=True)
+            Snapshot(config_map=each, jobs=jobs_of[run], pods=pods_of[run], now=now, brief=True)
             for each in filter(_is_run, config_maps)
             for run in [each["metadata"]["name"]]
         ]
         # What the specs say is read while the API server puts the Jobs together.
         for each in runs:
-            each.plan  # noqa: B018
+            with contextlib.suppress(UnreadableRun):
+                each.plan  # noqa: B018
         for job in asked.result()[0]:
             jobs_of[_run(job)].append(job)
     storages = Storages()
@@ -121,7 +123,7 @@ class RunWatch:
         for each in self._watches:
             each.stop()
 
-    def recorded(self) -> Recorded | None:
+    def recorded(self) -> Snapshot | None:
         """What is known now; None when the run is deleted."""
         with self._changed:
             self._versions = self._version()
@@ -131,7 +133,7 @@ class RunWatch:
         if not config_maps or "deletionTimestamp" in config_maps[0]["metadata"]:
             return None
         workloads, positions = _queued(self._cluster, self._namespace, jobs)
-        return Recorded(
+        return Snapshot(
             config_map=config_maps[0],
             jobs=jobs,
             pods=pods,
@@ -176,7 +178,7 @@ def _is_run(config_map: Object) -> bool:
 
 
 def _is_live(job: Object) -> bool:
-    ended = reasons.condition(job, "Complete") or reasons.condition(job, "Failed")
+    ended = condition(job, "Complete") or condition(job, "Failed")
     return not ended and not job["spec"].get("suspend")
 
 

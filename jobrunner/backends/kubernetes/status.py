@@ -9,13 +9,16 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
-from jobrunner import spec as specs
+from jobrunner import status as states
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Object
+from jobrunner.chart.jobs import condition, is_done
+from jobrunner.errors import UnreadableRun
 from jobrunner.spec import RunSpec, names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan, Stage
-from jobrunner.status import Progress, RunStatus, StageStatus, State, run_state
+from jobrunner.spec.record import RunRecord, read_record
+from jobrunner.status import Progress, RunStatus, StageStatus, State
 
 SPEC_FILE = "run.json"
 # Seconds in which a Job that may start gets a pod, unless something is in the way.
@@ -23,7 +26,7 @@ SECONDS_TO_MAKE_A_POD = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
+class Snapshot:
     """What the API server knows of one run."""
 
     config_map: Object
@@ -42,15 +45,25 @@ class Recorded:
     brief: bool = False
     """Only pods that wait were asked for, and no events: what a list of all runs does."""
 
+    @property
+    def run(self) -> str:
+        """The run id."""
+        return str(self.config_map["metadata"]["name"])
+
     @cached_property
+    def record(self) -> RunRecord:
+        """The run as submitted. Raises UnreadableRun."""
+        return read_record(self.config_map["data"][SPEC_FILE])
+
+    @property
     def spec(self) -> RunSpec:
-        """The spec as submitted."""
-        return specs.parse_json(self.config_map["data"][SPEC_FILE])
+        """The spec as submitted. Raises UnreadableRun."""
+        return self.record.spec
 
     @cached_property
     def plan(self) -> Plan:
-        """Its plan."""
-        return plans.plan(self.spec)
+        """Its plan. Raises UnreadableRun."""
+        return plans.plan(self.record)
 
     def job(self, stage: str) -> Object | None:
         """The Job of a stage, if it is there."""
@@ -83,35 +96,49 @@ class Recorded:
         return names.CANCELLED_ANNOTATION in annotations
 
 
-def run_status(recorded: Recorded) -> RunStatus:
+def run_status(recorded: Snapshot) -> RunStatus:
     """The status of a run."""
-    spec, planned = recorded.spec, recorded.plan
+    planned = recorded.plan
+    spec = planned.spec
     stages: list[StageStatus] = []
     for stage in planned.stages:
         stages.append(_stage_status(recorded, planned, stage, {s.stage: s for s in stages}))
-    status = RunStatus(
+    return states.run_status(
+        stages,
         run=planned.run,
         lang=spec.lang,
         model=names.model_name(spec.model),
-        state=run_state(tuple(stages)),
         backend="kubernetes",
         storage=spec.storage,
         submitted=recorded.submitted,
-        stages=tuple(stages),
     )
-    current = status.current
-    reason = current.reason if current and current.state is not State.SUCCEEDED else ""
-    return status.model_copy(update={"reason": reason})
 
 
-def is_done(job: Object) -> bool:
-    """True when a stage's work is done, even if its pod has not ended yet."""
-    annotations = job["metadata"].get("annotations") or {}
-    return names.DONE_ANNOTATION in annotations or reasons.condition(job, "Complete") is not None
+def unreadable(recorded: Snapshot, error: UnreadableRun) -> RunStatus:
+    """What the Jobs alone say of a run whose record cannot be read here."""
+    return states.run_status(
+        [_of_job(job) for job in recorded.jobs],
+        run=recorded.run,
+        lang="",
+        model="",
+        backend="kubernetes",
+        submitted=recorded.submitted,
+        reason=error.message,
+    )
+
+
+def _of_job(job: Object) -> StageStatus:
+    name, state = str(job["metadata"]["labels"].get(names.STAGE_LABEL, "")), State.RUNNING
+    for kind, ended in (("Complete", State.SUCCEEDED), ("Failed", State.FAILED)):
+        if condition(job, kind):
+            return StageStatus(stage=name, state=ended)
+    if job["spec"].get("suspend"):
+        state = State.WAITING
+    return StageStatus(stage=name, state=state, progress=_progress(job))
 
 
 def _stage_status(
-    recorded: Recorded, planned: Plan, stage: Stage, known: dict[str, StageStatus]
+    recorded: Snapshot, planned: Plan, stage: Stage, known: dict[str, StageStatus]
 ) -> StageStatus:
     job = recorded.job(stage.name)
     if job is None or (recorded.cancelled and "deletionTimestamp" in job["metadata"]):
@@ -127,9 +154,9 @@ def _stage_status(
         started=reasons.seconds(status.get("startTime")),
         progress=_progress(job),
     )
-    if reasons.condition(job, "Complete"):
+    if condition(job, "Complete"):
         return _succeeded(job, found)
-    if end := reasons.condition(job, "Failed"):
+    if end := condition(job, "Failed"):
         return _failed(job, end, pods, found)
     if job["spec"].get("suspend"):
         ready = all(known[name].state is State.SUCCEEDED for name in planned.before(stage.name))
@@ -137,7 +164,7 @@ def _stage_status(
     return _live(recorded, job, pods, found)
 
 
-def _without_job(recorded: Recorded, planned: Plan, stage: Stage) -> StageStatus:
+def _without_job(recorded: Snapshot, planned: Plan, stage: Stage) -> StageStatus:
     """Cancelled, removed after its end, or never made."""
     found = StageStatus(stage=stage.name, state=State.STOPPED)
     after = [other for other in planned.stages if stage.name in planned.before(other.name)]
@@ -181,7 +208,7 @@ def _failed(job: Object, end: Object, pods: list[Object], found: StageStatus) ->
     return found.model_copy(update=changes)
 
 
-def _held(recorded: Recorded, job: Object, found: StageStatus) -> StageStatus:
+def _held(recorded: Snapshot, job: Object, found: StageStatus) -> StageStatus:
     """A Job that could run and is suspended: in a queue, or by somebody's hand."""
     reason = "suspended; submit the run again to go on"
     if names.QUEUE_LABEL in job["metadata"]["labels"]:
@@ -189,7 +216,7 @@ def _held(recorded: Recorded, job: Object, found: StageStatus) -> StageStatus:
     return found.model_copy(update={"state": State.QUEUED, "reason": reason})
 
 
-def _queue_reason(recorded: Recorded, job: Object) -> str:
+def _queue_reason(recorded: Snapshot, job: Object) -> str:
     queue = job["metadata"]["labels"][names.QUEUE_LABEL]
     uid = job["metadata"]["uid"]
     for workload in recorded.workloads:
@@ -204,7 +231,7 @@ def _queue_reason(recorded: Recorded, job: Object) -> str:
     return f"in queue {queue}"
 
 
-def _live(recorded: Recorded, job: Object, pods: list[Object], found: StageStatus) -> StageStatus:
+def _live(recorded: Snapshot, job: Object, pods: list[Object], found: StageStatus) -> StageStatus:
     current = next((pod for pod in reversed(pods) if _is_live(pod)), None)
     if current is not None:
         if {"running", "terminated"} & reasons.container(current).keys():
@@ -242,7 +269,7 @@ def _failed_before(job: Object) -> str:
     return f"attempt {failed} of {most} failed and is repeated" if failed else ""
 
 
-def _lacks_a_pod(recorded: Recorded, job: Object) -> bool:
+def _lacks_a_pod(recorded: Snapshot, job: Object) -> bool:
     """True if a Job that may start has had no pod for so long that there must be a reason."""
     status = job.get("status", {})
     begun = reasons.seconds(status.get("startTime"))

@@ -6,17 +6,18 @@ import copy
 import time
 from collections.abc import Sequence
 
+from jobrunner.backends import resubmit
 from jobrunner.backends.base import Outcome
-from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
-from jobrunner.backends.kubernetes.create import Changed, create_owned, rehearse
+from jobrunner.backends.kubernetes.create import Changed, create_owned, dry_run
 from jobrunner.backends.kubernetes.delete import until_gone
-from jobrunner.backends.kubernetes.status import SPEC_FILE, Recorded, is_done, run_status
+from jobrunner.backends.kubernetes.status import SPEC_FILE, Snapshot, run_status
 from jobrunner.chart import manifests
-from jobrunner.errors import UsageError
-from jobrunner.spec import RunSpec, names
+from jobrunner.chart.jobs import condition, is_done, release_patch
+from jobrunner.spec import names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord
 from jobrunner.status import RunStatus, State
 
 # Seconds after a submit in which objects that are missing may still be made by it.
@@ -24,7 +25,7 @@ SECONDS_TO_MAKE = 30.0
 
 
 def submit(
-    cluster: Cluster, asked: Plan, recorded: Recorded | None, command: Sequence[str] = ()
+    cluster: Cluster, asked: Plan, recorded: Snapshot | None, command: Sequence[str] = ()
 ) -> Outcome:
     """Makes a run, goes on with it, or finds that it is there.
 
@@ -42,12 +43,15 @@ def submit(
     """
     if recorded is None:
         objects = _objects(asked, command)
-        rehearse(cluster, objects)
+        dry_run(cluster, objects)
         owner = _create_owner(cluster, objects[0])
         create_owned(cluster, owner, objects[1:])
         return "created"
     status = run_status(recorded)
-    planned = plans.plan(merged(asked.spec, recorded, status))
+    live = not status.state.ended
+    resubmit.check(asked.record, recorded.record, live=live)
+    done = {each.stage for each in status.stages if each.state is State.SUCCEEDED}
+    planned = plans.plan(resubmit.merged(asked.record, recorded.plan, done=done, live=live))
     stale = _stale(recorded, planned, status)
     missing = [s.name for s in planned.stages if _is_missing(recorded, s.name, stale, status)]
     objects = _objects(planned, command)
@@ -55,64 +59,44 @@ def submit(
     jobs = [_held(each, _waits(recorded, planned, each, missing)) for each in jobs]
     others = _is_being_made(recorded, planned, stale)
     if missing:
-        rehearse(cluster, jobs)
+        dry_run(cluster, jobs)
         owner = recorded.config_map if others else _update_owner(cluster, recorded, objects[0])
         for name in stale:
             _remove(cluster, recorded.job(name))
         create_owned(cluster, owner, jobs)
-        _tell_languages(cluster, recorded, planned, stale)
+        _add_languages(cluster, recorded, planned, stale)
     resumed = _release(cluster, planned)
     return "continued" if (missing or resumed) and not others else "adopted"
 
 
-def merged(asked: RunSpec, recorded: Recorded, status: RunStatus) -> RunSpec:
-    """The spec to go on with when a run is submitted that is there already.
-
-    A live run keeps its options and gets the new languages. An ended one takes the new options,
-    and keeps its evaluations that succeeded.
-
-    Raises:
-        UsageError: a live run has another storage.
-    """
-    before, live = recorded.spec, not status.state.ended
-    if live and before.storage != asked.storage:
-        raise UsageError(
-            f"{status.run} goes on with the storage {before.storage}.",
-            hint=f"Use that, or `jobrunner cancel {status.run}` first.",
-        )
-    done = {stage.stage for stage in status.stages if stage.state is State.SUCCEEDED}
-    kept = [
-        stage.language
-        for stage in recorded.plan.stages
-        if stage.language and (live or stage.name in done)
-    ]
-    base = before if live else asked
-    wanted = tuple(dict.fromkeys((*kept, *asked.evaluation_languages)))
-    if wanted == base.evaluation_languages:
-        return base
-    evaluate = base.evaluate.model_copy(update={"languages": wanted})
-    return base.model_copy(update={"evaluate": evaluate})
-
-
-def _stale(recorded: Recorded, planned: Plan, status: RunStatus) -> list[str]:
+def _stale(recorded: Snapshot, planned: Plan, status: RunStatus) -> list[str]:
     """Stages whose Jobs are there and must be made anew, because a Job cannot be changed."""
     failed = {stage.stage for stage in status.stages if stage.state is State.FAILED}
     done = {stage.stage for stage in status.stages if stage.state is State.SUCCEEDED}
-    before = recorded.spec
-    placed = before.resources != planned.spec.resources or before.cluster != planned.spec.cluster
-    speech = set(_languages(planned.spec)) <= set(_languages(before))
+    before, now = recorded.record, planned.record
+    placed = before.spec.resources != now.spec.resources or before.spec.cluster != now.spec.cluster
+    again = resubmit.prepares_again(
+        planned,
+        done=done,
+        prepared=before.spec.languages,
+        changed=_program(now) != _program(before),
+    )
     found = []
     for stage in planned.stages:
         if recorded.job(stage.name) is None:
             continue
         other = placed and stage.name not in done
-        unprepared = stage.kind == "prepare" and not speech
-        if stage.name in failed or other or unprepared:
+        if stage.name in failed or other or (again and stage.kind == "prepare"):
             found.append(stage.name)
     return found
 
 
-def _is_missing(recorded: Recorded, stage: str, stale: list[str], status: RunStatus) -> bool:
+def _program(record: RunRecord) -> tuple[str, str]:
+    """What decides whether a pod can read the run: its image, and the client that wrote it."""
+    return record.spec.cluster.image, record.client
+
+
+def _is_missing(recorded: Snapshot, stage: str, stale: list[str], status: RunStatus) -> bool:
     if stage in stale:
         return True
     known = {each.stage: each.state for each in status.stages}
@@ -122,7 +106,7 @@ def _is_missing(recorded: Recorded, stage: str, stale: list[str], status: RunSta
     return job is None or "deletionTimestamp" in job["metadata"]
 
 
-def _is_being_made(recorded: Recorded, planned: Plan, stale: list[str]) -> bool:
+def _is_being_made(recorded: Snapshot, planned: Plan, stale: list[str]) -> bool:
     """True if another submit of the same has begun and may not be through."""
     same = planned.spec == recorded.spec and not stale and not recorded.cancelled
     return same and time.time() - recorded.submitted < SECONDS_TO_MAKE
@@ -135,12 +119,7 @@ def _remove(cluster: Cluster, job: Object | None) -> None:
         until_gone(cluster, "Job", _namespace(job), name, uid=uid)
 
 
-def _languages(spec: RunSpec) -> tuple[str, ...]:
-    """Languages whose speech `prepare` brings."""
-    return (spec.lang, *spec.evaluation_languages)
-
-
-def _waits(recorded: Recorded, planned: Plan, job: Object, missing: list[str]) -> bool:
+def _waits(recorded: Snapshot, planned: Plan, job: Object, missing: list[str]) -> bool:
     """True if a stage before this one has still to be done."""
     if job["kind"] != "Job":
         return False
@@ -182,7 +161,7 @@ def _create_owner(cluster: Cluster, config_map: Object) -> Object:
         raise
 
 
-def _update_owner(cluster: Cluster, recorded: Recorded, config_map: Object) -> Object:
+def _update_owner(cluster: Cluster, recorded: Snapshot, config_map: Object) -> Object:
     there = recorded.config_map
     changed = copy.deepcopy(there)
     changed["kind"], changed["apiVersion"] = "ConfigMap", "v1"
@@ -199,50 +178,42 @@ def _update_owner(cluster: Cluster, recorded: Recorded, config_map: Object) -> O
 
 
 def _annotated(config_map: Object) -> Object:
-    told = copy.deepcopy(config_map)
-    told["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: f"{time.time():.6f}"}
-    return told
+    made = copy.deepcopy(config_map)
+    made["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: f"{time.time():.6f}"}
+    return made
 
 
-def _tell_languages(cluster: Cluster, recorded: Recorded, planned: Plan, stale: list[str]) -> None:
-    """Tells the Jobs that go on about evaluations that were added after they had started."""
-    if planned.spec.evaluation_languages == recorded.spec.evaluation_languages:
+def _add_languages(cluster: Cluster, recorded: Snapshot, planned: Plan, stale: list[str]) -> None:
+    """Writes evaluations that were added on Jobs that had started before."""
+    languages = planned.spec.evaluation_languages
+    if languages == recorded.spec.evaluation_languages:
         return
-    told = ",".join(planned.spec.evaluation_languages)
+    changes = {"metadata": {"annotations": {names.LANGUAGES_ANNOTATION: ",".join(languages)}}}
     for stage in planned.stages:
         job = recorded.job(stage.name)
         if job is None or stage.name in stale or not planned.released_by(stage.name):
             continue
-        if not reasons.condition(job, "Complete"):
-            changes = {"metadata": {"annotations": {names.LANGUAGES_ANNOTATION: told}}}
+        if not condition(job, "Complete"):
             cluster.patch("Job", _namespace(job), job["metadata"]["name"], changes)
 
 
 def _release(cluster: Cluster, planned: Plan) -> bool:
     """Releases what nothing holds back any more; True if there was something.
 
-    A stage that has just ended may have looked before its Job was told of new evaluations. Both
-    mark first and look then, so at least one of the two sees what the other has done.
+    A stage that has just ended may have looked before new evaluations were on its Job. Both mark
+    first and look then, so at least one of the two sees what the other has done.
     """
     namespace = planned.spec.cluster.namespace
     found, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={planned.run}")
     jobs = {_stage(each): each for each in found}
+    # A Job that is gone was removed some time after its success.
+    done = {s.name for s in planned.stages if s.name not in jobs or is_done(jobs[s.name])}
     released = False
-    for stage in planned.stages:
-        job = jobs.get(stage.name)
-        before = [jobs[name] for name in planned.before(stage.name) if name in jobs]
-        if job is None or is_done(job) or not all(map(is_done, before)):
-            continue
-        queued = names.QUEUE_LABEL in job["metadata"]["labels"]
-        gated = names.GATE_ANNOTATION in (job["metadata"].get("annotations") or {})
-        if queued and gated:
-            changes: Object = {"metadata": {"annotations": {names.GATE_ANNOTATION: None}}}
-        elif not queued and job["spec"].get("suspend"):
-            changes = {"spec": {"suspend": False}}
-        else:
-            continue
-        cluster.patch("Job", namespace, job["metadata"]["name"], changes)
-        released = True
+    for stage in planned.releasable(done):
+        job = jobs[stage.name]
+        if changes := release_patch(job):
+            cluster.patch("Job", namespace, job["metadata"]["name"], changes)
+            released = True
     return released
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,20 +10,19 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from jobrunner.backends.local import locks, logs, records
 from jobrunner.backends.local.devices import Claim
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
+from jobrunner.backends.local.logs import Tail
 from jobrunner.backends.local.process import StageProcess
-from jobrunner.backends.local.records import Attempt, Record, RunState
-from jobrunner.errors import Interrupted, JobrunnerError
+from jobrunner.backends.local.records import Attempt, LocalRun, RunState
+from jobrunner.backends.logline import last_error
+from jobrunner.errors import Interrupted, JobrunnerError, disk_errors
 from jobrunner.spec import keys
 from jobrunner.spec.plan import Stage
-from jobrunner.storage import open_storage
 
 # Below so many free bytes an attempt that failed without a word failed for want of room.
 ROOM_FOR_A_LOG = 1 << 20
-LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,31 +34,35 @@ class Running:
     process: StageProcess
     claim: Claim
     languages: tuple[str, ...]
-    """What it was told to prepare."""
+    """Whose speech it prepares, if it does."""
 
 
-def start(folder: RunFolder, record: Record, stage: Stage, claim: Claim, shared: Lock) -> Running:
+def start(
+    folder: RunFolder, submitted: LocalRun, stage: Stage, claim: Claim, shared: Lock
+) -> Running:
     """Starts a stage on the devices that it has.
 
     Raises:
         StorageError: its files cannot be made, or the program cannot be started.
     """
     attempt_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + uuid.uuid4().hex[:8]
-    with locks.room(folder.path):
+    with disk_errors(f"in {folder.path}"):
         folder.scratch(stage.name).mkdir(parents=True, exist_ok=True)
         folder.progress_file(stage.name).parent.mkdir(exist_ok=True)
     environment = {
         **os.environ,
         "JOBRUNNER_SPEC": str(folder.spec_file),
+        "JOBRUNNER_RUN": folder.run,
+        "JOBRUNNER_STAGE": stage.name,
         "JOBRUNNER_ATTEMPT": attempt_id,
         "JOBRUNNER_PROGRESS_FILE": str(folder.progress_file(stage.name)),
         "JOBRUNNER_SCRATCH": str(folder.scratch(stage.name)),
-        "JOBRUNNER_GRACE_SECONDS": str(record.grace_seconds),
+        "JOBRUNNER_GRACE_SECONDS": str(submitted.grace_seconds),
         "CUDA_VISIBLE_DEVICES": ",".join(claim.slots) if stage.gpus else "",
         "PYTHONUNBUFFERED": "1",
     }
     process = StageProcess(
-        [*record.command, *stage.args],
+        [*submitted.command, *stage.args],
         environment=environment,
         log=folder.log(stage.name, attempt_id),
         keep=[shared.fd, *(lock.fd for lock in claim.held)],
@@ -68,7 +72,7 @@ def start(folder: RunFolder, record: Record, stage: Stage, claim: Claim, shared:
         attempt=Attempt(id=attempt_id, stage=stage.name, group=process.pid, started=time.time()),
         process=process,
         claim=claim,
-        languages=records.languages(record.spec),
+        languages=submitted.spec.languages,
     )
 
 
@@ -77,21 +81,24 @@ def why(folder: RunFolder, attempt: Attempt, code: int) -> str:
     if code > 128 and code != Interrupted.exit_code:
         hint = "; was there enough memory?" if code == 128 + signal.SIGKILL else ""
         return f"killed by {signal.Signals(code - 128).name}{hint}"
-    told = logs.last_error(folder.log(attempt.stage, attempt.id))
-    if not told and shutil.disk_usage(folder.path).free < ROOM_FOR_A_LOG:
+    message = last_error(Tail(folder.log(attempt.stage, attempt.id)).lines(last=True))
+    if not message and shutil.disk_usage(folder.path).free < ROOM_FOR_A_LOG:
         return f"no room left in {folder.state_directory}"
-    return told[:LONGEST_REASON] or f"ended with exit code {code}"
+    return message or f"ended with exit code {code}"
 
 
-def archived(folder: RunFolder, record: Record, known: RunState) -> RunState:
+def archived(folder: RunFolder, submitted: LocalRun, known: RunState) -> RunState:
     """The state after the logs of ended attempts were stored; those that fail wait on."""
-    storage = open_storage(record.spec.storage, endpoint=record.spec.cluster.storage_endpoint)
+    storage = submitted.spec.open_storage()
     for attempt in known.attempts:
         path = folder.log(attempt.stage, attempt.id)
         if attempt.archived or attempt.ended is None or not path.exists():
             continue
         try:
-            storage.write_file(keys.log_file(folder.run, attempt.stage, attempt.id), path)
+            about = (folder.run, attempt.stage, attempt.id)
+            storage.write_file(keys.log_file(*about), path)
+            end = json.dumps({"exit_code": attempt.exit_code}).encode()
+            storage.write(keys.end_file(*about), end)
         except JobrunnerError as error:
             say(f"the log of {attempt.stage} is not in storage yet: {error}")
             break

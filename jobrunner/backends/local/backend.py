@@ -11,19 +11,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from jobrunner.backends import resubmit
 from jobrunner.backends.base import LogLine, Outcome
 from jobrunner.backends.local import locks, logs
 from jobrunner.backends.local import records as states
 from jobrunner.backends.local.devices import DeviceQueue
 from jobrunner.backends.local.folder import RunFolder, runs, state_directory
 from jobrunner.backends.local.launch import end_processes, start_supervisor
-from jobrunner.backends.local.records import Record, RunState
-from jobrunner.errors import JobrunnerError, SpecError, StorageError, UsageError
-from jobrunner.spec import RunSpec, keys, names
+from jobrunner.backends.local.records import LocalRun, RunState
+from jobrunner.errors import JobrunnerError, SpecError, StorageError, UnknownRun, UnreadableRun
+from jobrunner.spec import keys, names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
-from jobrunner.status import RunStatus, State, run_state
-from jobrunner.storage import Storage, open_storage
+from jobrunner.spec.record import RunRecord, write_record
+from jobrunner.status import RunStatus, State, run_state, run_status
 
 # Seconds beyond the grace that a run may need to stop: its logs go to storage meanwhile.
 TIME_TO_STOP = 60.0
@@ -59,7 +60,7 @@ class LocalBackend:
 
         Raises:
             StorageError: storage or the state directory cannot be written.
-            UsageError: the run goes on with another storage.
+            UsageError: a live run has another storage, or the id belongs to another run.
         """
         if not plan.spec.storage:
             raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")
@@ -67,15 +68,15 @@ class LocalBackend:
         while True:
             with locks.take(folder.submit_lock):
                 if not folder.is_live():
-                    return self._start(folder, plan.spec)
+                    return self._start(folder, plan.record)
                 if not self._is_ending(folder):
-                    return self._extend(folder, plan.spec)
+                    return self._extend(folder, plan.record)
             self._until_stopped(folder)
 
     def status(self, run: str) -> RunStatus:
         folder = self._folder(run)
         live = folder.is_live()
-        record, state = folder.record(), self._state_of(folder)
+        submitted, state = folder.submitted(), self._state_of(folder)
         # Asked before and after: the state was read while nobody could change it.
         if not live and not folder.is_live():
             state = states.without_supervisor(state)
@@ -83,37 +84,32 @@ class LocalBackend:
             stage.model_copy(update={"progress": folder.progress(stage.stage)})
             for stage in state.stages
         )
-        status = RunStatus(
+        spec = submitted.spec
+        return run_status(
+            stages,
             run=run,
-            lang=record.spec.lang,
-            model=names.model_name(record.spec.model),
-            state=run_state(stages),
+            lang=spec.lang,
+            model=names.model_name(spec.model),
             backend=self.name,
-            storage=record.spec.storage,
-            submitted=record.submitted,
-            stages=stages,
+            storage=spec.storage,
+            submitted=submitted.submitted,
         )
-        current = status.current
-        reason = current.reason if current and current.state is not State.SUCCEEDED else ""
-        return status.model_copy(update={"reason": reason})
 
     def list(self) -> list[RunStatus]:
         found = []
         for folder in runs(self._directory):
             try:
                 found.append(self.status(folder.run))
-            except UsageError:
+            except UnknownRun:
                 continue  # deleted meanwhile
+            except UnreadableRun as error:
+                found.append(_unreadable(folder, error.message))
             except JobrunnerError as error:
-                found.append(
-                    RunStatus(
-                        run=folder.run, lang="", model="", state=State.STOPPED, reason=str(error)
-                    )
-                )
+                found.append(_unreadable(folder, str(error)))
         return sorted(found, key=lambda status: (-status.submitted, status.run))
 
-    def spec(self, run: str) -> RunSpec:
-        return self._folder(run).record().spec
+    def record(self, run: str) -> RunRecord:
+        return self._folder(run).submitted().record
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
         deadline = time.monotonic() + timeout if timeout is not None else None
@@ -123,7 +119,7 @@ class LocalBackend:
             time.sleep(logs.INTERVAL)
             try:
                 status = self.status(run)
-            except UsageError:
+            except UnknownRun:
                 return  # deleted meanwhile
             if status != shown:
                 shown = status
@@ -133,9 +129,7 @@ class LocalBackend:
         self, run: str, *, stage: str | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
         folder = self._folder(run)
-        known = [one.name for one in plans.plan(folder.record().spec).stages]
-        if stage is not None and stage not in known:
-            raise SpecError("stage", f"{run} has no {stage}.", hint=f"It has {', '.join(known)}.")
+        folder.submitted()
         return logs.lines(folder, stage, follow=follow, ended=self._ended(run, stage))
 
     def cancel(self, run: str) -> None:
@@ -146,7 +140,7 @@ class LocalBackend:
             JobrunnerError: it did not stop in time.
         """
         folder = self._folder(run)
-        folder.record()
+        folder.submitted()
         self._stop(folder)
         with locks.take(folder.submit_lock):
             if folder.is_live():
@@ -159,7 +153,7 @@ class LocalBackend:
     def delete(self, run: str) -> None:
         folder = self._folder(run)
         if not folder.exists():
-            folder.record()
+            folder.submitted()
         while True:
             self._stop(folder)
             with locks.take(folder.submit_lock):
@@ -173,36 +167,39 @@ class LocalBackend:
 
     def _state_of(self, folder: RunFolder) -> RunState:
         state = folder.state()
-        return state if state.stages else states.started(plans.plan(folder.record().spec), state)
+        return (
+            state if state.stages else states.started(plans.plan(folder.submitted().record), state)
+        )
 
     def _is_ending(self, folder: RunFolder) -> bool:
         """True for a live run that is being cancelled, or whose supervisor is about to leave."""
         over = run_state(self._state_of(folder).stages) is State.SUCCEEDED
         return over or folder.cancel_marker.exists()
 
-    def _extend(self, folder: RunFolder, asked: RunSpec) -> Outcome:
+    def _extend(self, folder: RunFolder, asked: RunRecord) -> Outcome:
         """A submit of a live run: its supervisor takes up new languages."""
-        before = folder.record()
-        if before.spec.storage != asked.storage:
-            raise UsageError(
-                f"{folder.run} goes on with the storage {before.spec.storage}.",
-                hint=f"Use that, or `jobrunner cancel {folder.run}` first.",
-            )
-        spec = states.merged(asked, before, folder.state(), live=True)
-        if spec == before.spec:
+        before = folder.submitted()
+        resubmit.check(asked, before.record, live=True)
+        planned, done = plans.plan(before.record), folder.state().succeeded
+        record = resubmit.merged(asked, planned, done=done, live=True)
+        if record is before.record:
             return "adopted"
-        _write_spec(folder.run, spec)
-        folder.save_record(before.model_copy(update={"spec": spec}))
+        _write_record(record)
+        folder.save(before.model_copy(update={"record": record}))
         return "continued"
 
-    def _start(self, folder: RunFolder, asked: RunSpec) -> Outcome:
+    def _start(self, folder: RunFolder, asked: RunRecord) -> Outcome:
         """A submit of a run that is not live. The caller holds its submit lock."""
         before, old = self._known(folder, asked)
-        spec = states.merged(asked, before, old, live=False)
-        state = states.started(plans.plan(spec), old)
+        record = asked
+        if before:
+            resubmit.check(asked, before.record, live=False)
+            planned = plans.plan(before.record)
+            record = resubmit.merged(asked, planned, done=old.succeeded, live=False)
+        state = states.started(plans.plan(record), old)
         if before and run_state(state.stages) is State.SUCCEEDED:
             return "adopted"
-        _write_spec(folder.run, spec)
+        _write_record(record)
         queue = DeviceQueue(folder.state_directory / "devices")
         with (
             locks.take(folder.supervisor_lock) as own,
@@ -210,15 +207,15 @@ class LocalBackend:
             queue.reserve(folder.run, submitted=(submitted := time.time())) as place,
         ):
             folder.cancel_marker.unlink(missing_ok=True)
-            done = {stage.stage for stage in old.stages if stage.state is State.SUCCEEDED}
             for stage in state.stages:
-                if not before or (stage.stage in done and stage.state is State.WAITING):
+                again = stage.stage in old.succeeded and stage.state is State.WAITING
+                if not before or again:
                     folder.progress_file(stage.stage).unlink(missing_ok=True)
             folder.save_state(state)
-            folder.save_record(
-                Record(
+            folder.save(
+                LocalRun(
                     submitted=submitted,
-                    spec=spec,
+                    record=record,
                     command=self._command,
                     grace_seconds=self._grace_seconds,
                     retry_seconds=self._retry_seconds,
@@ -227,14 +224,15 @@ class LocalBackend:
             start_supervisor(folder, own, shared, place)
         return "continued" if before else "created"
 
-    def _known(self, folder: RunFolder, asked: RunSpec) -> tuple[Record | None, RunState]:
+    def _known(self, folder: RunFolder, asked: RunRecord) -> tuple[LocalRun | None, RunState]:
         """What is known of a run, and nothing if that cannot be read or its results are gone."""
         try:
-            before, state = folder.record(), folder.state()
-        except (UsageError, StorageError):
+            before, state = folder.submitted(), folder.state()
+        except (UnknownRun, StorageError):
             return None, RunState()
         key = keys.run_file(folder.run)
-        if before.spec.storage != asked.storage or _storage(asked).stat(key) is None:
+        elsewhere = before.spec.storage != asked.spec.storage
+        if elsewhere or asked.spec.open_storage().stat(key) is None:
             return None, RunState()
         return before, state
 
@@ -268,9 +266,12 @@ class LocalBackend:
         return ended
 
 
-def _storage(spec: RunSpec) -> Storage:
-    return open_storage(spec.storage, endpoint=spec.cluster.storage_endpoint)
+def _unreadable(folder: RunFolder, reason: str) -> RunStatus:
+    """A run whose record cannot be read here: a row like the others."""
+    state = State.RUNNING if folder.is_live() else State.STOPPED
+    return RunStatus(run=folder.run, lang="", model="", state=state, reason=reason)
 
 
-def _write_spec(run: str, spec: RunSpec) -> None:
-    _storage(spec).write(keys.run_file(run), spec.model_dump_json(indent=1).encode())
+def _write_record(record: RunRecord) -> None:
+    storage = record.spec.open_storage()
+    storage.write(keys.run_file(record.run), write_record(record).encode())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jobrunner.backends.local import locks
 from jobrunner.backends.local.locks import Lock
+from jobrunner.errors import disk_errors
 
 CPU = "cpu"
 
@@ -125,7 +126,7 @@ class DeviceQueue:
         with locks.take(self._mutex):
             lock = locks.take(path)
             try:
-                with locks.room(path):
+                with disk_errors(f"in {path}"):
                     lock.note(json.dumps({"run": run, "slots": list(slots)}))
             except BaseException:
                 path.unlink()
@@ -170,7 +171,7 @@ class DeviceQueue:
 
 
 def _read(path: Path) -> str:
-    with locks.room(path):
+    with disk_errors(f"in {path}"):
         return path.read_text()
 
 

@@ -1,7 +1,7 @@
 """The files of one run below the state directory.
 
 runs/<run>/record.json                  what was submitted
-runs/<run>/spec.json                    the spec that stages read
+runs/<run>/spec.json                    the record that stages read
 runs/<run>/state.json                   how far the stages are
 runs/<run>/cancel                       there when the run shall stop
 runs/<run>/supervisor.log
@@ -25,8 +25,9 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from jobrunner.backends.local import locks
-from jobrunner.backends.local.records import Attempt, Record, RunState
-from jobrunner.errors import NotFound, StorageError, UsageError
+from jobrunner.backends.local.records import Attempt, LocalRun, RunState
+from jobrunner.errors import NotFound, StorageError, UnknownRun, disk_errors
+from jobrunner.spec.record import write_record
 from jobrunner.status import Progress
 from jobrunner.storage.local import LocalStorage
 
@@ -92,20 +93,18 @@ class RunFolder:
         """True while a supervisor looks after the run."""
         return locks.is_held(self.supervisor_lock)
 
-    def record(self) -> Record:
+    def submitted(self) -> LocalRun:
         """What was submitted.
 
         Raises:
-            UsageError: there is no such run.
+            UnknownRun: there is no such run.
+            UnreadableRun: a newer client made it.
             StorageError: the file cannot be read.
         """
         try:
-            return self._read(Record, "record.json")
+            return self._read(LocalRun, "record.json")
         except NotFound:
-            raise UsageError(
-                f"There is no run {self.run} on this machine.",
-                hint="`jobrunner list` shows those that there are.",
-            ) from None
+            raise UnknownRun(self.run, "on this machine") from None
 
     def record_version(self) -> tuple[int, int]:
         """Changes whenever the record is written anew."""
@@ -132,10 +131,11 @@ class RunFolder:
             return True
         return self.progress(attempt.stage).updated >= attempt.started
 
-    def save_record(self, record: Record) -> None:
+    def save(self, run: LocalRun) -> None:
         """Raises StorageFull, StorageError."""
-        self._write("spec.json", record.spec)
-        self._write("record.json", record)
+        text = write_record(run.record)
+        self._storage.write(f"runs/{self.run}/spec.json", text.encode())
+        self._write("record.json", run)
 
     def save_state(self, state: RunState) -> None:
         """Raises StorageFull, StorageError."""
@@ -148,7 +148,7 @@ class RunFolder:
     def remove(self) -> None:
         """Removes everything but the logs in storage. The caller holds the submit lock."""
         gone = self.path.parent / f".{uuid.uuid4().hex}"
-        with locks.room(self.path):
+        with disk_errors(f"in {self.path}"):
             if self.path.exists():
                 self.path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import jobrunner
-from jobrunner.backends.local import locks, logs
+from jobrunner.backends.local import locks
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
-from jobrunner.errors import JobrunnerError
+from jobrunner.backends.local.logs import Tail
+from jobrunner.backends.logline import last_error
+from jobrunner.errors import JobrunnerError, disk_errors
 
 # Seconds that the children of a killed supervisor have to vanish before they are killed, and
 # then before the submit gives up.
@@ -35,7 +37,7 @@ def start_supervisor(folder: RunFolder, *handed: Lock) -> None:
         StorageError: its log cannot be made.
         JobrunnerError: it did not start.
     """
-    with locks.room(folder.path), folder.supervisor_log.open("ab") as log:
+    with disk_errors(f"in {folder.path}"), folder.supervisor_log.open("ab") as log:
         started = subprocess.run(
             [
                 sys.executable,
@@ -55,7 +57,7 @@ def start_supervisor(folder: RunFolder, *handed: Lock) -> None:
     if started.returncode:
         raise JobrunnerError(
             f"The supervisor of {folder.run} did not start: "
-            f"{logs.last_error(folder.supervisor_log)}",
+            f"{last_error(Tail(folder.supervisor_log).lines(last=True))}",
             hint=f"See {folder.supervisor_log}.",
         )
 

@@ -7,14 +7,12 @@ anything that a dead process started is still there.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from jobrunner.errors import StorageError, StorageFull
+from jobrunner.errors import disk_errors
 
 
 class Lock:
@@ -79,7 +77,7 @@ def is_held(path: Path) -> bool:
 
 def _take(path: Path, how: int) -> Lock | None:
     while True:
-        with room(path.parent):
+        with disk_errors(f"in {path.parent}"):
             path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -100,17 +98,3 @@ def _same(fd: int, path: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(fd), path.stat())
     return False
-
-
-@contextlib.contextmanager
-def room(place: Path) -> Iterator[None]:
-    """Turns the operating system's errors about the state directory into the project's."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull(
-                f"No room left in {place}.",
-                hint="Free some space and submit the run again; it goes on where it was.",
-            ) from None
-        raise StorageError(f"{error.filename or place}: {error.strerror or error}.") from None

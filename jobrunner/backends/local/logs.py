@@ -68,16 +68,3 @@ def lines(
         if over:
             return
         time.sleep(INTERVAL)
-
-
-def last_error(path: Path) -> str:
-    """The text of the last `error:` line of a log, else the last line that is not empty."""
-    error = final = ""
-    for line in Tail(path).lines(last=True):
-        if line.strip():
-            final = line.strip()
-        before, marker, told = line.partition("error: ")
-        # `HH:MM:SS error: ...` as the core writes it; not `ValueError: ...` of a traceback.
-        if marker and told.strip() and before.strip(" 0123456789:") == "":
-            error = told.strip()
-    return error or final

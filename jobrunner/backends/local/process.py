@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from jobrunner.backends.local import locks
+from jobrunner.errors import disk_errors
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
@@ -37,7 +37,7 @@ class StageProcess:
         log: Path,
         keep: Sequence[int],
     ) -> None:
-        with locks.room(log.parent):
+        with disk_errors(f"in {log.parent}"):
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as output:
                 self._process = subprocess.Popen(

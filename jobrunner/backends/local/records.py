@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SkipValidation,
+    model_validator,
+)
 
+from jobrunner.backends import resubmit
 from jobrunner.spec import RunSpec
-from jobrunner.spec.plan import Plan, plan
+from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord, read_record, write_record
 from jobrunner.status import StageStatus, State, run_state
 
 LOST = "the supervisor ended; submit again to go on"
@@ -17,18 +28,39 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Record(_Record):
+def _read(value: Any) -> RunRecord:
+    return value if isinstance(value, RunRecord) else read_record(json.dumps(value))
+
+
+class LocalRun(_Record):
     """What was submitted, and how its stages are started."""
 
     submitted: float
     """Unix time."""
-    spec: RunSpec
+    record: Annotated[
+        SkipValidation[RunRecord],
+        BeforeValidator(_read),
+        PlainSerializer(lambda record: json.loads(write_record(record))),
+    ]
     command: tuple[str, ...]
     """Program of a stage; the stage's arguments follow."""
     grace_seconds: float
     """Time between SIGTERM and SIGKILL."""
     retry_seconds: float
     """Wait before the second attempt; doubles with each further one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, given: Any) -> Any:
+        """Runs of version 1 have the spec alone."""
+        if isinstance(given, dict) and "record" not in given and "spec" in given:
+            return {**given, "record": given["spec"]}
+        return given
+
+    @property
+    def spec(self) -> RunSpec:
+        """The run's spec."""
+        return self.record.spec
 
 
 class Attempt(_Record):
@@ -41,6 +73,7 @@ class Attempt(_Record):
     started: float
     """Unix time."""
     ended: float | None = None
+    exit_code: int | None = None
     archived: bool = False
     """True when its log is in storage."""
 
@@ -54,12 +87,17 @@ class RunState(_Record):
     prepared: tuple[str, ...] = ()
     """Languages whose data the last successful `prepare` brought."""
 
+    @property
+    def succeeded(self) -> set[str]:
+        """Stages that have."""
+        return {stage.stage for stage in self.stages if stage.state is State.SUCCEEDED}
+
     def stage(self, name: str) -> StageStatus:
         """The state of one stage."""
         return next(stage for stage in self.stages if stage.stage == name)
 
     def with_stage(self, changed: StageStatus) -> RunState:
-        """The same with one stage's state replaced."""
+        """The state with one stage's replaced."""
         return self.model_copy(
             update={
                 "stages": tuple(
@@ -69,7 +107,7 @@ class RunState(_Record):
         )
 
     def with_attempt(self, changed: Attempt) -> RunState:
-        """The same with an attempt replaced, or added if it is new."""
+        """The state with an attempt replaced, or added if it is new."""
         others = tuple(attempt for attempt in self.attempts if attempt.id != changed.id)
         if len(others) == len(self.attempts):
             return self.model_copy(update={"attempts": (*others, changed)})
@@ -82,7 +120,7 @@ class RunState(_Record):
         )
 
     def ended_as(self, state: State, reason: str) -> RunState:
-        """The same when all that had not succeeded or failed is `state`, with one reason."""
+        """The state in which all that had not succeeded or failed is `state`, with one reason."""
         return self.model_copy(
             update={
                 "stages": tuple(
@@ -110,33 +148,6 @@ def without_supervisor(state: RunState) -> RunState:
     return state
 
 
-def languages(spec: RunSpec) -> tuple[str, ...]:
-    """Languages whose data `prepare` brings."""
-    return tuple(dict.fromkeys((spec.lang, *spec.evaluation_languages)))
-
-
-def merged(asked: RunSpec, before: Record | None, state: RunState, *, live: bool) -> RunSpec:
-    """The spec to run when a run is submitted that is known already.
-
-    A live run keeps its options and gets the new languages. An ended one takes the new options,
-    and keeps its evaluations that succeeded.
-    """
-    if before is None:
-        return asked
-    done = {stage.stage for stage in state.stages if stage.state is State.SUCCEEDED}
-    kept = [
-        stage.language
-        for stage in plan(before.spec).stages
-        if stage.language and (live or stage.name in done)
-    ]
-    base = before.spec if live else asked
-    wanted = tuple(dict.fromkeys((*kept, *asked.evaluation_languages)))
-    if wanted == base.evaluation_languages:
-        return base
-    evaluate = base.evaluate.model_copy(update={"languages": wanted})
-    return base.model_copy(update={"evaluate": evaluate})
-
-
 def started(planned: Plan, before: RunState) -> RunState:
     """The state in which a supervisor starts: what succeeded stays, the rest waits again."""
     return _planned(planned, before, keep=(State.SUCCEEDED,))
@@ -149,14 +160,12 @@ def extended(planned: Plan, before: RunState) -> RunState:
 
 def _planned(planned: Plan, before: RunState, *, keep: Sequence[State]) -> RunState:
     known = {stage.stage: stage for stage in before.stages}
+    done = {stage.stage for stage in before.stages if stage.state is State.SUCCEEDED}
+    again = resubmit.prepares_again(planned, done=done, prepared=before.prepared)
     stages = []
     for stage in planned.stages:
         old = known.get(stage.name) or StageStatus(stage=stage.name, state=State.WAITING)
-        stale = (
-            stage.kind == "prepare"
-            and old.state is State.SUCCEEDED
-            and not set(languages(planned.spec)) <= set(before.prepared)
-        )
+        stale = again and stage.kind == "prepare" and old.state is State.SUCCEEDED
         if stale or old.state not in keep:
             old = StageStatus(stage=stage.name, state=State.WAITING, attempts=old.attempts)
         stages.append(old)

@@ -51,8 +51,8 @@ class Supervisor:
         self._place = place
         self._devices = DeviceQueue(folder.state_directory / "devices")
         self._version = folder.record_version()
-        self._record = folder.record()
-        self._plan = plans.plan(self._record.spec)
+        self._submitted = folder.submitted()
+        self._plan = plans.plan(self._submitted.record)
         self._state = self._saved = folder.state()
         self._tickets: dict[str, Ticket] = {}
         self._running: dict[str, Running] = {}
@@ -73,7 +73,7 @@ class Supervisor:
                 ended = attempt.model_copy(update={"ended": now})
                 self._state = self._state.with_attempt(ended)
         self._queue_ready()
-        self._devices.give_up(self._place, self._folder.run, submitted=self._record.submitted)
+        self._devices.give_up(self._place, self._folder.run, submitted=self._submitted.submitted)
         self._archive()
         while not (self._step() and self._finish()):
             time.sleep(INTERVAL)
@@ -119,8 +119,8 @@ class Supervisor:
         version = self._folder.record_version()
         if version != self._version:
             self._version = version
-            self._record = self._folder.record()
-            self._plan = plans.plan(self._record.spec)
+            self._submitted = self._folder.submitted()
+            self._plan = plans.plan(self._submitted.record)
             self._state = states.extended(self._plan, self._state)
 
     def _ready(self) -> list[str]:
@@ -134,7 +134,7 @@ class Supervisor:
                 # Tells a submit to wait for the end, and then to go on.
                 with contextlib.suppress(StorageError):
                     self._folder.mark_cancelled()
-            self._kill_at = time.monotonic() + self._record.grace_seconds
+            self._kill_at = time.monotonic() + self._submitted.grace_seconds
             self._next_try.clear()
             for ticket in self._tickets.values():
                 self._devices.leave(ticket)
@@ -151,7 +151,7 @@ class Supervisor:
             return False
         stage = running.stage
         say(f"{stage.name} ended with exit code {code}")
-        ended = running.attempt.model_copy(update={"ended": time.time()})
+        ended = running.attempt.model_copy(update={"ended": time.time(), "exit_code": code})
         self._state = self._state.with_attempt(ended)
         self._archive()
         if code:
@@ -166,13 +166,13 @@ class Supervisor:
         return True
 
     def _failed(self, stage: Stage, code: int, reason: str) -> None:
-        tries, most = self._tries[stage.name], self._record.spec.cluster.attempts
+        tries, most = self._tries[stage.name], self._submitted.spec.cluster.attempts
         state = State.FAILED
         if self._stop:
             state, reason = self._stop
         elif code not in PERMANENT_EXIT_CODES and tries < most:
             state = State.QUEUED
-            wait = min(LONGEST_WAIT, self._record.retry_seconds * 2 ** (tries - 1))
+            wait = min(LONGEST_WAIT, self._submitted.retry_seconds * 2 ** (tries - 1))
             self._next_try[stage.name] = time.monotonic() + wait * random.uniform(0.5, 1.0)
             reason = f"attempt {tries} of {most} failed and is repeated: {reason}"
         self._set(stage, state=state, reason=reason, exit_code=code, ended=time.time())
@@ -201,14 +201,14 @@ class Supervisor:
         try:
             self._tickets[stage.name] = self._devices.enter(
                 self._folder.run,
-                submitted=self._record.submitted,
+                submitted=self._submitted.submitted,
                 place=place,
                 slots=slots,
                 count=max(stage.gpus, 1),
             )
         except StorageError as error:
             self._set(stage, state=State.QUEUED, reason=str(error))
-            self._next_try[stage.name] = time.monotonic() + self._record.retry_seconds
+            self._next_try[stage.name] = time.monotonic() + self._submitted.retry_seconds
 
     def _take_devices(self) -> None:
         for stage in self._plan.stages:
@@ -228,7 +228,7 @@ class Supervisor:
             del self._tickets[stage.name]
             self._tries[stage.name] += 1
             try:
-                running = attempts.start(self._folder, self._record, stage, claim, self._shared)
+                running = attempts.start(self._folder, self._submitted, stage, claim, self._shared)
             except StorageError as error:
                 claim.release()
                 self._failed(stage, error.exit_code, str(error))
@@ -264,7 +264,7 @@ class Supervisor:
         self._state = self._state.with_stage(before.model_copy(update=changes))
 
     def _archive(self) -> None:
-        self._state = attempts.archived(self._folder, self._record, self._state)
+        self._state = attempts.archived(self._folder, self._submitted, self._state)
 
     def _save(self) -> None:
         """On a full disk nothing is lost: the state is kept here and written when there is room."""

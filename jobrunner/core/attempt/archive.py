@@ -1,16 +1,18 @@
-"""Keeps what a stage says, and leaves it in storage when the stage ends."""
+"""Keeps the log of an attempt, and leaves it in storage with the exit code."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from jobrunner.errors import StorageError
-from jobrunner.storage import Storage
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.errors import Interrupted, StorageError
+from jobrunner.spec import keys
 
 
 class _Tee(io.TextIOBase):
@@ -50,9 +52,34 @@ def kept(file: Path) -> Iterator[None]:
             sys.stdout, sys.stderr = out, err
 
 
-def store(storage: Storage, key: str, file: Path, log: Callable[[str], None]) -> None:
-    """Leaves a log in storage; a stage does not fail for want of it."""
+def store(context: StageContext, stage: str, file: Path, code: int) -> None:
+    """Leaves the log of an attempt and its exit code in storage; their lack fails no stage."""
+    about = (context.run, stage, context.attempt)
     try:
-        storage.write_file(key, file)
+        context.storage.write_file(keys.log_file(*about), file)
+        context.storage.write(keys.end_file(*about), json.dumps({"exit_code": code}).encode())
     except (StorageError, OSError) as error:
-        log(f"the log is not in storage: {error}")
+        context.log(f"the log is not in storage: {error}")
+
+
+def cause_of_last_end(context: StageContext, stage: str) -> str:
+    """Why the last attempt at a stage ended.
+
+    Returns:
+        `stopped` after SIGTERM, `failed` after an error, `killed` where it could not say.
+    """
+    run, storage = context.run, context.storage
+    try:
+        found = list(storage.list(keys.logs_prefix(run, stage)))
+        ends = [entry for entry in found if entry.key.endswith(keys.END)]
+        commits = storage.list(keys.checkpoints_prefix(run))
+        saved = max((e.modified for e in commits if e.key.endswith(f"/{keys.COMMIT}")), default=0.0)
+        newest = max(ends, key=lambda entry: entry.modified, default=None)
+        if newest is None or newest.modified < saved:
+            return "killed"
+        code = json.loads(storage.read(newest.key))["exit_code"]
+    except (StorageError, ValueError, KeyError, TypeError):
+        return "killed"
+    if code is None:
+        return "killed"
+    return "stopped" if code == Interrupted.exit_code else "failed"

@@ -1,4 +1,4 @@
-"""What every stage gets: the spec, storage, its attempt, a place for scratch, and a stop flag."""
+"""What every stage gets: the run, storage, its attempt, a scratch folder, and a stop flag."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from jobrunner.core.attempt.progress import Reporter
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec
+from jobrunner.spec.record import RunRecord
 from jobrunner.storage import Storage
 
 
@@ -37,7 +38,7 @@ class StopFlag:
 class StageContext:
     """One attempt at one stage."""
 
-    spec: RunSpec
+    record: RunRecord
     storage: Storage
     attempt: str
     """Unique for each try: the pod's uid, or a random name on this machine."""
@@ -52,4 +53,9 @@ class StageContext:
     @property
     def run(self) -> str:
         """The run id."""
-        return names.run_id(self.spec)
+        return self.record.run
+
+    @property
+    def spec(self) -> RunSpec:
+        """The run's spec."""
+        return self.record.spec

@@ -12,16 +12,13 @@ import os
 import ssl
 import urllib.error
 import urllib.request
-from pathlib import Path
-from typing import Any
 
+from jobrunner.chart.jobs import Object
+from jobrunner.chart.pod import Account, own_account
 from jobrunner.errors import ClusterError
 from jobrunner.spec import names
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SECONDS_TO_ANSWER = 15.0
-
-Object = dict[str, Any]
 
 
 class Away(ClusterError):
@@ -32,18 +29,16 @@ class Jobs:
     """Jobs of one run.
 
     Args:
-        server: URL of the API server.
+        account: of the pod.
         namespace: of the run.
         run: the run id.
-        account: folder with the pod's token and the certificate of the API server.
     """
 
-    def __init__(self, server: str, namespace: str, run: str, account: Path = ACCOUNT) -> None:
-        self._prefix = f"{server}/apis/batch/v1/namespaces/{namespace}/jobs/"
+    def __init__(self, account: Account, namespace: str, run: str) -> None:
+        self._prefix = f"{account.server}/apis/batch/v1/namespaces/{namespace}/jobs/"
         self._run = run
         self._account = account
-        certificate = account / "ca.crt"
-        self._trust = ssl.create_default_context(cafile=certificate)
+        self._trust = ssl.create_default_context(cafile=account.authority)
 
     def get(self, stage: str) -> Object | None:
         """The Job of a stage; None where there is none.
@@ -70,8 +65,7 @@ class Jobs:
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={
-                # Read each time: the kubelet replaces a token long before it expires.
-                "Authorization": f"Bearer {(self._account / 'token').read_text().strip()}",
+                "Authorization": f"Bearer {self._account.token.read_text().strip()}",
                 "Content-Type": "application/merge-patch+json",
                 "Accept": "application/json",
             },
@@ -79,17 +73,17 @@ class Jobs:
         try:
             with urllib.request.urlopen(
                 request, timeout=SECONDS_TO_ANSWER, context=self._trust
-            ) as answer:
-                found: Object = json.load(answer)
+            ) as response:
+                found: Object = json.load(response)
                 return found
         except urllib.error.HTTPError as error:
             with error:
-                told = error.read(4096).decode(errors="replace")
+                answer = error.read(4096).decode(errors="replace")
             if error.code == 404:
                 return None
             if error.code in {401, 408, 409, 429} or error.code >= 500:
                 raise Away(f"The API server answers {error.code} for {name}.") from None
-            raise ClusterError(f"Job {name} cannot be changed: {_message(told)}.") from None
+            raise ClusterError(f"Job {name} cannot be changed: {_message(answer)}.") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Away(f"The API server does not answer: {reason}.") from None
@@ -97,17 +91,13 @@ class Jobs:
 
 def own_jobs(run: str) -> Jobs | None:
     """The Jobs of a run from within one of its pods; None elsewhere, and without a token."""
-    namespace = os.environ.get("JOBRUNNER_NAMESPACE")
-    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
-    if not (namespace and host and port and (ACCOUNT / "token").exists()):
-        return None
-    host = f"[{host}]" if ":" in host else host
-    return Jobs(f"https://{host}:{port}", namespace, run)
+    namespace, account = os.environ.get("JOBRUNNER_NAMESPACE"), own_account()
+    return Jobs(account, namespace, run) if namespace and account else None
 
 
-def _message(told: str) -> str:
+def _message(answer: str) -> str:
     try:
-        message = str(json.loads(told)["message"])
+        message = str(json.loads(answer)["message"])
     except (ValueError, KeyError, TypeError):
-        message = told
+        message = answer
     return " ".join(message.split())[:300].rstrip(".")

@@ -20,8 +20,9 @@ from prometheus_client import (
     start_http_server,
 )
 
-from jobrunner import __version__
-from jobrunner.spec import RunSpec, names
+from jobrunner.installed import __version__
+from jobrunner.spec import names
+from jobrunner.spec.record import RunRecord
 from jobrunner.status import Progress
 
 LABELS = ("language", "model", "stage")
@@ -33,16 +34,19 @@ class Metrics:
     """What is counted and measured in one attempt at one stage.
 
     Args:
-        spec: of the run.
+        record: the run.
         stage: such as `train`.
         attempt: name of the attempt.
         cause: says why the attempt before this one ended: `stopped`, `failed` or `killed`.
     """
 
-    def __init__(self, spec: RunSpec, stage: str, attempt: str, cause: Callable[[], str]) -> None:
+    def __init__(
+        self, record: RunRecord, stage: str, attempt: str, cause: Callable[[], str]
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._labels = (spec.lang, names.model_label(spec), stage)
+        spec = record.spec
+        self._labels = (spec.lang, names.model_label(spec.model), stage)
         self._cause = cause
         self._trains = stage == "train"
         self._before = Progress()
@@ -86,8 +90,8 @@ class Metrics:
             "train_dropped_clips", "Clips of the training split that are not trained on", "reason"
         )
         info = Info("jobrunner_run", "Which run this is", registry=self.registry)
-        told = dict(zip(LABELS, self._labels, strict=True))
-        info.info({"run": names.run_id(spec), "attempt": attempt, "version": __version__, **told})
+        labels = dict(zip(LABELS, self._labels, strict=True))
+        info.info({"run": record.run, "attempt": attempt, "version": __version__, **labels})
 
     def serve(self, port: int) -> Callable[[], None]:
         """Serves the metrics until the function that it gives is called. Port 0 is any free one."""

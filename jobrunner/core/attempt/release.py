@@ -16,9 +16,11 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from jobrunner.core.attempt.jobs import Away, Jobs, Object
-from jobrunner.spec import RunSpec, names
-from jobrunner.spec.plan import Plan, plan
+from jobrunner.chart.jobs import Object, is_done, release_patch
+from jobrunner.core.attempt.jobs import Away, Jobs
+from jobrunner.spec import names
+from jobrunner.spec.plan import plan
+from jobrunner.spec.record import RunRecord
 
 # Seconds that the API server may be away: an upgrade of a control plane takes minutes.
 PATIENCE = 1800.0
@@ -28,7 +30,7 @@ WAITS = (1.0, 15.0)
 
 def release(
     jobs: Jobs,
-    spec: RunSpec,
+    record: RunRecord,
     stage: str,
     log: Callable[[str], None],
     *,
@@ -38,7 +40,7 @@ def release(
 
     Args:
         jobs: the run's.
-        spec: the run, as the pod was started with it.
+        record: the run, as the pod was started with it.
         stage: which is done.
         log: one line for people.
         patience: seconds that the API server may be away.
@@ -60,38 +62,28 @@ def release(
         reraise=True,
     ):
         with attempt:
-            _release(jobs, spec, stage)
+            _release(jobs, record, stage)
 
 
-def _release(jobs: Jobs, spec: RunSpec, stage: str) -> None:
+def _release(jobs: Jobs, record: RunRecord, stage: str) -> None:
     own = jobs.patch(stage, {"metadata": {"annotations": {names.DONE_ANNOTATION: "true"}}})
-    planned = plan(_with_languages(spec, own))
-    for other in planned.stages:
-        if stage in planned.before(other.name) and _is_free(jobs, planned, other.name, stage):
-            changes: Object = {"spec": {"suspend": False}}
-            if spec.cluster.queue:
-                changes = {"metadata": {"annotations": {names.GATE_ANNOTATION: None}}}
+    planned = plan(_with_languages(record, own))
+    waiting = {other.name for other in planned.stages if stage in planned.before(other.name)}
+    needed = {name for other in waiting for name in planned.before(other)} - {stage}
+    done = {stage} | {name for name in needed if _is_done(jobs.get(name))}
+    for other in planned.releasable(done):
+        job = jobs.get(other.name) if other.name in waiting else None
+        if job is not None and (changes := release_patch(job)):
             jobs.patch(other.name, changes)
 
 
-def _with_languages(spec: RunSpec, own: Object | None) -> RunSpec:
-    """The spec with the evaluations that were added while this stage was working."""
+def _with_languages(record: RunRecord, own: Object | None) -> RunRecord:
+    """The run with the evaluations that were added while this stage was working."""
     annotations = (own or {}).get("metadata", {}).get("annotations") or {}
-    told = annotations.get(names.LANGUAGES_ANNOTATION)
-    if not told:
-        return spec
-    evaluate = spec.evaluate.model_copy(update={"languages": tuple(told.split(","))})
-    return spec.model_copy(update={"evaluate": evaluate})
-
-
-def _is_free(jobs: Jobs, planned: Plan, other: str, stage: str) -> bool:
-    """True if all stages before `other` are done, `stage` among them."""
-    return all(_is_done(jobs.get(name)) for name in planned.before(other) - {stage})
+    added = annotations.get(names.LANGUAGES_ANNOTATION)
+    return record.with_spec(record.spec.evaluating(tuple(added.split(",")))) if added else record
 
 
 def _is_done(job: Object | None) -> bool:
     # A Job that is gone was removed some time after its success, or the run is being deleted.
-    if job is None or names.DONE_ANNOTATION in (job["metadata"].get("annotations") or {}):
-        return True
-    conditions = job.get("status", {}).get("conditions") or ()
-    return any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
+    return job is None or is_done(job)

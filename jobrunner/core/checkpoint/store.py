@@ -20,16 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from jobrunner.core.checkpoint.claim import Claim
-from jobrunner.core.disk import disk_errors
 from jobrunner.errors import CheckpointError, NotFound, StorageError
 from jobrunner.spec import keys
 from jobrunner.spec.keys import COMMIT
 from jobrunner.storage import Storage
-from jobrunner.storage.folders import MANIFEST
+from jobrunner.storage.folders import MANIFEST, fetch_file
 
 # Committed checkpoints that are kept beside the best one: the newest may turn out damaged.
 KEPT = 2
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +237,7 @@ class Checkpoints:
             # A body cut short on its way is read once more before the part counts as damaged.
             for last in (False, True):
                 try:
-                    digest = self._download(prefix + name, folder / name)
+                    digest = fetch_file(self._storage, prefix + name, folder / name)
                 except NotFound:
                     shutil.rmtree(folder, ignore_errors=True)
                     raise _DamagedError(f"{name} is missing") from None
@@ -249,15 +247,3 @@ class Checkpoints:
                     shutil.rmtree(folder, ignore_errors=True)
                     raise _DamagedError(f"{name} differs from its manifest")
         return folder
-
-    def _download(self, key: str, path: Path) -> str:
-        seen = hashlib.sha256()
-        with (
-            self._storage.open(key) as source,
-            disk_errors(path.name),
-            path.open("wb") as target,
-        ):
-            while chunk := source.read(_CHUNK):
-                seen.update(chunk)
-                target.write(chunk)
-        return seen.hexdigest()

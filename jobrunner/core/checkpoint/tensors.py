@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from jobrunner.core.disk import disk_errors
+from jobrunner.errors import disk_errors
 
 _TYPES = {
     torch.float64: "F64",
@@ -82,7 +82,8 @@ def write_pieces(path: Path, pieces: list[memoryview]) -> tuple[int, str]:
         StorageError: it cannot be written for another reason.
     """
     seen = hashlib.sha256()
-    with disk_errors(path.name), path.open("wb", buffering=0) as file:
+    where = f"on this machine's disk to write {path.name}"
+    with disk_errors(where, name=path.name), path.open("wb", buffering=0) as file:
         for piece in pieces:
             for start in range(0, len(piece), _CHUNK):
                 chunk = piece[start : start + _CHUNK]

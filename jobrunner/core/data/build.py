@@ -6,11 +6,9 @@ clips. So whatever ends a preparation, the next one goes on, to the same bytes.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,8 +19,8 @@ from jobrunner.core.data.pool import spread
 from jobrunner.core.data.shards import CLIPS_PER_SHARD, Made, Task
 from jobrunner.core.data.sources.base import RawClip
 from jobrunner.core.data.summary import refuse_leak
-from jobrunner.errors import DataError, StorageFull
-from jobrunner.spec import canonical_json
+from jobrunner.errors import DataError, disk_errors
+from jobrunner.spec.identity import canonical_json
 from jobrunner.storage import Storage
 
 # Ratio of a split's clips that may be unreadable.
@@ -93,7 +91,7 @@ class Builder:
             Task(number, tuple(parts[number]), self.min_seconds, self.work / f"{split}-{number}")
             for number in missing
         )
-        with _room(self.work):
+        with disk_errors(f"in {self.work.parent}"):
             workers = max(1, min(self.workers, len(missing)))
             for made in spread(shards.make, tasks, workers, self.stop):
                 yield self._publish(split, made, digests[made.number])
@@ -118,7 +116,7 @@ class Builder:
         folder = f"{self.prefix}{split}/"
         index = self.work / f"{split}-index"
         tally = _Tally()
-        with _room(self.work), index.open("wb") as file:
+        with disk_errors(f"in {self.work.parent}"), index.open("wb") as file:
             for number in range(count):
                 record = json.loads(self.storage.read(_record_key(folder, number)))
                 tally.add(record, file)
@@ -195,17 +193,3 @@ def _too_many(split: str, unreadable: int, clips: int, dropped: list[list[str]])
         f"({unreadable} so far), such as {clip} ({detail}).",
         hint="Formats: WAV, FLAC, MP3, Ogg Vorbis, Opus.",
     )
-
-
-@contextmanager
-def _room(work: Path) -> Iterator[None]:
-    """A full scratch disk as an error that says so."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise StorageFull(
-            f"No room left in {work.parent}.",
-            hint="Free some space and submit the run again; it goes on where it was.",
-        ) from None

@@ -8,7 +8,6 @@ Memory holds one clip at a time beside the list of utterances.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import io
 import os
 from collections.abc import Mapping
@@ -21,13 +20,11 @@ import soundfile
 
 from jobrunner.core.data import layout
 from jobrunner.core.data.layout import SAMPLE_RATE, SPLITS, Split, Utterance
-from jobrunner.errors import NotFound, StorageError
+from jobrunner.errors import NotFound, StorageError, disk_errors
 from jobrunner.storage import Storage
-from jobrunner.storage.local import LocalStorage
+from jobrunner.storage.folders import fetch_file
 
 __all__ = ["SAMPLE_RATE", "SPLITS", "Dataset", "Split", "Utterance"]
-
-_CHUNK = 1 << 20
 
 
 class Dataset:
@@ -114,11 +111,10 @@ class Dataset:
 
     def _shard(self, name: str) -> Path:
         key = self.prefix + name
-        if isinstance(self._storage, LocalStorage):
-            path = self._storage.path(key)
-            if not path.exists():
+        if own := self._storage.local_path(key):
+            if not own.exists():
                 raise NotFound(f"{key} is not in storage.")
-            return path
+            return own
         path = self._cache / name
         if not path.exists():
             self._fetch(key, path, self._manifests[name.partition("/")[0]]["shards"][name])
@@ -126,19 +122,12 @@ class Dataset:
 
     def _fetch(self, key: str, path: Path, digest: str) -> None:
         """Downloads a shard once, however many workers want it, and verifies its SHA-256."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if path.exists():
-                return
-            seen = hashlib.sha256()
-            temporary = path.with_suffix(".incomplete")
-            with self._storage.open(key) as source, temporary.open("wb") as target:
-                while chunk := source.read(_CHUNK):
-                    seen.update(chunk)
-                    target.write(chunk)
-            if seen.hexdigest() != digest:
-                raise StorageError(
-                    f"{key} differs from its manifest.", hint="Delete it and prepare again."
-                )
-            temporary.replace(path)
+        with disk_errors(f"in {self._cache}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if path.exists():
+                    return
+                temporary = path.with_suffix(".incomplete")
+                fetch_file(self._storage, key, temporary, expected=digest)
+                temporary.replace(path)

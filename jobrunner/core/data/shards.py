@@ -14,7 +14,7 @@ from typing import Any
 from jobrunner.core.data.audio import Unusable, decode, encode
 from jobrunner.core.data.layout import SAMPLE_RATE, VERSION
 from jobrunner.core.data.sources.base import RawClip
-from jobrunner.spec import canonical_json
+from jobrunner.spec.identity import canonical_json
 
 # 100 clips of 5 s are 9 MB of FLAC and 0.7 s of one core: enough tasks for all cores of a small
 # corpus, few enough objects for a large one, and quickly finished after SIGTERM.

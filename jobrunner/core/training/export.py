@@ -71,7 +71,7 @@ def write_export(
         json.dumps(_summary(context, setup, state, step), indent=1, ensure_ascii=False)
     )
     family = models.family_in((folder / "config.json").read_bytes(), shown=str(folder))
-    card = model_card(context.spec, [], family)
+    card = model_card(context.record, [], family)
     (folder / keys.CARD).write_text(card, encoding="utf-8")
 
 

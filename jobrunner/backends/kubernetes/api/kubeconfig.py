@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobrunner.chart.pod import Account, own_account
 from jobrunner.errors import UsageError
 
 HINT = "Set KUBECONFIG, or use --local to run on this machine."
-# Where a pod finds its account's token and the certificate authority of its cluster.
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SECTIONS = ("clusters", "contexts", "users")
 
 
@@ -55,7 +54,7 @@ def files() -> list[Path]:
 
 def is_configured() -> bool:
     """True when there is a kubeconfig, or this is a pod that may ask the API server."""
-    return bool(files()) or (ACCOUNT / "token").exists()
+    return bool(files()) or own_account() is not None
 
 
 def read() -> Access:
@@ -64,10 +63,11 @@ def read() -> Access:
     Raises:
         UsageError: there is no kubeconfig, or it cannot be used.
     """
-    if not is_configured():
+    paths, account = files(), own_account()
+    if not paths and account is None:
         raise UsageError("There is no kubeconfig, so no cluster to run on.", hint=HINT)
     try:
-        return _of_files(files()) if files() else _of_pod()
+        return _of_files(paths) if paths or account is None else _of_pod(account)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         told = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise unusable(told) from None
@@ -79,13 +79,9 @@ def unusable(problem: str) -> UsageError:
     return UsageError(f"The kubeconfig cannot be used: {line}.", hint=HINT)
 
 
-def _of_pod() -> Access:
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-    return Access(
-        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
-        authority=(ACCOUNT / "ca.crt").read_text(),
-        token_file=ACCOUNT / "token",
-    )
+def _of_pod(account: Account) -> Access:
+    authority = account.authority.read_text()
+    return Access(server=account.server, authority=authority, token_file=account.token)
 
 
 def _of_files(paths: list[Path]) -> Access:

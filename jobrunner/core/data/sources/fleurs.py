@@ -22,14 +22,14 @@ from typing import Any, BinaryIO
 from pyarrow import ArrowException, parquet
 
 from jobrunner.catalog import languages
+from jobrunner.catalog.languages import Language
 from jobrunner.core.data.sources.base import RawClip
 from jobrunner.core.hub import fetch_dataset, list_dataset
 from jobrunner.errors import DataError, SpecError
-from jobrunner.spec import DataSpec
+from jobrunner.spec import DataSpec, RunSpec, Source
+from jobrunner.spec.source import FIELD
 
-REPO = "google/fleurs"
 REVISION = "refs/convert/parquet"
-TEXT = "raw_transcription"
 # `partial-` marks splits of which the hub converted only the first 5 GB.
 _FILE = re.compile(r"(?P<config>[^/]+)/(?:partial-)?(?P<split>[^/]+)/[^/]+\.parquet")
 
@@ -66,51 +66,54 @@ def _size(file: str) -> int:
     return Path(file).stat().st_size
 
 
-class FleursSource:
+def open_source(source: Source, spec: RunSpec, language: str, scratch: Path) -> Fleurs:
+    """As `Reader.open_source`."""
+    if why := source.missing(language):
+        raise SpecError(FIELD, why)
+    return Fleurs(source, spec.data, languages.find(language), scratch)
+
+
+class Fleurs:
     """FLEURS in one language.
 
     Args:
-        language: code of the language.
-        data: `text_column`, `audio_column`, `speaker_column` and `revision` are read.
-        mirror: a folder in the layout of the conversion; None: the hub.
+        source: its place is a folder in the layout of the conversion; none: the hub.
+        data: `text_column`, `audio_column` and `speaker_column` are read.
+        language: one that FLEURS has.
         scratch: for downloads when the user's cache of the hub cannot be written.
 
     Raises:
-        SpecError: FLEURS does not have the language, or the mirror lacks it.
+        SpecError: the mirror lacks the language.
         JobrunnerError: the hub cannot be reached.
     """
 
-    usual_train: tuple[str, ...] = ("train", "validation")
-    usual_validation = ""
-
-    def __init__(self, language: str, data: DataSpec, mirror: Path | None, scratch: Path) -> None:
-        found = languages.find(language)
-        if not found.fleurs:
-            raise SpecError("data.source", f"FLEURS has no {found.name} ({language}).")
+    def __init__(self, source: Source, data: DataSpec, language: Language, scratch: Path) -> None:
         self._data = data
+        self._facts = source.facts
         self._scratch = scratch
         self._commit = ""
         self._instead = (
-            f"Bring {found.fleurs}/<split>/*.parquet of its parquet conversion to a folder, "
+            f"Bring {language.fleurs}/<split>/*.parquet of its parquet conversion to a folder, "
             "then use --data fleurs:FOLDER."
         )
-        self._mirror = mirror.expanduser() if mirror else None
+        self._mirror = source.folder
         if self._mirror:
-            names = _mirrored(self._mirror, found.fleurs)
+            names = _mirrored(self._mirror, str(language.fleurs))
         else:
-            listing = list_dataset(REPO, data.revision or REVISION, instead=self._instead)
+            revision = source.revision or REVISION
+            listing = list_dataset(self._facts.repo, revision, instead=self._instead)
             self._commit = listing.commit
-            names = [name for name in listing.names if name.startswith(f"{found.fleurs}/")]
+            names = [name for name in listing.names if name.startswith(f"{language.fleurs}/")]
         self._names: dict[str, list[str]] = {}
         for name in sorted(names):
             matched = _FILE.fullmatch(name)
             if matched:
                 self._names.setdefault(matched["split"], []).append(name)
         if not self._names:
-            place = self._mirror or f"{REPO} at {data.revision or REVISION}"
+            place = self._mirror or f"{self._facts.repo} at {source.revision or REVISION}"
             raise SpecError(
-                "data.source",
-                f"{place} has no {found.fleurs}/<split>/*.parquet.",
+                FIELD,
+                f"{place} has no {language.fleurs}/<split>/*.parquet.",
                 hint="The layout is that of the hub's parquet conversion of google/fleurs.",
             )
 
@@ -132,13 +135,13 @@ class FleursSource:
         if self._mirror:
             return [self._mirror / name for name in names]
         return fetch_dataset(
-            REPO, self._commit, names, scratch=self._scratch, instead=self._instead
+            self._facts.repo, self._commit, names, scratch=self._scratch, instead=self._instead
         )
 
     def _read(self, path: Path) -> Iterator[RawClip]:
         with parquet.ParquetFile(path) as file:
             there = file.schema_arrow.names
-            text = self._column("text_column", TEXT, there, path)
+            text = self._column("text_column", self._facts.text_column, there, path)
             audio = self._column("audio_column", "audio", there, path)
             speaker = self._data.speaker_column
             if speaker:
@@ -168,7 +171,7 @@ class FleursSource:
 
 def _mirrored(root: Path, config: str) -> list[str]:
     if not root.is_dir():
-        raise SpecError("data.source", f"{root} is no folder.")
+        raise SpecError(FIELD, f"{root} is no folder.")
     return [path.relative_to(root).as_posix() for path in root.glob(f"{config}/*/*.parquet")]
 
 

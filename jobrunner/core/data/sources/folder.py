@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobrunner.core.data.sources.base import RawClip
 from jobrunner.corpora import fingerprint
 from jobrunner.corpora import folder as audiofolder
-from jobrunner.errors import SpecError
-from jobrunner.spec import DataSpec
+from jobrunner.corpora.folder import Clip
+from jobrunner.spec import RunSpec, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +30,26 @@ class FileAudio:
             return "missing"
 
 
-class FolderSource:
+def open_source(source: Source, spec: RunSpec, language: str, scratch: Path) -> Folder:
+    """As `Reader.open_source`. The run's own language must be what its fingerprint pins."""
+    assert source.folder is not None
+    own = language == spec.lang
+    clips = audiofolder.read(source.folder, language, spec.data, own=own)
+    if own and source.revision:
+        place, _ = audiofolder.locate(source.folder, language)
+        fingerprint.pin("data.revision", source.revision, place, fingerprint.of_speech)
+    return Folder(clips)
+
+
+class Folder:
     """The speech of one language in an audio folder.
 
     Args:
-        root: the folder, or one with a folder for each language.
-        language: code of the language.
-        data: columns, and the fingerprint of the run's own language.
-        own: True for the run's own language.
-
-    Raises:
-        SpecError: the folder cannot be used, or is not what the fingerprint pins.
+        clips: all of them, in the order of the tables.
     """
 
-    usual_train: tuple[str, ...] = ("train",)
-    usual_validation = "validation"
-
-    def __init__(self, root: Path, language: str, data: DataSpec, *, own: bool) -> None:
-        root = root.expanduser()
-        self._clips = audiofolder.read(root, language, data, own=own)
-        if own and data.revision:
-            _pinned(audiofolder.locate(root, language)[0], data.revision)
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self._clips = clips
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -60,16 +59,3 @@ class FolderSource:
         for clip in self._clips:
             if clip.split == split:
                 yield RawClip(clip.name, FileAudio(str(clip.path)), clip.text, clip.speaker)
-
-
-def _pinned(folder: Path, revision: str) -> None:
-    try:
-        found = fingerprint.of_speech(folder)
-    except OSError as error:
-        raise SpecError("data.source", f"{error.filename}: {error.strerror}.") from None
-    if found != revision:
-        raise SpecError(
-            "data.revision",
-            f"is {revision}, and {folder} is {found} now.",
-            hint="Bring the old files back, or submit again for another run.",
-        )

@@ -1,9 +1,11 @@
-"""Which packages of an extra this environment lacks, found without importing any."""
+"""What is installed: this project's version, and which packages of an extra are missing."""
 
 from __future__ import annotations
 
 import re
 from importlib import metadata
+
+__version__ = "0.1.0"
 
 
 def packages(extra: str) -> list[str]:
@@ -30,3 +32,12 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+def is_newer(other: str) -> bool:
+    """True if another version of this project is newer than this one."""
+    return _numbers(other) > _numbers(__version__)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])

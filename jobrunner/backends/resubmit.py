@@ -1,0 +1,70 @@
+"""What a submit of a run that is known already does: the rules of every backend. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from jobrunner.errors import UnreadableRun, UsageError
+from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord, newer
+
+
+def check(asked: RunRecord, before: RunRecord, *, live: bool) -> None:
+    """Makes sure that a submit may touch a run that is there.
+
+    Args:
+        asked: what is submitted.
+        before: the run as it is recorded.
+        live: True while something of it runs or will.
+
+    Raises:
+        UnreadableRun: a newer client made the run and its record holds more than is known here.
+        UsageError: another spec has the same id, or a live run has another storage.
+    """
+    if before.unknown:
+        raise UnreadableRun(f"{before.run} was {newer(before.client)}.")
+    if before.digest != asked.digest:
+        raise UsageError(
+            f"{before.run} is another run: the first 8 digits of both digests are equal.",
+            hint="Give --again 1 for an id of its own.",
+        )
+    if live and before.spec.storage != asked.spec.storage:
+        raise UsageError(
+            f"{before.run} is running with the storage {before.spec.storage}.",
+            hint=f"Use that, or `jobrunner cancel {before.run}` first.",
+        )
+
+
+def merged(asked: RunRecord, before: Plan, *, done: Collection[str], live: bool) -> RunRecord:
+    """The run to continue with.
+
+    A live run keeps its options and gets the new languages. An ended one takes the new options,
+    and keeps its evaluations that succeeded.
+
+    Args:
+        asked: what is submitted.
+        before: the plan of the run as it is recorded.
+        done: its stages that succeeded.
+        live: True while something of it runs or will.
+    """
+    kept = [s.language for s in before.stages if s.language and (live or s.name in done)]
+    wanted = tuple(dict.fromkeys((*kept, *asked.spec.evaluation_languages)))
+    base = before.record if live else asked
+    spec = base.spec.evaluating(wanted)
+    return base if spec is base.spec else base.with_spec(spec)
+
+
+def prepares_again(
+    planned: Plan, *, done: Collection[str], prepared: Collection[str], changed: bool = False
+) -> bool:
+    """True if a `prepare` that has succeeded must run again before what is left of a run.
+
+    Args:
+        planned: the run to continue with.
+        done: its stages that succeeded.
+        prepared: languages whose speech `prepare` has brought.
+        changed: True if another image or client does the rest. `prepare` comes first then, on the
+            CPU, so that an image that is too old for the run is named before a GPU is asked for.
+    """
+    left = any(stage.name not in done for stage in planned.stages if stage.kind != "prepare")
+    return left and (changed or not set(planned.spec.languages) <= set(prepared))

@@ -1,0 +1,77 @@
+"""GPUs: what each is called, how fast it is, and the profile that asks for a node with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """One kind of GPU."""
+
+    product: str
+    """Label that NVIDIA's GPU feature discovery gives its nodes."""
+    name: str
+    """What every product of its kind has in its label."""
+    peak_tflops: float
+    """bf16 matrix peak of one device (vendor's data sheet, dense)."""
+    profile: str = ""
+    """Name for `--profile`; empty: there is none."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the profile sets besides the product, by dotted path."""
+
+
+# `device_seconds` is sized for the largest model, so that no preset runs out of memory; smaller
+# models can take more (`--set resources.device_seconds=…`).
+GPUS: tuple[Gpu, ...] = (
+    Gpu(
+        product="NVIDIA-A100-SXM4-80GB",
+        name="A100",
+        peak_tflops=312.0,
+        profile="a100-80gb",
+        settings={"resources.device_seconds": 960.0, "resources.memory": "96Gi"},
+    ),
+    Gpu(
+        product="NVIDIA-A100-SXM4-40GB",
+        name="A100",
+        peak_tflops=312.0,
+        profile="a100-40gb",
+        settings={"resources.device_seconds": 480.0},
+    ),
+    Gpu(
+        product="NVIDIA-H100-80GB-HBM3",
+        name="H100",
+        peak_tflops=989.0,
+        profile="h100",
+        settings={"resources.device_seconds": 960.0, "resources.memory": "96Gi"},
+    ),
+    Gpu(product="NVIDIA-H200", name="H200", peak_tflops=989.0),
+    Gpu(
+        product="NVIDIA-L4",
+        name="L4",
+        peak_tflops=121.0,
+        profile="l4",
+        settings={
+            "resources.device_seconds": 240.0,
+            "resources.cpu": "6",
+            "resources.memory": "24Gi",
+        },
+    ),
+    Gpu(product="NVIDIA-L40S", name="L40S", peak_tflops=362.0),
+    Gpu(product="Tesla-T4", name="T4", peak_tflops=65.0),
+)
+# What each profile sets, by its name.
+PROFILES: dict[str, dict[str, Any]] = {
+    gpu.profile: {"resources.gpu_product": gpu.product, **gpu.settings}
+    for gpu in GPUS
+    if gpu.profile
+}
+
+
+def peak_tflops(product: str) -> float:
+    """The bf16 peak of a product; of the A100 where nothing is known."""
+    names = sorted({gpu.name: gpu for gpu in GPUS}.values(), key=lambda gpu: -len(gpu.name))
+    known = (gpu.peak_tflops for gpu in names if gpu.name in product.upper())
+    return next(known, GPUS[0].peak_tflops)

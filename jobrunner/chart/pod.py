@@ -1,0 +1,32 @@
+"""What a pod finds about its own cluster: the API server, and the account that it runs under."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+# Where the kubelet puts the account's token and the certificate authority of the cluster.
+FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The account of a pod."""
+
+    server: str
+    """URL of the API server."""
+    token: Path
+    """Read anew for each request: the kubelet replaces it long before it expires."""
+    authority: Path
+    """Certificate authorities of the cluster, in PEM."""
+
+
+def own_account(folder: Path = FOLDER) -> Account | None:
+    """The account of the pod that this process is in; None elsewhere, and without a token."""
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
+    if not (host and port and (folder / "token").exists()):
+        return None
+    host = f"[{host}]" if ":" in host else host
+    server = f"https://{host}:{port}"
+    return Account(server=server, token=folder / "token", authority=folder / "ca.crt")

@@ -1,0 +1,52 @@
+"""Which clips of a source train, validate and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobrunner.core.data.layout import Split
+from jobrunner.core.data.sources.base import RawClip, Speech
+from jobrunner.corpora import splits
+from jobrunner.spec import DataSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is to be prepared of one language."""
+
+    clips: dict[Split, list[RawClip]]
+    """The clips of each split, in order."""
+    held_out: bool
+    """True if validation was taken out of the training speech."""
+
+
+def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection:
+    """The clips of each split to prepare.
+
+    Args:
+        speech: where they come from.
+        data: which splits have which role, and how much is held out.
+        wanted: roles, from `splits.wanted`; `train` brings `validation`.
+
+    Raises:
+        SpecError: a split that the spec names does not exist.
+    """
+    choice = splits.choose(speech.splits, data, wanted=wanted)
+    found: dict[Split, list[RawClip]] = {}
+    if choice.test:
+        found["test"] = list(speech.clips(choice.test))
+    if choice.train:
+        train = [clip for name in choice.train for clip in speech.clips(name)]
+        if choice.validation:
+            found["validation"] = list(speech.clips(choice.validation))
+        else:
+            train, found["validation"] = _held_out(train, data.holdout)
+        found["train"] = train
+    return Selection(clips=found, held_out=bool(choice.train) and not choice.validation)
+
+
+def _held_out(clips: list[RawClip], share: float) -> tuple[list[RawClip], list[RawClip]]:
+    sentences = [splits.sentence(clip.text) for clip in clips]
+    held = splits.hold_out([one for one in sentences if one], share)
+    kept = [clip for clip, one in zip(clips, sentences, strict=True) if one not in held]
+    return kept, [clip for clip, one in zip(clips, sentences, strict=True) if one in held]

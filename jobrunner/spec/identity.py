@@ -1,0 +1,74 @@
+"""What determines a result: the part of a spec that digests are taken of.
+
+Only a submit computes the digest of a run; afterwards it is data (see `record.py`). Since version
+2 only what differs from the version's defaults counts, so a field that is added later changes no
+run that is known. Version 1 counted whole dumps: the fields that it knew are listed here and never
+change, so that its runs and prepared data keep their names.
+
+A folder counts by its fingerprint, so that the same files elsewhere are the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from jobrunner.catalog import models
+from jobrunner.spec.run import RunSpec
+from jobrunner.spec.source import Source
+
+_RUN = {"lang", "model", "model_revision", "task", "seed", "again"}
+_DATA_OF_VERSION_1 = {
+    *("audio_column", "text_column", "speaker_column"),
+    *("train_split", "validation_split", "test_split", "holdout", "min_seconds"),
+}
+_TRAIN_OF_VERSION_1 = {
+    *("steps", "learning_rate", "warmup_steps", "batch_seconds", "pack_probability"),
+    *("weight_decay", "max_grad_norm", "dropout", "spec_augment", "freeze_encoder"),
+    *("save_every", "validate_every", "validation_utterances", "patience"),
+}
+
+
+def digest(spec: RunSpec) -> str:
+    """SHA-256 (hex) of what determines the result of a run."""
+    return hashlib.sha256(canonical_json(of_run(spec)).encode()).hexdigest()
+
+
+def of_run(spec: RunSpec) -> dict[str, Any]:
+    """What determines the result of a run, not where or how it runs."""
+    trains = spec.task == "fine-tune"
+    first = spec.version == 1
+    found = spec.model_dump(mode="json", include=_RUN, exclude_defaults=not first)
+    if models.is_folder(spec.model):
+        found["model"] = "folder"
+    found["data"] = of_data(spec)
+    if first:
+        train = spec.train.model_dump(mode="json", include=_TRAIN_OF_VERSION_1)
+        return {**found, "train": train if trains else None}
+    if trains:
+        found["train"] = spec.train.model_dump(mode="json", exclude_defaults=True)
+    return {**found, "version": spec.version}
+
+
+def of_data(spec: RunSpec) -> dict[str, Any]:
+    """What determines prepared speech."""
+    data, source = spec.data, spec.data.source
+    if spec.version == 1:
+        found = data.model_dump(mode="json", include=_DATA_OF_VERSION_1)
+        text = source.kind if source.is_pinned else source.text
+        return {**found, "source": text, "revision": source.revision}
+    found = data.model_dump(mode="json", exclude={"sources"}, exclude_defaults=True)
+    return {**found, "sources": [_of_source(each) for each in data.sources]}
+
+
+def _of_source(source: Source) -> dict[str, Any]:
+    found = source.model_dump(mode="json", exclude_defaults=True)
+    if source.is_pinned:
+        found.pop("place", None)
+    return found
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, the form that digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,125 @@
+"""The record of a run: its spec and the id that a submit gave it, as `run.json` keeps them.
+
+The id is data. It is computed once, by the submit that makes the run, and travels in run.json, in
+labels and in a pod's environment; nobody computes it again. New specs are read strictly
+(`parsing.py`), records leniently: a client must be able to show runs of newer clients.
+
+    {"version": 2, "run": "el-whisper-small-1f6e09ab", "digest": "1f6e09ab…", "client": "0.1.0",
+     "spec": {…}}    a field at its default is not written: one that is not known does matter
+    {…}              version 1: the spec alone, whole
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobrunner import installed
+from jobrunner.errors import SpecError, UnreadableRun
+from jobrunner.spec import identity, names
+from jobrunner.spec.parsing import first_problem
+from jobrunner.spec.run import RunSpec
+
+FORMAT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A run as it was submitted."""
+
+    run: str
+    """The run id."""
+    digest: str
+    """SHA-256 (hex) of what determines its result."""
+    spec: RunSpec
+    client: str = installed.__version__
+    """Version of the client that wrote it."""
+    unknown: tuple[str, ...] = ()
+    """Paths of fields that this version does not know and has left out of the spec."""
+
+    def with_spec(self, spec: RunSpec) -> RunRecord:
+        """The run with other options, written by this client."""
+        return replace(self, spec=spec, client=installed.__version__)
+
+
+def new_record(spec: RunSpec) -> RunRecord:
+    """The record of a run that is submitted. Nobody else gives ids."""
+    digest = identity.digest(spec)
+    run = names.run_id(spec.lang, spec.model, digest)
+    return RunRecord(run=run, digest=digest, spec=spec)
+
+
+def write_record(record: RunRecord) -> str:
+    """The record as JSON, for people to read as well."""
+    spec = record.spec.model_dump(mode="json", exclude_defaults=True)
+    told = {
+        "version": FORMAT,
+        "run": record.run,
+        "digest": record.digest,
+        "client": record.client,
+        "spec": {"version": record.spec.version, **spec},
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False)
+
+
+def read_record(text: str | bytes) -> RunRecord:
+    """The record in a `run.json`, whichever client wrote it.
+
+    Raises:
+        UnreadableRun: a newer client wrote it in a form that is not known here, or it is damaged.
+    """
+    try:
+        told = json.loads(text)
+        if not isinstance(told, dict):
+            raise ValueError("no JSON object")
+        first = "spec" not in told
+        client = "" if first else str(told["client"])
+        if not first and told["version"] > FORMAT:
+            raise UnreadableRun(newer(client))
+        spec, unknown = _lenient(told if first else told["spec"], client)
+        if first:
+            return replace(new_record(spec.model_copy(update={"version": 1})), unknown=unknown)
+        return RunRecord(
+            run=names.check_run_id(told["run"]),
+            digest=str(told["digest"]),
+            spec=spec,
+            client=client,
+            unknown=unknown,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnreadableRun(f"Its record is damaged: {error}.") from None
+
+
+def newer(client: str) -> str:
+    """What is said of a run that a newer client made."""
+    return f"made by a newer jobrunner{f' ({client})' if client else ''}"
+
+
+def _lenient(values: Any, client: str) -> tuple[RunSpec, tuple[str, ...]]:
+    """The spec without the fields that are not known here, and their paths."""
+    unknown: list[str] = []
+    while True:
+        try:
+            return RunSpec.model_validate_json(json.dumps(values)), tuple(unknown)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+            if any(problem["type"] != "extra_forbidden" for problem in problems):
+                raise _unreadable(first_problem(error), client) from None
+            for problem in problems:
+                *path, name = problem["loc"]
+                held = values
+                for part in path:
+                    held = held[part]
+                del held[name]
+                unknown.append(".".join(map(str, problem["loc"])))
+        except SpecError as error:
+            raise _unreadable(error, client) from None
+
+
+def _unreadable(error: SpecError, client: str) -> UnreadableRun:
+    if client and installed.is_newer(client):
+        return UnreadableRun(newer(client))
+    return UnreadableRun(f"Its record cannot be read: {error}")

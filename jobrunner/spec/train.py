@@ -1,0 +1,84 @@
+"""How a model is trained and measured: the parts of the spec that say so."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from jobrunner.catalog import models
+from jobrunner.spec.types import (
+    Count,
+    CountOrZero,
+    LanguageCode,
+    NotNegative,
+    Positive,
+    Ratio,
+    Section,
+)
+
+
+class TrainSpec(Section):
+    """How the model is fine-tuned. All of it is part of the run's id."""
+
+    steps: Count = Field(2000, description="Optimiser steps.")
+    learning_rate: Positive = Field(
+        models.DEFAULT_LEARNING_RATE,
+        description="Peak learning rate; from the model's preset unless given.",
+    )
+    warmup_steps: CountOrZero = Field(
+        500,
+        description="Steps of linear warm-up; at most a fifth of the steps unless given.",
+    )
+    batch_seconds: Positive = Field(
+        640.0,
+        description="Seconds of audio in a step, over all devices (64 utterances of 10 s).",
+    )
+    pack_probability: Ratio = Field(
+        0.9,
+        description="Chance that an utterance is packed with others of its speaker.",
+    )
+    weight_decay: NotNegative = Field(0.0, description="AdamW's weight decay.")
+    max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")
+    dropout: Ratio = Field(0.0, description="Dropout in encoder and decoder.")
+    spec_augment: bool = Field(False, description="Masks times and frequencies of the input.")
+    freeze_encoder: bool = Field(False, description="Trains the decoder only.")
+    save_every: Count = Field(250, description="Steps between checkpoints.")
+    validate_every: Count = Field(
+        250, description="Steps between validations; a multiple of `save_every`."
+    )
+    validation_utterances: Count = Field(
+        256,
+        description="Utterances of the validation split that a validation decodes, at most.",
+    )
+    patience: CountOrZero = Field(
+        0, description="Stops after so many validations without a better WER; 0: never."
+    )
+
+    @model_validator(mode="after")
+    def _in_step(self) -> TrainSpec:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} is more than steps {self.steps}")
+        if self.validate_every % self.save_every:
+            raise ValueError(
+                f"validate_every {self.validate_every} is no multiple of "
+                f"save_every {self.save_every}"
+            )
+        return self
+
+
+class EvaluateSpec(Section):
+    """What is measured after training. Not part of the run's id: more can be added later."""
+
+    languages: tuple[LanguageCode, ...] = Field(
+        (),
+        strict=False,
+        description="One evaluation each; empty: the run's own language.",
+    )
+    base: bool = Field(True, description="Measures the base model as well.")
+    max_utterances: CountOrZero = Field(0, description="Utterances of a test set; 0: all.")
+    batch_size: Count = Field(16, description="Utterances decoded together.")
+
+    @model_validator(mode="after")
+    def _once_each(self) -> EvaluateSpec:
+        if len(set(self.languages)) != len(self.languages):
+            raise ValueError(f"languages {','.join(self.languages)} names one of them twice")
+        return self
