@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from jobrunner.catalog.backends import BACKENDS, LOCAL
 from jobrunner.errors import UsageError
 
 # The supervisor of a local run starts through this package: it imports next to nothing here.
@@ -16,21 +18,17 @@ def open_backend(name: str, *, namespace: str = "") -> Backend:
     """The backend of that name.
 
     Args:
-        name: `local` or `kubernetes`.
+        name: of a row in `catalog/backends.py`.
         namespace: of a cluster, where runs are looked for.
 
     Raises:
         UsageError: there is no cluster to speak to, or no such backend.
     """
-    if name == "local":
-        from jobrunner.backends.local.backend import LocalBackend
-
-        return LocalBackend()
-    if name == "kubernetes":
-        from jobrunner.backends.kubernetes.backend import KubernetesBackend
-
-        return KubernetesBackend(namespace)
-    raise UsageError(f"There is no backend {name!r}.", hint="There are local and kubernetes.")
+    if name not in BACKENDS:
+        known = " and ".join(BACKENDS)
+        raise UsageError(f"There is no backend {name[:60]!r}.", hint=f"There are {known}.")
+    found: Backend = importlib.import_module(BACKENDS[name].module).connect(namespace)
+    return found
 
 
 def find_backend(*, namespace: str, warn: Callable[[str], None]) -> Backend:
@@ -42,7 +40,7 @@ def find_backend(*, namespace: str, warn: Callable[[str], None]) -> Backend:
     """
     from jobrunner.backends.kubernetes.api.kubeconfig import is_configured
 
-    here = open_backend("local")
+    here = open_backend(LOCAL)
     if not is_configured():
         return here
     from jobrunner.backends.anywhere import Anywhere

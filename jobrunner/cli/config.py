@@ -35,7 +35,7 @@ def show(choice: Choice, kind: str) -> None:
     configuration.check()
     if kind != "table":
         told = {
-            "backend": "local" if configuration.local else "kubernetes",
+            "backend": configuration.backend,
             "profile": configuration.profile,
             "values": {
                 path: {"value": told.value, "origin": told.origin}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from jobrunner.catalog.backends import LOCAL
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import escape, out, paint, structured
 from jobrunner.errors import JobrunnerError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from jobrunner.config import Configuration
     from jobrunner.doctor import Check
 
-SHOWN = {"ok": ("ok", "green"), "note": ("note", "yellow"), "mend": ("mend", "red")}
+SHOWN = {"ok": ("ok", "green"), "note": ("note", "yellow"), "fix": ("fix", "red")}
 
 
 @click.command(
@@ -33,16 +34,16 @@ def command(storage: str | None, local: bool, namespace: str | None, kind: str) 
     """Check the cluster, or this machine, for all that a run needs.
 
     The cluster is checked if there is a kubeconfig; one pod is started to see whether the image
-    can be pulled. Exit code 1 when something must be mended; a note is something to know.
+    can be pulled. Exit code 1 when something must be fixed; a note is something to know.
     """
-    from jobrunner import config
-    from jobrunner.backends.kubernetes.api.kubeconfig import is_configured
+    from jobrunner import config, doctor
 
     typed = (("--storage", "storage", storage), ("--namespace", "cluster.namespace", namespace))
     flags = [config.Flag(origin=o, path=path, text=text) for o, path, text in typed if text]
-    configuration = config.load(flags=flags, local=local or not is_configured())
+    here = local or not doctor.sees_cluster()
+    configuration = config.load(flags=flags, backend=LOCAL if here else "")
     configuration.check()
-    place = "local" if configuration.local else "cluster"
+    place = configuration.facts.where
     checks = _checks(configuration)
     if kind != "table":
         out(structured(kind, {"checks": [dataclasses.asdict(check) for check in checks]}))
@@ -53,23 +54,24 @@ def command(storage: str | None, local: bool, namespace: str | None, kind: str) 
             out(f"{paint(f'{word:<4}', colour)}  {check.name:<{width}}  {escape(check.found)}")
             if check.advice:
                 out(f"{'':<{width + 8}}{escape(check.advice)}")
-    broken = sum(check.verdict == "mend" for check in checks)
+    broken = sum(check.verdict == "fix" for check in checks)
     if broken:
-        raise JobrunnerError(f"{broken} thing{'s' * (broken > 1)} to mend before a {place} run.")
+        raise JobrunnerError(f"{broken} thing{'s' * (broken > 1)} to fix before a run {place}.")
 
 
 def _checks(configuration: Configuration) -> list[Check]:
     from jobrunner import doctor
     from jobrunner import spec as specs
+    from jobrunner.spec.paths import nested
 
     storage = str(configuration.values["storage"].value)
-    if configuration.local:
-        return doctor.examine(storage)
-    nested: dict[str, dict[str, Any]] = {"resources": {}, "cluster": {}}
-    for path, told in configuration.values.items():
-        section, _, name = path.rpartition(".")
-        if section in nested:
-            nested[section][name] = told.value
+    if configuration.facts.is_here:
+        return doctor.examine(storage, str(configuration.values["cluster.storage_endpoint"].value))
+    placed = {
+        path: value.value
+        for path, value in configuration.values.items()
+        if path.startswith(("resources.", "cluster."))
+    }
     # The language plays no part in it.
-    parsed = specs.parse({"lang": "en", **nested})
+    parsed = specs.parse(nested({"lang": "en", **placed}))
     return doctor.examine_cluster(storage, parsed.resources, parsed.cluster)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobrunner.catalog.backends import LOCAL
 from jobrunner.cli.options import Choice, complete_language, complete_model, spec_options
 from jobrunner.cli.select import Place, complete_run
 from jobrunner.cli.submit import start, start_options
@@ -59,7 +60,7 @@ def command(
     what it has measured already is not repeated. Any other model is measured as it is.
     """
     from jobrunner.cli.select import find, reader
-    from jobrunner.runner import api as runners
+    from jobrunner.runner import api
     from jobrunner.spec import RunSpec
 
     if not lang:
@@ -75,20 +76,22 @@ def command(
         languages = [code.strip() for code in lang.split(",")]
         run = find(runner, model)
         asked: RunSpec | RunRecord = runner.with_languages(run, languages)
-        local = runner.status(run).backend == "local"
+        backend = runner.status(run).backend
     else:
         configuration = _as_it_is(choice, model, lang).load()
-        asked, local = configuration.spec(), configuration.local
+        asked, backend = configuration.spec(), configuration.backend
     spec = asked if isinstance(asked, RunSpec) else asked.spec
     namespace = spec.cluster.namespace
-    runner_of_it = None if dry_run else runners.open_runner(local=local, namespace=namespace)
-    start(asked, runner_of_it, local=local, **waiting)
+    runner_of_it = None if dry_run else api.open_runner(backend, namespace=namespace)
+    start(asked, runner_of_it, backend=backend, **waiting)
 
 
 def _place(choice: Choice) -> Place:
     """Where a run is looked for."""
     namespaces = [text for _, path, text in choice.flags if path == "cluster.namespace"]
-    return Place(local=choice.local, namespace=namespaces[-1] if namespaces else None)
+    return Place(
+        backend=LOCAL if choice.local else "", namespace=namespaces[-1] if namespaces else None
+    )
 
 
 def _as_it_is(choice: Choice, model: str, lang: str) -> Choice:

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from jobrunner.catalog.backends import LOCAL
+from jobrunner.catalog.corpora import forms
+from jobrunner.catalog.gpus import PROFILES
+
 if TYPE_CHECKING:
     from jobrunner.config import Configuration
 
@@ -34,7 +38,7 @@ class Choice:
             flags=[config.Flag(origin=o, path=path, text=text) for o, path, text in self.flags],
             config=self.config,
             profile=self.profile,
-            local=self.local,
+            backend=LOCAL if self.local else "",
         )
 
 
@@ -68,8 +72,6 @@ def complete_field(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the profiles that come with the project."""
-    from jobrunner.catalog.gpus import PROFILES
-
     return [name for name in PROFILES if name.startswith(incomplete)]
 
 
@@ -77,7 +79,7 @@ def complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str
 FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("--lang", "lang", "LANG", "Language to fine-tune for: `el`, `Greek`, `el_gr`."),
     ("--model", "model", "MODEL", "Preset, hub id or folder.  [default: whisper-small]"),
-    ("--data", "data.source", "SOURCE", "`fleurs` or `folder:PATH`.  [default: fleurs]"),
+    ("--data", "data.source", "SOURCE", f"{forms()}.  [default: fleurs]"),
     ("--eval-lang", "evaluate.languages", "LANGS", "Languages to measure: `el,en,hi`."),
     ("--steps", "train.steps", "N", "Optimiser steps.  [default: 2000]"),
     ("--learning-rate", "train.learning_rate", "RATE", "Peak rate.  [default: the model's]"),
@@ -168,7 +170,7 @@ def _options(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]]:
             "--profile",
             metavar="NAME",
             shell_complete=complete_profile,
-            help="A profile of jobrunner.toml, or a100-80gb, a100-40gb, h100, l4.",
+            help=f"A profile of jobrunner.toml, or {', '.join(PROFILES)}.",
         )
     )
     made.append(click.option("--local", is_flag=True, help="Run on this machine."))

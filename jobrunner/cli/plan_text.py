@@ -1,4 +1,4 @@
-"""Plans and runs as text for people."""
+"""The plan of a run as text for people."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from jobrunner.cli.output import escape, folded, paint
 
 if TYPE_CHECKING:
+    from jobrunner.catalog.backends import BackendFacts
     from jobrunner.spec import RunSpec
     from jobrunner.spec.plan import Plan
 
 
-def plan_text(plan: Plan, *, local: bool, err: bool = False) -> str:
+def plan_text(plan: Plan, backend: BackendFacts, *, err: bool = False) -> str:
     """What a run will do, where, and what it will cost; a line for each."""
     from jobrunner.catalog import languages
 
@@ -24,7 +25,7 @@ def plan_text(plan: Plan, *, local: bool, err: bool = False) -> str:
         ("data", _data(spec)),
         ("training", _training(spec)),
         ("stages", _stages(plan)),
-        ("device", _device(plan, local)),
+        ("device", _device(plan, backend)),
         ("storage", spec.storage or "none"),
         ("cost", _cost(plan)),
     ]
@@ -71,10 +72,11 @@ def _stages(plan: Plan) -> str:
     return " → ".join([*before, f"evaluate {', '.join(languages)}"])
 
 
-def _device(plan: Plan, local: bool) -> str:
+def _device(plan: Plan, backend: BackendFacts) -> str:
     resources = plan.spec.resources
     gpus = max(stage.gpus for stage in plan.stages)
-    where = "of this machine" if local else f"in namespace {plan.spec.cluster.namespace}"
+    namespace = f"in namespace {plan.spec.cluster.namespace}"
+    where = backend.where.replace("on", "of", 1) if backend.is_here else namespace
     if not gpus:
         return f"CPU {where}"
     product = f" {resources.gpu_product}" if resources.gpu_product else ""

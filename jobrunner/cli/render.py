@@ -22,11 +22,10 @@ def command(choice: Choice) -> None:
     Exactly what `submit` sends to the cluster. Nothing is sent or started: it works offline,
     and the same spec gives the same text.
     """
-    from jobrunner.chart import manifests
     from jobrunner.runner import api
 
     spec = choice.load().spec()
-    plan, warnings = api.prepare(spec, local=False)
-    for warning in warnings:
+    ready = api.prepare(spec, backend="kubernetes")
+    for warning in ready.warnings:
         warn(warning)
-    out(manifests.render(plan).rstrip("\n"))
+    out(api.manifests(ready.plan).rstrip("\n"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jobrunner.catalog.backends import LOCAL
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import escape, out, say, structured, warn
 from jobrunner.cli.select import Place, complete_run, find, place_options, reader
@@ -69,33 +70,20 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Co
         runs: run ids; empty for all.
         storage: where to look instead.
     """
-    from jobrunner import config, report
-    from jobrunner.storage import open_storage
-
-    found = []
-    endpoint = str(config.load().values["cluster.storage_endpoint"].value)
-    for url, wanted in _places(runner, runs, storage).items():
-        found += report.collect(open_storage(url, endpoint=endpoint), wanted or None, warn=warn)
-    return list(report.compare(found))
-
-
-def _places(runner: Runner, runs: Sequence[str], storage: str | None) -> dict[str, list[str]]:
-    """Storage by storage the runs to read there; none means all of them."""
     from jobrunner import config
+    from jobrunner.runner import results as stored
 
     flags = [config.Flag(origin="--storage", path="storage", text=storage)] if storage else []
-    configured = config.load(flags=flags, local=True)
+    configured = config.load(flags=flags, backend=LOCAL)
     configured.check()
-    default = str(configured.values["storage"].value)
-    if storage:
-        return {default: list(runs)}
-    if not runs:
-        return {url: [] for url in (default, *(status.storage for status in runner.list()))}
-    known = {status.run: status.storage for status in runner.list()}
-    places: dict[str, list[str]] = {}
-    for run in runs:
-        places.setdefault(known.get(run, default), []).append(run)
-    return places
+    return stored.results(
+        runner,
+        runs,
+        storage=str(configured.values["storage"].value),
+        endpoint=str(configured.values["cluster.storage_endpoint"].value),
+        only=storage is not None,
+        warn=warn,
+    )
 
 
 def print_comparisons(found: Sequence[Comparison], kind: str) -> None:

@@ -21,10 +21,12 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
         err: True for text that goes to stderr, which decides on colours.
     """
     from jobrunner.catalog import languages
+    from jobrunner.catalog.backends import BACKENDS
     from jobrunner.spec import names
 
     language = languages.find(status.lang)
-    place = "on this machine" if status.backend == "local" else "on the cluster"
+    facts = BACKENDS.get(status.backend)
+    place = facts.where if facts else status.backend
     ago = f", submitted {duration(time.time() - status.submitted)} ago" if status.submitted else ""
     lines = [
         f"{paint(status.run, '', err=err, bold=True)}  {state(status.state, err=err)}",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobrunner.catalog.backends import LOCAL
 from jobrunner.cli.options import Command
 from jobrunner.errors import JobrunnerError, UsageError
 
@@ -21,7 +22,7 @@ LATEST = "@latest"
 class Place:
     """Where a command looks for runs, as it was typed."""
 
-    local: bool = False
+    backend: str = ""
     namespace: str | None = None
 
 
@@ -30,10 +31,11 @@ def place_options(function: Command) -> Command:
 
     @functools.wraps(function)
     def gathered(*, local: bool, namespace: str | None, **others: Any) -> Any:
-        return function(place=Place(local=local, namespace=namespace), **others)
+        place = Place(backend=LOCAL if local else "", namespace=namespace)
+        return function(place=place, **others)
 
-    told = "Namespace of the cluster.  [default: as configured]"
-    added = click.option("-n", "--namespace", metavar="NAME", help=told)(gathered)
+    text = "Namespace of the cluster.  [default: as configured]"
+    added = click.option("-n", "--namespace", metavar="NAME", help=text)(gathered)
     return click.option("--local", is_flag=True, help="Look on this machine only.")(added)
 
 
@@ -49,9 +51,9 @@ def reader(place: Place | None = None) -> Runner:
         flags.append(
             config.Flag(origin="--namespace", path="cluster.namespace", text=place.namespace)
         )
-    configured = config.load(flags=flags, local=place.local)
-    if configured.local:
-        return open_runner(local=True)
+    configured = config.load(flags=flags, backend=place.backend)
+    if configured.facts.is_here:
+        return open_runner(configured.backend)
     namespace = str(configured.values["cluster.namespace"].value)
     return open_reader(namespace=namespace, warn=warn)
 

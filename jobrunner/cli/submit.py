@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jobrunner.catalog.backends import BACKENDS
 from jobrunner.cli.options import Choice, Command, spec_options
 from jobrunner.cli.output import out, paint, say, warn
 from jobrunner.cli.select import namespace_option
@@ -71,16 +72,16 @@ def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
     from jobrunner.runner.api import open_runner
 
     configuration = choice.load()
-    spec, local = configuration.spec(), configuration.local
-    runner = None if dry_run else open_runner(local=local, namespace=spec.cluster.namespace)
-    start(spec, runner, local=local, **waiting)
+    spec, backend = configuration.spec(), configuration.backend
+    runner = None if dry_run else open_runner(backend, namespace=spec.cluster.namespace)
+    start(spec, runner, backend=backend, **waiting)
 
 
 def start(
     asked: RunSpec | RunRecord,
     runner: Runner | None,
     *,
-    local: bool,
+    backend: str,
     wait: bool,
     follow: bool,
     timeout: float | None,
@@ -91,25 +92,25 @@ def start(
     Args:
         asked: what is to run, or a run that is there with more to do.
         runner: where to start it; None stops after the plan.
-        local: True if the run is for this machine.
+        backend: where the run goes.
         wait, follow, timeout, start_timeout: as on the command line.
     """
     from jobrunner.cli.plan_text import plan_text
     from jobrunner.runner.api import prepare
 
-    plan, warnings = prepare(asked, local=local)
-    spec = plan.spec
-    for warning in warnings:
+    ready, facts = prepare(asked, backend=backend), BACKENDS[backend]
+    plan, spec = ready.plan, ready.plan.spec
+    for warning in ready.warnings:
         warn(warning)
     if runner is None:
-        out(plan_text(plan, local=local))
+        out(plan_text(plan, facts))
         return
-    say(plan_text(plan, local=local, err=True))
-    if not local and spec.is_here:
+    say(plan_text(plan, facts, err=True))
+    if spec.is_here and not facts.is_here:
         say("Bringing the folders of this machine into storage, where pods find them.")
     say(paint(OUTCOMES[runner.start(plan)], "green", err=True))
     out(plan.run)
-    options = "" if local else namespace_option(spec.cluster.namespace)
+    options = "" if facts.is_here else namespace_option(spec.cluster.namespace)
     if wait or follow or timeout:
         from jobrunner.cli.follow import finish
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobrunner.catalog.backends import BACKENDS
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec.paths import sections, settings, unknown
 
 NAME = "jobrunner.toml"
-BACKENDS = ("local", "kubernetes")
 # More than a configuration can need; keeps /dev/zero out of memory.
 LARGEST = 1 << 20
 

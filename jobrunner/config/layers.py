@@ -10,6 +10,7 @@ from typing import Any, get_origin
 
 from jobrunner import spec
 from jobrunner.catalog import models
+from jobrunner.catalog.backends import BACKENDS, DEFAULT, BackendFacts
 from jobrunner.catalog.gpus import PROFILES
 from jobrunner.config import file as files
 from jobrunner.config.derived import derived
@@ -36,9 +37,14 @@ class Configuration:
     """All values of a run, by dotted path, before they are a spec."""
 
     values: dict[str, Value]
-    local: bool
-    """True for runs on this machine, False for the cluster."""
+    backend: str
+    """Where runs go: a name in `catalog/backends.py`."""
     profile: str | None = None
+
+    @property
+    def facts(self) -> BackendFacts:
+        """What is known of the place where runs go."""
+        return BACKENDS[self.backend]
 
     def spec(self) -> RunSpec:
         """The run that the values describe.
@@ -77,7 +83,7 @@ def load(
     flags: Sequence[Flag] = (),
     config: str | None = None,
     profile: str | None = None,
-    local: bool = False,
+    backend: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Every value of a run and where it came from.
@@ -86,7 +92,7 @@ def load(
         flags: what was typed.
         config: a file to read instead of ./jobrunner.toml.
         profile: name of a profile.
-        local: True for a run on this machine, whatever the files say.
+        backend: where the run goes, whatever the files say.
         environment: variables; those of this process unless given.
 
     Raises:
@@ -94,12 +100,11 @@ def load(
     """
     variables = os.environ if environment is None else environment
     user, project = _user_file(), _project_file(config)
-    backend = variables.get(f"{VARIABLE}BACKEND") or project.backend or user.backend
-    if backend is not None and backend not in files.BACKENDS:
-        raise SpecError(
-            "backend",
-            f"is one of {', '.join(files.BACKENDS)}, not {backend!r} (JOBRUNNER_BACKEND).",
-        )
+    chosen = variables.get(f"{VARIABLE}BACKEND") or project.backend or user.backend or DEFAULT
+    if chosen not in BACKENDS:
+        known = ", ".join(BACKENDS)
+        raise SpecError("backend", f"is one of {known}, not {chosen!r} (JOBRUNNER_BACKEND).")
+    backend = backend or chosen
     profile = profile or variables.get(f"{VARIABLE}PROFILE") or project.profile or user.profile
     given = {
         **_from_file(user),
@@ -108,7 +113,6 @@ def load(
         **_from_text(_variables(variables)),
         **_from_text(flags),
     }
-    local = local or backend == "local"
     following = derived({path: value.value for path, value in given.items()})
     values = {
         path: Value(value=setting.default, origin="default") for path, setting in settings().items()
@@ -116,9 +120,9 @@ def load(
     values |= {
         path: Value(value=value, origin=origin) for path, (value, origin) in following.items()
     }
-    if local:
+    if BACKENDS[backend].is_here:
         values["storage"] = Value(value=str(_local_storage()), origin="default for local runs")
-    return Configuration(values={**values, **given}, local=local, profile=profile)
+    return Configuration(values={**values, **given}, backend=backend, profile=profile)
 
 
 def _user_file() -> ConfigFile:

@@ -1,9 +1,12 @@
-"""One thing that `jobrunner doctor` looked at."""
+"""One thing that `jobrunner doctor` looked at, and the look that machine and cluster share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from jobrunner.errors import StorageError
+from jobrunner.storage import open_storage, probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,7 +14,17 @@ class Check:
     """One thing that was looked at."""
 
     name: str
-    verdict: Literal["ok", "note", "mend"]
-    """`mend` stands in the way of a run; `note` is something to know."""
+    verdict: Literal["ok", "note", "fix"]
+    """`fix` stands in the way of a run; `note` is something to know."""
     found: str
     advice: str = ""
+
+
+def stored(url: str, endpoint: str) -> Check:
+    """Whether an S3 storage can be used."""
+    try:
+        probe(open_storage(url, endpoint=endpoint))
+    except StorageError as error:
+        return Check(name="storage", verdict="fix", found=error.message, advice=error.hint)
+    found = f"{url} can be written and honours conditional writes"
+    return Check(name="storage", verdict="ok", found=found)

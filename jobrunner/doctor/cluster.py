@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
-from jobrunner.doctor.check import Check
+from jobrunner.doctor.check import Check, stored
 from jobrunner.doctor.image import examine_image
-from jobrunner.errors import ClusterError, StorageError, UsageError
+from jobrunner.errors import ClusterError, UsageError
 from jobrunner.spec.placement import ClusterSpec, ResourcesSpec
+from jobrunner.spec.types import is_remote
 
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 LOCAL_REVIEW = "/apis/authorization.k8s.io/v1/namespaces/{}/localsubjectaccessreviews"
@@ -37,7 +38,7 @@ def examine_cluster(storage: str, resources: ResourcesSpec, placed: ClusterSpec)
         cluster = Cluster()
         version = cluster.read("/version")["gitVersion"]
     except (ClusterError, UsageError) as error:
-        return [Check(name="API server", verdict="mend", found=error.message, advice=error.hint)]
+        return [Check(name="API server", verdict="fix", found=error.message, advice=error.hint)]
     found = f"{version} at {cluster.server}"
     checks = [Check(name="API server", verdict="ok", found=found), _rights(cluster, placed)]
     checks += [_account(cluster, placed), _policy(cluster)]
@@ -71,7 +72,7 @@ def _rights(cluster: Cluster, placed: ClusterSpec) -> Check:
     if missing:
         found = f"missing {where}: {', '.join(missing)}"
         advice = "Ask who runs the cluster to bind you to the role in k8s/user."
-        return Check(name="rights", verdict="mend", found=found, advice=advice)
+        return Check(name="rights", verdict="fix", found=found, advice=advice)
     return Check(name="rights", verdict="ok", found=f"all that a run needs {where}")
 
 
@@ -91,7 +92,7 @@ def _account(cluster: Cluster, placed: ClusterSpec) -> Check:
         f"kubectl -n {namespace} create rolebinding {account} --role jobrunner-stage "
         f"--serviceaccount {namespace}:{account}"
     )
-    return Check(name=check.name, verdict="mend", found=found, advice=advice)
+    return Check(name=check.name, verdict="fix", found=found, advice=advice)
 
 
 def _may_release(cluster: Cluster, placed: ClusterSpec) -> bool:
@@ -154,7 +155,7 @@ def _named(cluster: Cluster, placed: ClusterSpec) -> Iterator[Check]:
 
 
 def _there(
-    cluster: Cluster, where: str, *, name: str, found: str, advice: str, verdict: str = "mend"
+    cluster: Cluster, where: str, *, name: str, found: str, advice: str, verdict: str = "fix"
 ) -> Check:
     """Whether an object is there; a note where one may not look."""
     try:
@@ -168,7 +169,7 @@ def _there(
 
 
 def _nodes(cluster: Cluster, resources: ResourcesSpec, placed: ClusterSpec) -> Check:
-    wanted = 0 if resources.device == "cpu" else resources.gpus
+    wanted = resources.wanted_gpus
     try:
         nodes = cluster.read("/api/v1/nodes")["items"]
     except Refused:
@@ -199,28 +200,20 @@ def _quotas(cluster: Cluster, placed: ClusterSpec) -> Iterator[Check]:
     for quota in found:
         status = quota.get("status", {})
         used, hard = status.get("used", {}), status.get("hard", {})
-        told = ", ".join(f"{name} {used.get(name, '0')} of {most}" for name, most in hard.items())
+        usage = ", ".join(f"{name} {used.get(name, '0')} of {most}" for name, most in hard.items())
         full = [name for name, most in hard.items() if used.get(name) == most]
         yield Check(
             name=f"quota {quota['metadata']['name']}",
             verdict="note" if full else "ok",
-            found=told,
+            found=usage,
             advice=f"Used up: {', '.join(full)}. New stages wait." if full else "",
         )
 
 
 def _storage(url: str, placed: ClusterSpec) -> Check:
-    from jobrunner.storage import open_storage
-    from jobrunner.storage.base import probe
-
-    if not url.startswith("s3://"):
+    if not is_remote(url):
         advice = 'Set storage = "s3://BUCKET/PREFIX" in jobrunner.toml, or give --storage.'
         return Check(
-            name="storage", verdict="mend", found=f"{url or 'none'} is not S3", advice=advice
+            name="storage", verdict="fix", found=f"{url or 'none'} is not S3", advice=advice
         )
-    try:
-        probe(open_storage(url, endpoint=placed.storage_endpoint))
-    except StorageError as error:
-        return Check(name="storage", verdict="mend", found=error.message, advice=error.hint)
-    found = f"{url} can be written and honours conditional writes"
-    return Check(name="storage", verdict="ok", found=found)
+    return stored(url, placed.storage_endpoint)

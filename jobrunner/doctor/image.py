@@ -20,7 +20,7 @@ def examine_image(cluster: Cluster, placed: ClusterSpec) -> Check:
     try:
         job = cluster.create(_puller(name, placed))
     except Refused as error:
-        return Check(name="image", verdict="mend", found=error.message, advice=error.hint)
+        return Check(name="image", verdict="fix", found=error.message, advice=error.hint)
     try:
         return _pulled(cluster, name, placed)
     finally:
@@ -40,7 +40,7 @@ def _pulled(cluster: Cluster, name: str, placed: ClusterSpec) -> Check:
             why, blocked = reasons.waiting(pod)
             if blocked and "pulled" in why:
                 advice = "Look at cluster.image and cluster.image_pull_secret."
-                return Check(name="image", verdict="mend", found=why, advice=advice)
+                return Check(name="image", verdict="fix", found=why, advice=advice)
         if not pods:
             events, _ = cluster.list("Event", placed.namespace, fields="reason=FailedCreate")
             refusal = reasons.latest(events, "FailedCreate", name)

@@ -7,12 +7,12 @@ import platform
 import shutil
 import tempfile
 import urllib.request
-import uuid
 from pathlib import Path
 
 from jobrunner import installed
-from jobrunner.doctor.check import Check
-from jobrunner.errors import DeviceError, StorageError
+from jobrunner.doctor.check import Check, stored
+from jobrunner.errors import DeviceError
+from jobrunner.spec.types import is_remote
 
 GIB = 1 << 30
 # Two checkpoints of whisper-small, its base model and an hour of speech take about this much.
@@ -22,11 +22,12 @@ LEAST_DISK = 1 * GIB
 SECONDS_TO_ANSWER = 5
 
 
-def examine(storage: str) -> list[Check]:
+def examine(storage: str, endpoint: str = "") -> list[Check]:
     """All checks for runs on this machine.
 
     Args:
         storage: the storage that a run would use.
+        endpoint: of an S3 storage.
     """
     return [
         _python(),
@@ -34,7 +35,7 @@ def examine(storage: str) -> list[Check]:
         _gpu(),
         _processors(),
         _disk(storage),
-        _storage(storage),
+        _storage(storage, endpoint),
         _state(),
         _hub(),
     ]
@@ -51,7 +52,7 @@ def _core() -> Check:
     if lacking:
         return Check(
             name=name,
-            verdict="mend",
+            verdict="fix",
             found=f"missing: {', '.join(lacking)}",
             advice="pip install 'jobrunner[core]'",
         )
@@ -67,13 +68,13 @@ def _gpu() -> Check:
     try:
         found = [gpu.product or gpu.id for gpu in gpus.visible()]
     except DeviceError as error:
-        return Check(name="GPU", verdict="mend", found=error.message, advice=error.hint)
+        return Check(name="GPU", verdict="fix", found=error.message, advice=error.hint)
     if not found:
         return Check(name="GPU", verdict="note", found="none", advice="Submit with --device cpu.")
     if "+cpu" in installed.version("torch"):
         return Check(
             name="GPU",
-            verdict="mend",
+            verdict="fix",
             found=f"{', '.join(found)}, but torch is built for the CPU only",
             advice="Install a torch with CUDA: https://pytorch.org/get-started/locally",
         )
@@ -87,31 +88,22 @@ def _processors() -> Check:
 
 
 def _disk(storage: str) -> Check:
-    folder = _nearest(Path.cwd() if storage.startswith("s3://") else Path(storage))
+    folder = _nearest(Path.cwd() if is_remote(storage) else Path(storage))
     free = shutil.disk_usage(folder).free
     found = f"{free / GIB:.0f} GiB free at {folder}"
     if free < LEAST_DISK:
         advice = "Free some space, or name another folder with --storage."
-        return Check(name="disk", verdict="mend", found=found, advice=advice)
+        return Check(name="disk", verdict="fix", found=found, advice=advice)
     if free < COMFORTABLE_DISK:
         advice = "Enough for small models; whisper-small wants 20 GiB."
         return Check(name="disk", verdict="note", found=found, advice=advice)
     return Check(name="disk", verdict="ok", found=found)
 
 
-def _storage(url: str) -> Check:
-    if not url.startswith("s3://"):
+def _storage(url: str, endpoint: str) -> Check:
+    if not is_remote(url):
         return _folder("storage", Path(url), "Name a folder that you own with --storage.")
-    from jobrunner.storage import open_storage
-
-    key = f"doctor/{uuid.uuid4().hex}"
-    try:
-        storage = open_storage(url)
-        storage.write(key, b"")
-        storage.delete(key)
-    except StorageError as error:
-        return Check(name="storage", verdict="mend", found=error.message, advice=error.hint)
-    return Check(name="storage", verdict="ok", found=f"{url} can be written")
+    return stored(url, endpoint)
 
 
 def _state() -> Check:
@@ -127,7 +119,7 @@ def _folder(name: str, folder: Path, advice: str) -> Check:
             file.write(b"jobrunner")
     except OSError as error:
         found = f"{folder}: {(error.strerror or str(error)).lower()}"
-        return Check(name=name, verdict="mend", found=found, advice=advice)
+        return Check(name=name, verdict="fix", found=found, advice=advice)
     return Check(name=name, verdict="ok", found=f"{folder} can be written")
 
 

@@ -1,8 +1,9 @@
-"""Submit, watch, cancel, evaluate: the small Python API that the CLI and notebooks share.
+"""The verbs of the project: submit, watch, evaluate, report, cancel. The command line and the
+Python SDK share them.
 
-runner = open_runner(local=True)
-submission = runner.submit(spec)
-for status in runner.watch(submission.run): ...
+    runner = open_runner("local")
+    submission = runner.submit(spec)
+    for status in runner.watch(submission.run): ...
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
+from jobrunner.catalog.backends import BACKENDS, DEFAULT
 from jobrunner.errors import SpecError, UnreadableRun, WaitTimeout
 from jobrunner.runner import preflight as checks
 from jobrunner.spec import RunSpec, parse
@@ -22,27 +24,37 @@ from jobrunner.status import RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)
-class Submission:
-    """What a submit did."""
+class Prepared:
+    """A run that passed all checks and could start."""
 
-    run: str
-    outcome: Outcome
     plan: Plan
     warnings: tuple[str, ...] = ()
-    """One line each: what the user should know and need not mend."""
+    """One line each: what the user should know and need not correct."""
 
 
-def open_runner(*, local: bool, namespace: str = "") -> Runner:
-    """A runner for this machine, or for the cluster.
+@dataclass(frozen=True, kw_only=True)
+class Submission(Prepared):
+    """What a submit did."""
+
+    outcome: Outcome
+
+    @property
+    def run(self) -> str:
+        """The run id."""
+        return self.plan.run
+
+
+def open_runner(backend: str, *, namespace: str = "") -> Runner:
+    """A runner over one backend.
 
     Args:
-        local: True for this machine.
+        backend: a name in `catalog/backends.py`, such as `local`.
         namespace: of the cluster; runs are looked for there.
 
     Raises:
-        UsageError: there is no kubeconfig, or it cannot be used.
+        UsageError: there is no such backend, or no kubeconfig that can be used.
     """
-    return Runner(open_backend("local" if local else "kubernetes", namespace=namespace))
+    return Runner(open_backend(backend, namespace=namespace))
 
 
 def open_reader(*, namespace: str, warn: Callable[[str], None] = lambda line: None) -> Runner:
@@ -55,21 +67,28 @@ def open_reader(*, namespace: str, warn: Callable[[str], None] = lambda line: No
     return Runner(find_backend(namespace=namespace, warn=warn))
 
 
-def prepare(asked: RunSpec | RunRecord, *, local: bool) -> tuple[Plan, tuple[str, ...]]:
-    """The plan of a run after all checks that need no start, and warnings, one line each.
+def prepare(asked: RunSpec | RunRecord, *, backend: str) -> Prepared:
+    """The plan of a run after all checks that need no start.
 
     Works offline, and for the cluster without a cluster. A spec becomes a run here; a run that is
     recorded keeps its id.
 
     Raises:
         SpecError: a folder, model, language or storage that cannot be used.
-        DeviceError: more GPUs than this machine has, for a local run.
+        DeviceError: more GPUs than this machine has, for a run on it.
     """
     spec = asked if isinstance(asked, RunSpec) else asked.spec
-    warnings = checks.preflight(spec, backend="local" if local else "kubernetes")
+    warnings = checks.preflight(spec, BACKENDS.get(backend, BACKENDS[DEFAULT]))
     resolved = checks.resolve(spec)
     record = new_record(resolved) if isinstance(asked, RunSpec) else asked.with_spec(resolved)
-    return plans.plan(record), tuple(warnings)
+    return Prepared(plan=plans.plan(record), warnings=tuple(warnings))
+
+
+def manifests(plan: Plan) -> str:
+    """The Kubernetes objects of a run as YAML, exactly as a submit sends them."""
+    from jobrunner.chart import manifests as chart
+
+    return chart.render(plan)
 
 
 class Runner:
@@ -82,21 +101,19 @@ class Runner:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
 
-    def submit(self, spec: RunSpec) -> Submission:
-        """Checks the spec and starts the run, goes on with it, or finds that it is there.
+    def submit(self, asked: RunSpec | RunRecord) -> Submission:
+        """Checks a run and starts it, continues it, or finds that it is there.
 
         Raises:
-            SpecError, DeviceError: as `preflight` and `resolve`.
+            SpecError, DeviceError: as `prepare`.
             StorageError: storage or the state directory cannot be written.
         """
-        return self._start(spec)
-
-    def _start(self, asked: RunSpec | RunRecord) -> Submission:
-        plan, warnings = prepare(asked, local=self.backend.name == "local")
-        return Submission(run=plan.run, outcome=self.start(plan), plan=plan, warnings=warnings)
+        ready = prepare(asked, backend=self.backend.name)
+        outcome = self.start(ready.plan)
+        return Submission(plan=ready.plan, warnings=ready.warnings, outcome=outcome)
 
     def start(self, plan: Plan) -> Outcome:
-        """Starts a plan that `prepare` made, goes on with its run, or finds that it is there."""
+        """Starts a plan that `prepare` made, continues its run, or finds that it is there."""
         return self.backend.submit(plan)
 
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
@@ -104,7 +121,7 @@ class Runner:
 
         Raises as `with_languages` and `submit`.
         """
-        return self._start(self.with_languages(run, languages))
+        return self.submit(self.with_languages(run, languages))
 
     def with_languages(self, run: str, languages: Sequence[str]) -> RunRecord:
         """A run with evaluations of more languages.
@@ -126,7 +143,7 @@ class Runner:
         return record.with_spec(parse(values))
 
     def status(self, run: str) -> RunStatus:
-        """Raises UsageError when there is no such run."""
+        """Raises UnknownRun when there is no such run."""
         return self.backend.status(run)
 
     def list(self) -> list[RunStatus]:
@@ -177,12 +194,12 @@ class Runner:
             timeout: seconds to wait at most; None waits for ever.
 
         Raises:
-            WaitTimeout: the run had not ended by then. It goes on.
+            WaitTimeout: the run had not ended by then. It continues.
         """
         for status in self.backend.watch(run, timeout=timeout):
             if status.state.ended:
                 return status
         raise WaitTimeout(
             f"{run} has not ended after {timeout or 0:g} s.",
-            hint=f"It goes on; `jobrunner status {run}` shows it.",
+            hint=f"It continues; `jobrunner status {run}` shows it.",
         )

@@ -11,18 +11,19 @@ from pathlib import Path
 
 from jobrunner import installed
 from jobrunner.catalog import languages, models
+from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec import RunSpec
 from jobrunner.spec.types import is_remote
 
 
-def preflight(spec: RunSpec, *, backend: str) -> list[str]:
+def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
     """Warnings about a spec, one line each, after all checks that need no start.
 
     Args:
         spec: what would be submitted.
-        backend: `local` looks at this machine's folders and GPUs too.
+        backend: where it would go; this machine's folders and GPUs are looked at too.
 
     Raises:
         UsageError: the core packages are not installed, for a local run.
@@ -33,7 +34,7 @@ def preflight(spec: RunSpec, *, backend: str) -> list[str]:
         _check_model_folder(spec)
         _check_language(spec)
     warnings = _check_data(spec)
-    if backend == "local":
+    if backend.is_here:
         _check_packages()
         _check_storage(spec.storage)
         _check_gpus(spec)
@@ -147,7 +148,7 @@ def _check_storage(url: str) -> None:
 
 
 def _check_gpus(spec: RunSpec) -> None:
-    wanted = 0 if spec.resources.device == "cpu" else spec.resources.gpus
+    wanted = spec.resources.wanted_gpus
     if not wanted:
         return
     from jobrunner.backends.local import gpus

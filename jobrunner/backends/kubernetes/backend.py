@@ -21,6 +21,11 @@ from jobrunner.spec.record import RunRecord
 from jobrunner.status import RunStatus
 
 
+def connect(namespace: str) -> KubernetesBackend:
+    """The backend of the cluster that the kubeconfig names. Raises UsageError without one."""
+    return KubernetesBackend(namespace)
+
+
 class KubernetesBackend:
     """Runs as Jobs in a namespace of the cluster that the kubeconfig names.
 

@@ -1,0 +1,49 @@
+"""The results of runs, wherever each run has its storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jobrunner.runner.api import Runner
+from jobrunner.scoring.result import Comparison, compare
+from jobrunner.storage import open_storage
+
+
+def results(
+    runner: Runner,
+    runs: Sequence[str] = (),
+    *,
+    storage: str,
+    endpoint: str = "",
+    only: bool = False,
+    warn: Callable[[str], None] = lambda line: None,
+) -> list[Comparison]:
+    """What was measured, by run, language and test set.
+
+    Args:
+        runner: knows where the results of its runs are.
+        runs: run ids; none for all.
+        storage: where to look for runs that `runner` does not know.
+        endpoint: of an S3 storage.
+        only: True to look there and nowhere else.
+        warn: gets one line for each result that cannot be read.
+    """
+    from jobrunner.report.collect import collect
+
+    found = []
+    for url, wanted in _places(runner, runs, storage, only).items():
+        found += collect(open_storage(url, endpoint=endpoint), wanted or None, warn=warn)
+    return compare(found)
+
+
+def _places(runner: Runner, runs: Sequence[str], storage: str, only: bool) -> dict[str, list[str]]:
+    """Storage by storage the runs to read there; none means all of them."""
+    if only:
+        return {storage: list(runs)}
+    known = {status.run: status.storage for status in runner.list() if status.storage}
+    if not runs:
+        return {url: [] for url in (storage, *known.values())}
+    places: dict[str, list[str]] = {}
+    for run in runs:
+        places.setdefault(known.get(run, storage), []).append(run)
+    return places
