@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.harness.paths import ROOT
+
 PACKAGE = ROOT / "jobrunner"
 # The rooms floor by floor, the highest first. A room imports itself and floors below it; rooms of
 # one floor do not import each other.
@@ -132,12 +133,6 @@ def test_a_function_has_at_most_60_lines() -> None:
                 if lines > LONGEST_FUNCTION:
                     long[f"{path.relative_to(ROOT)}:{node.name}"] = lines
     assert long == {}
-
-
-def test_no_two_test_files_share_a_name() -> None:
-    # The folders of tests are no packages, so pytest and mypy know a file by its name alone.
-    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
-    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 # Packages that take long to import, by what may not load them.

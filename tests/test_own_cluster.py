@@ -6,9 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.harness.paths import ROOT
 
 
 def _collected(*paths: str, **variables: str) -> tuple[int, str, str]:

@@ -19,8 +19,8 @@ from jobrunner.runner import preflight
 from jobrunner.runner.api import Runner, open_runner
 from jobrunner.spec import RunSpec, names, parse
 from jobrunner.status import State
+from tests.harness.paths import EXAMPLES
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 # A stage that only says that it was there.
 PROGRAM = "import sys; print('00:00:00', *sys.argv[1:])"
 # One that goes on until it is stopped.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from folders import ROWS, write_folder
 
 from jobrunner.corpora import folder as audiofolder
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
+from tests.harness.audiofolders import ROWS, write_folder
 
 FORTY = [(f"train/{n}.mp3", f"Πρόταση {n}.", "anna", "train") for n in range(40)]
 TEST = ("test/t.mp3", "Κάτι άλλο.", "petros", "test")

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from folders import HEADER, ROWS, write_folder, write_table
 
 from jobrunner.corpora import folder as audiofolder
 from jobrunner.corpora.folder import Clip
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
+from tests.harness.audiofolders import HEADER, ROWS, write_folder, write_table
 
 EXPECTED = [(name, text, who, split) for name, text, who, split in ROWS]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backend_bench import STAGE, Bench, alive
 
 from jobrunner.backends.local.backend import LocalBackend
+from tests.harness.backend import STAGE, Bench, alive
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from backend_bench import Bench, states, until
 
 from jobrunner.backends.base import LogLine
 from jobrunner.errors import UsageError
 from jobrunner.spec import names
 from jobrunner.status import State
+from tests.harness.backend import Bench, states, until
 
 
 def test_runs_are_listed_newest_first(bench: Bench) -> None:

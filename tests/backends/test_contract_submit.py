@@ -5,11 +5,11 @@ from __future__ import annotations
 import multiprocessing
 
 import pytest
-from backend_bench import Bench, states
 
 from jobrunner.errors import UsageError
 from jobrunner.spec import names
 from jobrunner.status import State
+from tests.harness.backend import Bench, states
 
 
 def test_a_run_goes_through_its_stages_in_order_and_succeeds(bench: Bench) -> None:

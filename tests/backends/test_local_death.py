@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from backend_bench import STAGE, Bench, alive, kill, until
 
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.spec import names
 from jobrunner.status import State
+from tests.harness.backend import STAGE, Bench, alive, kill, until
+from tests.harness.paths import ROOT
 
 LOST = "the supervisor ended; submit again to go on"
 
@@ -176,7 +177,7 @@ def test_the_run_outlives_the_shell_that_submitted_it(local_bench: Bench, tmp_pa
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
-        "from backend_bench import *\n"
+        "from tests.harness.backend import *\n"
         "from jobrunner.backends.local.backend import LocalBackend\n"
         "control, storage, state = map(Path, sys.argv[2:])\n"
         "backend = LocalBackend(state, command=(sys.executable, '-S', str(STAGE)))\n"
@@ -186,7 +187,7 @@ def test_the_run_outlives_the_shell_that_submitted_it(local_bench: Bench, tmp_pa
     local_bench.hold("train")
     shell = subprocess.Popen(
         [
-            *(sys.executable, "-c", code, str(STAGE.parent)),
+            *(sys.executable, "-c", code, str(ROOT)),
             *map(str, (local_bench.control, local_bench.storage, local_bench.state)),
         ],
         stdout=subprocess.PIPE,

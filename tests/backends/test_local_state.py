@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from backend_bench import Bench, states, until
 
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.errors import SpecError, StorageFull, UsageError
 from jobrunner.status import State
+from tests.harness.backend import Bench, states, until
 
 
 def _held_in_train(bench: Bench) -> str:

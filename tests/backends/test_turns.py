@@ -8,11 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from backend_bench import Bench, Event, states, until
 
 from jobrunner.backends.local.devices import CPU, DeviceQueue, Wait
 from jobrunner.spec.plan import Plan
 from jobrunner.status import State
+from tests.harness.backend import Bench, Event, states, until
 
 
 def _overlaps(events: list[Event]) -> list[tuple[Event, Event]]:

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -16,8 +15,7 @@ import yaml
 from jobrunner import spec as specs
 from jobrunner.chart import manifests
 from jobrunner.spec import plan
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.harness.paths import ROOT
 
 
 def test_the_reference_and_the_schema_are_not_stale() -> None:

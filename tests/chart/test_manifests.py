@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
-from specs import specs
 
 from jobrunner.chart import documents, helm, manifests
 from jobrunner.errors import JobrunnerError, SpecError, UsageError
 from jobrunner.spec import RunSpec, names, parse, parse_json, plan
+from tests.harness.specs import specs
 
 Objects = list[dict[str, Any]]
 PLAIN = {"lang": "el", "storage": "s3://bucket/runs"}

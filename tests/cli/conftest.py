@@ -1,5 +1,5 @@
-"""The fixtures of cli_bench.py, for all tests of the command line."""
+"""The fixtures of tests/harness/commandline.py, for all tests of the command line."""
 
-from cli_bench import bench, here, jobrunner
+from tests.harness.commandline import bench, here, jobrunner
 
 __all__ = ["bench", "here", "jobrunner"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from cli_bench import Jobrunner
 
 from jobrunner import cli, errors
 from jobrunner.cli.group import LazyGroup
+from tests.harness.commandline import Jobrunner
 
 
 def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from cli_bench import Bench, Jobrunner
 
 from jobrunner import extras
+from tests.harness.commandline import Bench, Jobrunner
 
 # Refuses the packages of the extra `core` and what they bring, as if they were not there.
 PROBE = """

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cli_bench import Jobrunner
 
 from jobrunner.catalog.languages import LANGUAGES
 from jobrunner.catalog.models import PRESETS
 from jobrunner.cli.group import SECTIONS, cli
+from tests.harness.commandline import Jobrunner
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
 S3 = ("--storage", "s3://speech/runs")

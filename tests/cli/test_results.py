@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cli_bench import Bench, Jobrunner
 
 from jobrunner.scoring.rates import paired_difference, score
 from jobrunner.scoring.result import Result, Settings, Which
 from jobrunner.spec import names
 from jobrunner.storage import open_storage
+from tests.harness.commandline import Bench, Jobrunner
 
 REFERENCES = [f"καλημέρα κόσμε {number}" for number in range(40)]
 

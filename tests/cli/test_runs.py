@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cli_bench import Bench, Jobrunner
 
 from jobrunner.cli.follow import finish
 from jobrunner.errors import WaitTimeout
-
-MICRO = Path(__file__).parents[2] / "examples/whisper-micro"
+from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.paths import MICRO
 
 
 def test_status_shows_stages_and_what_to_type_next(jobrunner: Jobrunner, bench: Bench) -> None:

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from cli_bench import Bench
+
+from tests.harness.commandline import Bench
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

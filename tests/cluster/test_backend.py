@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from cluster_bench import ClusterBench
-from test_contract_follow import *  # noqa: F403
-from test_contract_submit import *  # noqa: F403
+
+from tests.backends.test_contract_follow import *  # noqa: F403
+from tests.backends.test_contract_submit import *  # noqa: F403
+from tests.harness.cluster.backend import ClusterBench
 
 # About files and processes of one machine; the second has its like below.
 del globals()["test_status_is_never_half_written"]

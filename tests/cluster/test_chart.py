@@ -15,8 +15,8 @@ from kubernetes import client
 from jobrunner import spec as specs
 from jobrunner.chart import documents, manifests
 from jobrunner.spec import plan
+from tests.harness.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 CASES = sorted((ROOT / "tests/chart/cases").glob("*.yaml"))
 # Its texts are there to break out of their strings; Kubernetes refuses them as names.
 ACCEPTED = [case for case in CASES if case.stem != "hostile"]

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from backend_bench import until
-from cluster_bench import ClusterBench
 from kubernetes import client
 
 from jobrunner.core.attempt.metrics import Metrics
 from jobrunner.spec import names, parse
 from jobrunner.status import Progress
+from tests.harness.backend import until
+from tests.harness.cluster.backend import ClusterBench
 
 Query = Callable[[str], list[dict[str, Any]]]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backend_bench import until
-from cluster_bench import ClusterBench, jobrunner
 from kubernetes import client
 
 from jobrunner.cli.follow import finish
 from jobrunner.errors import ClusterError
 from jobrunner.runner.api import Runner
+from tests.harness.backend import until
+from tests.harness.cluster.backend import ClusterBench, jobrunner
 
 # What cannot be met, and what a user must be told of it: a pattern, for clusters of any size.
 CASES: dict[str, tuple[dict[str, Any], str]] = {

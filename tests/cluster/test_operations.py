@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster_bench import ROOT, ClusterBench
+from tests.harness.cluster.backend import ClusterBench
+from tests.harness.paths import ROOT
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    ")]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from backend_bench import states, until
-from cluster_bench import ClusterBench
 from kubernetes import client
 
 from jobrunner.spec import names
 from jobrunner.status import State
 from jobrunner.storage import open_storage
+from tests.harness.backend import states, until
+from tests.harness.cluster.backend import ClusterBench
 
 
 def jobs(bench: ClusterBench) -> set[str]:

@@ -8,15 +8,21 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import cluster_bench
 import pytest
-from cluster_bench import BASE, ClusterBench
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from stage_pods import ACCOUNT, NAMESPACE, StagePod, api_as, suspended_jobs, wait_until_enforced
 
 from jobrunner.spec import names
 from jobrunner.status import State
+from tests.harness.cluster.backend import BASE, ClusterBench, light_bench
+from tests.harness.cluster.stage_pods import (
+    ACCOUNT,
+    NAMESPACE,
+    StagePod,
+    api_as,
+    suspended_jobs,
+    wait_until_enforced,
+)
 
 RELEASE = {"spec": {"suspend": False}}
 PROGRESS = {
@@ -116,7 +122,7 @@ def test_an_evaluation_writes_its_own_progress_and_releases_nothing(
 def bench(
     admin: client.ApiClient, namespace: str, bucket: str, storage_secret: str, light_image: str
 ) -> Iterator[ClusterBench]:
-    with cluster_bench.light_bench(admin, namespace, bucket, light_image) as made:
+    with light_bench(admin, namespace, bucket, light_image) as made:
         yield made
 
 

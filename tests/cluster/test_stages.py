@@ -20,8 +20,8 @@ from jobrunner.chart import manifests
 from jobrunner.runner import preflight
 from jobrunner.spec import names, plan
 from jobrunner.storage import open_storage
+from tests.harness.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 SECRET = "AWS_SECRET_ACCESS_KEY"
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fragile import Attempt
 
 from jobrunner.storage.local import LocalStorage
+from tests.harness.fragile import Attempt
 
 
 @pytest.fixture(autouse=True, scope="module")

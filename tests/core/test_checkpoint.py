@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from fragile import RUN, Attempt, FragileStorage, KilledError, assert_verified, committed, key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,15 @@ from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import CheckpointError, StorageError
 from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.fragile import (
+    RUN,
+    Attempt,
+    FragileStorage,
+    KilledError,
+    assert_verified,
+    committed,
+    key,
+)
 
 
 def save_until_killed(attempt: Attempt, steps: range) -> int:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fragile import RUN, Attempt, FragileStorage, assert_verified, committed, key
 
 from jobrunner.core.checkpoint.claim import Claim
 from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import PERMANENT_EXIT_CODES, Superseded
 from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.fragile import RUN, Attempt, FragileStorage, assert_verified, committed, key
 
 
 class Interrupting(FragileStorage):

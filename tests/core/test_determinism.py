@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ import torch
 from jobrunner import spec as specs
 from jobrunner.core.models import whisper
 from jobrunner.core.training.setup import make_accelerator
+from tests.harness.paths import MICRO
 
-MICRO = Path(__file__).parents[2] / "examples" / "whisper-micro"
 TIMES = 12
 
 

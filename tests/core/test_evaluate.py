@@ -12,7 +12,6 @@ import pyarrow.parquet
 import pytest
 import soundfile
 import torch
-from tiny import make_whisper
 
 from jobrunner import spec as specs
 from jobrunner.core import evaluate
@@ -26,6 +25,7 @@ from jobrunner.scoring.result import Result
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
+from tests.harness.tiny import make_whisper
 
 RATE = layout.SAMPLE_RATE
 # Seconds of the test clips; the tiny model hears 2 s at most.

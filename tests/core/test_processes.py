@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from test_resume import outcome
-from tiny import make_context, make_run
 
 from jobrunner.core import train
 from jobrunner.core.checkpoint.store import COMMIT
@@ -23,6 +21,8 @@ from jobrunner.core.training import ranks
 from jobrunner.errors import DeviceError
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
+from tests.core.test_resume import outcome
+from tests.harness.tiny import make_context, make_run
 
 COMMAND = [sys.executable, "-m", "jobrunner.core", "train"]
 SECONDS_TO_WAIT = 240

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fragile import FragileStorage, KilledError
-from tiny import make_context, make_run
 
 from jobrunner.core import train
 from jobrunner.core.attempt.context import StageContext
@@ -24,6 +22,8 @@ from jobrunner.core.training.health import Health
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.fragile import FragileStorage, KilledError
+from tests.harness.tiny import make_context, make_run
 
 STEPS = 8
 SECONDS_TO_WAIT = 120

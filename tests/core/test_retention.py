@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fragile import Attempt, FragileStorage, assert_verified, committed, key
-
 from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import StorageError
 from jobrunner.storage.local import LocalStorage
+from tests.harness.fragile import Attempt, FragileStorage, assert_verified, committed, key
 
 
 def test_the_two_newest_and_the_best_are_kept(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from fragile import RUN, FragileStorage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.errors import StorageError, StorageFull
 from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.fragile import RUN, FragileStorage
 
 FILES = {"state.json": b"{}", "history.jsonl": b""}
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tiny import make_run
 
 from jobrunner.core.attempt.attempt import cause_of_last_end
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.tiny import make_run
 
 SECONDS = 240.0
 LABELS = {"language", "model", "stage"}

@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from fragile import FragileStorage
-from stored import committed, export_of, history_of, storage_of
-from tiny import make_context, make_run
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from jobrunner.core import train
@@ -27,6 +24,9 @@ from jobrunner.core.training.trainer import Trainer
 from jobrunner.core.training.validation import Validation
 from jobrunner.scoring.rates import Scores, score
 from jobrunner.spec import RunSpec, TrainSpec, names
+from tests.harness.fragile import FragileStorage
+from tests.harness.stored import committed, export_of, history_of, storage_of
+from tests.harness.tiny import make_context, make_run
 
 
 @pytest.fixture(scope="module")

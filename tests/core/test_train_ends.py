@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from fragile import FragileStorage
-from stored import committed, history_of, storage_of
-from tiny import make_context, make_run
 
 from jobrunner.core import train
 from jobrunner.core.models.whisper import Whisper
@@ -19,6 +16,9 @@ from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import DataError, Interrupted, JobrunnerError, StorageFull
 from jobrunner.spec import names
+from tests.harness.fragile import FragileStorage
+from tests.harness.stored import committed, history_of, storage_of
+from tests.harness.tiny import make_context, make_run
 
 
 def test_a_split_without_a_clip_that_fits_is_a_data_error(

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import make_run, make_whisper
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
 from jobrunner import spec as specs
@@ -18,6 +17,7 @@ from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.whisper import IGNORED, Batch, Whisper, collate
 from jobrunner.errors import DataError, UsageError
 from jobrunner.spec import RunSpec
+from tests.harness.tiny import make_run, make_whisper
 
 TEXTS = ("καλημέρα σας", "ναι", "τι κάνετε;")
 

@@ -14,8 +14,8 @@ import yaml
 from jobrunner import spec as specs
 from jobrunner.chart import manifests
 from jobrunner.spec import plan
+from tests.harness.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 IMAGES = ROOT / "images"
 RECIPE = (IMAGES / "Dockerfile").read_text()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from jobrunner import spec as specs
 from jobrunner.catalog import languages
 from jobrunner.chart import documents, manifests
 from jobrunner.spec import names, plan
+from tests.harness.paths import ROOT
 
-K8S = Path(__file__).parent.parent.parent / "k8s"
+K8S = ROOT / "k8s"
 METADATA_ADDRESS = "169.254.169.254"
 HUB, S3_INSIDE, S3_OUTSIDE, API_SERVER = "18.165.1.1", "10.96.0.77", "52.218.1.1", "10.96.0.1"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from s3_server import Server, binary, started
 
 from jobrunner.storage import Storage, open_storage
+from tests.harness.servers.s3 import Server, binary, started
 
 LEFT_OUT = pytest.StashKey[int]()
 HERE = Path(__file__).parent

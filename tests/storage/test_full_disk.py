@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.harness.paths import ROOT
+
 # Runs with the small file system as its first argument. Prints what it saw, as JSON.
 SCRIPT = """
 import json, sys
@@ -57,7 +59,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_acknowledged(tmp_path: P
         text=True,
         check=False,
         timeout=60,
-        cwd=Path(__file__).parent.parent.parent,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)

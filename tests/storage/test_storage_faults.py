@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from faulty_proxy import GOOD, Fault, Proxy, Request, proxied
-from s3_server import Server
 
 from jobrunner.errors import StorageError, StorageFull
 from jobrunner.storage import Storage
 from jobrunner.storage.s3 import S3Storage
+from tests.harness.servers.faulty_proxy import GOOD, Fault, Proxy, Request, proxied
+from tests.harness.servers.s3 import Server
 
 pytestmark = pytest.mark.s3
 MIB = 1 << 20

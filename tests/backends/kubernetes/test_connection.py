@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import urllib3
-from https_server import NAME, Proxy, Server, certificates, running
 
 from jobrunner.backends.kubernetes.api import connection
 from jobrunner.backends.kubernetes.api.connection import Connection
 from jobrunner.backends.kubernetes.api.kubeconfig import Access
 from jobrunner.errors import UsageError
+from tests.harness.servers.https import NAME, Proxy, Server, certificates, running
 
 VERSION = "client.authentication.k8s.io/v1"
 

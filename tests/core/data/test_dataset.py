@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from speech import make_context, make_spec, rows, write_speech
 
 from jobrunner.core import prepare
 from jobrunner.core.data import layout
@@ -18,6 +17,7 @@ from jobrunner.errors import StorageError
 from jobrunner.spec import names
 from jobrunner.storage import Entry
 from jobrunner.storage.local import LocalStorage
+from tests.harness.speech import make_context, make_spec, rows, write_speech
 
 
 class Elsewhere:

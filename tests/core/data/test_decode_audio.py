@@ -12,10 +12,10 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from speech import encoded, sound
 
 from jobrunner.core.data.audio import Unusable, decode, encode
 from jobrunner.core.data.sources.folder import FileAudio
+from tests.harness.speech import encoded, sound
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ from typing import Any
 
 import pyarrow
 import pytest
-from hub_server import HubServer, serving
 from pyarrow import parquet
-from speech import content, encoded, make_context, make_spec, report, sound, write_model
 
 from jobrunner import spec as specs
 from jobrunner.core import prepare
@@ -22,8 +20,18 @@ from jobrunner.core.hub import model_files
 from jobrunner.errors import DataError, SpecError
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.paths import ROOT
+from tests.harness.servers.hub import HubServer, serving
+from tests.harness.speech import (
+    content,
+    encoded,
+    make_context,
+    make_spec,
+    report,
+    sound,
+    write_model,
+)
 
-ROOT = Path(__file__).parent.parent.parent.parent
 # Real bytes of the forms that corpora come in.
 FORMS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("WAV", {}),

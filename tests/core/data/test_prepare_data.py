@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from speech import Row, encoded, make_context, make_spec, pcm, report, rows, sound, write_speech
 
 from jobrunner import spec as specs
 from jobrunner.core import prepare
@@ -19,6 +18,17 @@ from jobrunner.corpora import fingerprint
 from jobrunner.errors import DataError, NotFound, SpecError
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.speech import (
+    Row,
+    encoded,
+    make_context,
+    make_spec,
+    pcm,
+    report,
+    rows,
+    sound,
+    write_speech,
+)
 
 
 def _dataset(spec: RunSpec, language: str = "el") -> Dataset:

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from speech import content, make_context, make_spec, report, rows, write_speech
 
 from jobrunner.core import prepare
 from jobrunner.core.data import build, shards
 from jobrunner.errors import Interrupted
 from jobrunner.spec import RunSpec
 from jobrunner.storage.local import LocalStorage
+from tests.harness.paths import ROOT
+from tests.harness.speech import content, make_context, make_spec, report, rows, write_speech
 
-ROOT = Path(__file__).parent.parent.parent.parent
 CLIPS = 1200
 SECONDS_TO_WAIT = 60.0
 

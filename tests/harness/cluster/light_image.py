@@ -10,8 +10,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
-CLUSTER = Path(__file__).parent / "testcluster/cluster"
+from tests.harness.paths import CLUSTER, ROOT
+
 BASE = "localhost/python-base:bookworm"
 WANTED = ("boto3", "click", "pydantic", "platformdirs", "prometheus-client", "tenacity")
 PLACE = "/usr/local/lib/python3.11/dist-packages"

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-CLUSTER = Path(__file__).parent.parent / "cluster/testcluster/cluster"
+from tests.harness.paths import CLUSTER
+
 KEY, SECRET = "storage-tests", "canary-secret-4f1c9b27"
 
 

@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend_bench import until
-from cluster_bench import jobrunner
 from kubernetes import client
 
 from jobrunner import config
@@ -19,11 +17,14 @@ from jobrunner.backends.kubernetes.backend import KubernetesBackend
 from jobrunner.runner.api import Runner
 from jobrunner.spec import names
 from jobrunner.storage import Storage, open_storage
+from tests.harness.backend import until
+from tests.harness.cluster.backend import jobrunner
 
 if TYPE_CHECKING:
     import torch
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.harness.paths import ROOT, STAGES
+
 # Seconds in which anything that is waited for happens, on a busy machine.
 SECONDS = 300.0
 STEPS = 24
@@ -63,7 +64,7 @@ storage_secret = "storage"
 class RealRuns:
     """A namespace and a bucket, and the runs in them.
 
-    Those with `hold` are held before steps that a test chooses (see train_stage.py).
+    Those with `hold` are held before steps that a test chooses (see stages/train.py).
     """
 
     api: client.ApiClient
@@ -124,7 +125,7 @@ class RealRun:
         # One thread: several runs share the node's cores, and more would wait for each other.
         command = ["env", "OMP_NUM_THREADS=1", "tini", "--", "python"]
         if held:
-            program = Path(__file__).with_name("train_stage.py").read_text()
+            program = (STAGES / "train.py").read_text()
             command += ["-c", program, self.runs.endpoint]
         else:
             command += ["-m", "jobrunner.core"]

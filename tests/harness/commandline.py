@@ -14,8 +14,9 @@ from jobrunner import cli
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.runner.api import Runner
 from jobrunner.spec import parse
+from tests.harness.paths import STAGES
 
-STAGE = Path(__file__).parent.parent / "backends" / "stage.py"
+STAGE = STAGES / "local.py"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def jobrunner(here: Path, capsys: pytest.CaptureFixture[str]) -> Jobrunner:
 
 @dataclass(frozen=True)
 class Bench:
-    """Runs whose stages are quick and do as the test says (see tests/backends/stage.py)."""
+    """Runs whose stages are quick and do as the test says (see stages/local.py)."""
 
     runner: Runner
     control: Path

@@ -1,4 +1,4 @@
-"""The Kubernetes backend with light stages, steered through storage (see pod_stage.py)."""
+"""The Kubernetes backend with light stages, steered through storage (see stages/pod.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from backend_bench import Bench
 from kubernetes import client
 
 from jobrunner.backends.kubernetes.backend import KubernetesBackend
@@ -21,9 +20,9 @@ from jobrunner.spec import parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.storage import Storage, open_storage
+from tests.harness.backend import Bench
+from tests.harness.paths import ROOT, STAGES
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 BASE = ROOT / "k8s" / "base"
 # Seconds between a submit and the end of a run with light stages, on a busy machine.
 SECONDS = 150.0
@@ -111,13 +110,13 @@ class ClusterBench(Bench):
 def light_bench(api: Any, namespace: str, bucket: str, image: str) -> Iterator[ClusterBench]:
     """A bench in a namespace that has the rights of stages; its runs are ended at the end."""
     grant(api, namespace)
-    program = (HERE / "pod_stage.py").read_text()
+    program = (STAGES / "pod.py").read_text()
     backend = KubernetesBackend(namespace, command=("python3", "-c", program))
     made = ClusterBench(
         backend=backend,
-        control=HERE,
-        storage=HERE,
-        state=HERE,
+        control=STAGES,
+        storage=STAGES,
+        state=STAGES,
         api=api,
         namespace=namespace,
         bucket=bucket,

@@ -1,4 +1,4 @@
-"""A stage without a model, for tests of backends: `stage.py prepare|train|evaluate [--lang L]`.
+"""A stage without a model, for tests of backends: `local.py prepare|train|evaluate [--lang L]`.
 
 It keeps the contract of `python -m jobrunner.core` (environment, log, progress, SIGTERM) and is
 steered by files in $STAGE_CONTROL:

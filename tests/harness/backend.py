@@ -15,8 +15,9 @@ from jobrunner.spec import parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus, State
+from tests.harness.paths import STAGES
 
-STAGE = Path(__file__).with_name("stage.py")
+STAGE = STAGES / "local.py"
 T = TypeVar("T")
 
 
