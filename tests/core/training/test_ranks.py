@@ -21,7 +21,7 @@ from jobrunner.core.training import ranks
 from jobrunner.errors import DeviceError
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
-from tests.core.test_resume import outcome
+from tests.core.training.test_trainer import outcome
 from tests.harness.tiny import make_context, make_run
 
 COMMAND = [sys.executable, "-m", "jobrunner.core", "train"]

@@ -1,4 +1,7 @@
-"""Which of the tests in tests/cluster are left out where the tester brought a cluster."""
+"""Which of the tests in tests/cluster are left out where the tester brought a cluster.
+
+It is not one of them: it needs no cluster, and `make test` runs it wherever it leaves those out.
+"""
 
 from __future__ import annotations
 
