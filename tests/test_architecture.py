@@ -171,3 +171,13 @@ def test_a_commands_help_imports_nothing_heavy() -> None:
 def test_a_dry_run_imports_nothing_that_only_a_run_needs() -> None:
     spec = ("--lang", "el", "--storage", "s3://speech/runs")
     assert not _loaded("submit", *spec, "--dry-run") & {*NEVER, "rich", "yaml"}
+
+
+def test_reports_need_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys, jobrunner.report, jobrunner.report.modelcard;"
+        "heavy = {'torch', 'numpy', 'pyarrow', 'jiwer', 'transformers', 'boto3', 'rich'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

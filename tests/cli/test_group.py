@@ -1,7 +1,8 @@
-"""How the command line ends: exit codes, interrupts, closed pipes, defects."""
+"""Every command has help; and how the command line ends: codes, interrupts, pipes, defects."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import NoReturn
 import pytest
 
 from jobrunner import cli, errors
-from jobrunner.cli.group import LazyGroup
+from jobrunner.cli.group import SECTIONS, LazyGroup
+from jobrunner.cli.group import cli as commands
 from tests.harness.commandline import Jobrunner
 
 
@@ -97,3 +99,19 @@ def test_a_terminal_that_knows_few_letters_is_served(
     )
     assert done.returncode == 0, done.stderr
     assert b"prepare \\u2192 train" in done.stdout
+
+
+COMMANDS = [name for section in SECTIONS.values() for name in section]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(jobrunner: Jobrunner, name: str) -> None:
+    words = [name, "show"] if name == "config" else [name]
+    answer = jobrunner(*words, "--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert re.search(rf"(?m)^ +(eval \"\$\()?jobrunner {' '.join(words)}", answer.out)
+    found = commands.get_command(None, name)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.help is not None
+    summary = next(section[name] for section in SECTIONS.values() if name in section)
+    assert found.help.splitlines()[0] == summary

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 import yaml
 
 from jobrunner.scoring.rates import paired_difference, score
@@ -91,24 +90,3 @@ def test_a_page_is_written_beside_the_table(jobrunner: Jobrunner, here: Path) ->
     closed = jobrunner("report", "--storage", "there", "--html", "no/such/page.html")
     assert closed.code == 2
     assert closed.err == "error: --html: no/such/page.html: no such file or directory.\n"
-
-
-@pytest.mark.parametrize("model", ["@latest", "id"])
-def test_more_languages_can_be_measured_of_a_run(
-    jobrunner: Jobrunner, bench: Bench, model: str
-) -> None:
-    run = bench.start()
-    bench.runner.wait(run, timeout=30)
-    named = run if model == "id" else model
-    answer = jobrunner("evaluate", "--model", named, "--lang", "en,hindi", "--dry-run")
-    assert answer.code == 0, answer.err
-    assert f"run       {run}\n" in answer.out
-    assert "stages    prepare → train → evaluate el, en, hi\n" in answer.out
-    wrong = jobrunner("evaluate", "--model", named, "--lang", "en", "--device", "cpu")
-    assert (wrong.code, wrong.err) == (
-        2,
-        "error: --device: a run keeps its own settings. Leave it out.\n",
-    )
-    unknown = jobrunner("evaluate", "--model", named, "--lang", "xx")
-    assert unknown.code == 2
-    assert unknown.err.startswith("error: evaluate.languages: no language is called 'xx'.")

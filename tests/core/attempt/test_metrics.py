@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobrunner.core.attempt.attempt import cause_of_last_end
 from jobrunner.spec import RunSpec, names
-from jobrunner.storage.local import LocalStorage
 from tests.harness.tiny import make_run
 
 SECONDS = 240.0
@@ -107,22 +105,3 @@ def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) ->
     later = values(again)
     assert later["jobrunner_train_resumes_total{cause=killed}"] == 1
     assert later["jobrunner_train_steps_total"] < later["jobrunner_train_step"]
-
-
-def test_why_the_last_attempt_ended_is_read_from_its_log(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
-    run = "el-whisper-tiny-0"
-
-    def cause() -> str:
-        return cause_of_last_end(storage, run, "train")
-
-    assert cause() == "killed"
-    key = names.log_file(run, "train", "a")
-    storage.write(key, b"12:00:00 error: Stopped after step 5 of 9. Submit the run again.\n")
-    assert cause() == "stopped"
-    storage.write(key, b"12:00:00 error: Training diverged.\n")
-    assert cause() == "failed"
-    storage.write(f"{names.checkpoint_prefix(run, 10)}COMMIT", b"b")
-    old = time.time() - 60
-    os.utime(tmp_path / key, (old, old))
-    assert cause() == "killed"

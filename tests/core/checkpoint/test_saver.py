@@ -10,11 +10,8 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jobrunner.core.checkpoint import saver as savers
-from jobrunner.core.checkpoint import tensors
 from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.errors import StorageError, StorageFull
@@ -34,11 +31,6 @@ def make(tmp_path: Path) -> Callable[..., tuple[Saver, list[str]]]:
         return saver, log
 
     return make
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "storage")
 
 
 def weights(value: float) -> dict[str, dict[str, torch.Tensor]]:
@@ -169,28 +161,3 @@ def test_the_time_of_a_save_is_judged_by_the_last_one(
     saver.save(1, weights(1.0), FILES, None)
     saver.wait()
     assert saver.expected_seconds(10**12) == saver.upload_seconds
-
-
-shapes = st.lists(st.integers(0, 4), max_size=3)
-kinds = st.sampled_from(list(tensors._TYPES))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tensors")
-
-
-@given(held=st.dictionaries(st.text(min_size=1, max_size=8), st.tuples(shapes, kinds), max_size=5))
-def test_the_library_reads_back_what_was_streamed(
-    folder: Path, held: dict[str, tuple[list[int], torch.dtype]]
-) -> None:
-    held.pop("__metadata__", None)
-    written = {name: torch.randint(0, 2, shape).to(dtype) for name, (shape, dtype) in held.items()}
-    size, digest = tensors.write(folder / "file", written)
-    assert (folder / "file").stat().st_size == size
-    assert len(digest) == 64
-    found = safetensors.torch.load_file(folder / "file")
-    assert found.keys() == written.keys()
-    for name, tensor in written.items():
-        assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name], tensor)

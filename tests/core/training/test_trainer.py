@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import random
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +21,11 @@ import torch
 
 from jobrunner.core import train
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.checkpoint.store import Checkpoints
+from jobrunner.core.checkpoint.store import COMMIT, Checkpoints
 from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.training.health import Health
+from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
@@ -26,7 +33,7 @@ from tests.harness.fragile import FragileStorage, KilledError
 from tests.harness.tiny import make_context, make_run
 
 STEPS = 8
-SECONDS_TO_WAIT = 120
+SECONDS_TO_WAIT = 240
 
 
 def spec_in(root: Path, **changes: Any) -> RunSpec:
@@ -165,3 +172,84 @@ def test_kills_inside_a_save_again_and_again_change_nothing(
         assert storage.broke_at
     assert not attempt_until_killed(spec, tmp_path)
     assert outcome(spec) == undisturbed[0]
+
+
+def test_a_step_that_is_not_finite_changes_no_weight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(tmp_path)
+    trainer = Trainer(
+        make_context(spec, tmp_path / "s"), set_up(make_context(spec, tmp_path / "s"))
+    )
+    trainer.restore()
+    trainer.step()
+    before = [parameter.detach().clone() for parameter in trainer.setup.parameters]
+    loss = Whisper.loss
+    with monkeypatch.context() as patch:
+        patch.setattr(Whisper, "loss", lambda *arguments: loss(*arguments) * math.nan)
+        trainer.step()
+    assert trainer.health.skipped == 1
+    for parameter, old in zip(trainer.setup.parameters, before, strict=True):
+        assert torch.equal(parameter, old)
+    trainer.step()
+    assert not torch.equal(trainer.setup.parameters[0], before[0])
+    assert [record["loss"] is None for record in trainer.state.history] == [False, True, False]
+
+
+def start(spec: RunSpec, root: Path, name: str) -> subprocess.Popen[str]:
+    """The stage as a process, in a process group of its own."""
+    (root / "run.json").write_text(spec.model_dump_json())
+    environment = {
+        **os.environ,
+        "JOBRUNNER_SPEC": str(root / "run.json"),
+        "JOBRUNNER_SCRATCH": str(root / name),
+        "PYTHONSAFEPATH": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobrunner.core", "train"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Polls; fails when the process ends first or nothing comes."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    while not condition():
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def saved(spec: RunSpec, step: int) -> Callable[[], bool]:
+    """True once a checkpoint of the step is committed."""
+    storage = LocalStorage(Path(spec.storage))
+    key = names.checkpoint_prefix(names.run_id(spec), step) + COMMIT
+    return lambda: storage.stat(key) is not None
+
+
+def test_a_run_killed_and_stopped_as_a_process_ends_as_the_undisturbed_one(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "train__steps": 60,
+        "train__save_every": 10,
+        "train__validate_every": 20,
+    }
+    spec = make_run(tmp_path, **changes)
+    killed = start(spec, tmp_path, "killed")
+    wait_until(saved(spec, 10), killed)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate(timeout=SECONDS_TO_WAIT)
+    assert killed.returncode == -signal.SIGKILL
+    stopped = start(spec, tmp_path, "stopped")
+    wait_until(saved(spec, 30), stopped)
+    os.killpg(stopped.pid, signal.SIGTERM)
+    talk, _ = stopped.communicate(timeout=SECONDS_TO_WAIT)
+    assert stopped.returncode == 143, talk
+    assert "going on from the checkpoint of step" in talk
+    assert "error: Stopped after step" in talk
+    train.run(make_context(spec, tmp_path / "last"))
+    whole = make_run(tmp_path / "whole", **changes)
+    train.run(make_context(whole, tmp_path / "whole" / "scratch"))
+    assert outcome(spec) == outcome(whole)
