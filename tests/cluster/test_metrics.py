@@ -16,8 +16,9 @@ import yaml
 from kubernetes import client
 
 from jobrunner.core.attempt.metrics import Metrics
-from jobrunner.spec import names, parse
+from jobrunner.spec import names
 from jobrunner.status import Progress
+from tests import builders
 from tests.harness.backend import until
 from tests.harness.cluster.backend import ClusterBench
 
@@ -118,7 +119,7 @@ def test_prometheus_finds_a_running_stage_and_knows_how_far_it_is(
 
 
 def test_names_and_units_are_as_prometheus_wants_them() -> None:
-    spec = parse({"lang": "el", "model": "whisper-tiny"})
+    spec = builders.spec(model="whisper-tiny")
     metrics = Metrics(spec, "train", "attempt", lambda: "killed")
     stop = metrics.serve(0)
     try:

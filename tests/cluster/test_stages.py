@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from jobrunner import spec as specs
 from jobrunner.chart import manifests
 from jobrunner.runner import preflight
 from jobrunner.spec import names, plan
 from jobrunner.storage import open_storage
-from tests.harness.paths import ROOT
+from tests import builders
+from tests.harness.paths import EXAMPLES, MICRO
 
 SECRET = "AWS_SECRET_ACCESS_KEY"
 
@@ -28,12 +28,11 @@ SECRET = "AWS_SECRET_ACCESS_KEY"
 @pytest.fixture
 def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> plan.Plan:
     """A plan of 20 steps, sized for a node without a GPU."""
-    values = {
-        "lang": "el",
-        "model": str(ROOT / "examples/whisper-micro"),
-        "storage": f"{bucket}/runs",
-        "data": {"source": f"folder:{ROOT}/examples/speech"},
-        "train": {
+    spec = builders.spec(
+        model=str(MICRO),
+        storage=f"{bucket}/runs",
+        data__source=f"folder:{EXAMPLES}/speech",
+        train={
             "steps": 20,
             "warmup_steps": 5,
             "save_every": 10,
@@ -41,22 +40,22 @@ def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> pl
             "validation_utterances": 8,
             "batch_seconds": 72.0,
         },
-        "evaluate": {"max_utterances": 8},
-        "resources": {
+        evaluate__max_utterances=8,
+        resources={
             "device": "cpu",
             **dict.fromkeys(("cpu", "prepare_cpu"), "200m"),
             **dict.fromkeys(("memory", "prepare_memory"), "2Gi"),
             "scratch": "2Gi",
             "shared_memory": "256Mi",
         },
-        "cluster": {
+        cluster={
             "namespace": prepared,
             "image": stage_image,
             "storage_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", ""),
             "storage_secret": storage_secret,
         },
-    }
-    return plan.plan(preflight.resolve(specs.parse(values)))
+    )
+    return plan.plan(preflight.resolve(spec))
 
 
 @pytest.fixture

@@ -22,9 +22,10 @@ def _without_fsync() -> Iterator[None]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:
     """A run that was trained to its end. Tests only look at it."""
     from jobrunner.core import train
-    from tests.harness.tiny import make_context, make_run
+    from tests.builders import stage_context
+    from tests.harness.tiny import make_run
 
     root = tmp_path_factory.mktemp("finished")
     spec = make_run(root)
-    train.run(make_context(spec, root / "scratch"))
+    train.run(stage_context(spec, root / "scratch"))
     return spec

@@ -20,9 +20,10 @@ from jobrunner.core.training.validation import Validation
 from jobrunner.errors import DataError, DeviceError, Interrupted, JobrunnerError, StorageFull
 from jobrunner.scoring.rates import Scores, score
 from jobrunner.spec import RunSpec, names
+from tests.builders import stage_context
 from tests.harness.fragile import FragileStorage
 from tests.harness.stored import committed, export_of, history_of, storage_of
-from tests.harness.tiny import make_context, make_run
+from tests.harness.tiny import make_run
 
 
 def test_the_export_is_an_ordinary_hugging_face_folder(finished: RunSpec) -> None:
@@ -54,7 +55,7 @@ def test_a_finished_stage_that_is_started_again_does_nothing(
     finished: RunSpec, tmp_path: Path
 ) -> None:
     storage = FragileStorage(storage_of(finished))
-    context = make_context(finished, tmp_path, storage=storage)
+    context = stage_context(finished, tmp_path, storage=storage)
     train.run(context)
     assert storage.operations == 1
     assert context.progress.now.done == 1.0
@@ -69,7 +70,7 @@ def test_memory_of_the_device_changes_no_result(tmp_path: Path) -> None:
             train__spec_augment=False,
             resources__device_seconds=seconds,
         )
-        train.run(make_context(spec, tmp_path / name / "scratch"))
+        train.run(stage_context(spec, tmp_path / name / "scratch"))
         losses.append([record["loss"] for record in history_of(spec) if "loss" in record])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
@@ -93,7 +94,7 @@ def test_the_best_model_is_exported_and_patience_ends_the_run(
         return scores_of(rate)
 
     monkeypatch.setattr(Validation, "measure", measuring)
-    context = make_context(spec, tmp_path / "scratch")
+    context = stage_context(spec, tmp_path / "scratch")
     train.run(context)
     training = json.loads((export_of(spec) / "training.json").read_text())
     assert (training["steps"], training["exported_step"]) == (8, 4)
@@ -122,16 +123,15 @@ def test_a_best_model_that_was_damaged_gives_way_to_the_last_with_a_line(
         finish(trainer)
 
     monkeypatch.setattr(Trainer, "finish", damaging)
-    context = make_context(spec, tmp_path / "scratch")
+    context = stage_context(spec, tmp_path / "scratch")
     train.run(context)
-    lines: list[str] = context.log.__self__  # type: ignore[attr-defined]
-    assert any("The last model is exported instead." in line for line in lines)
+    assert any("The last model is exported instead." in line for line in context.lines)
     assert json.loads((export_of(spec) / "training.json").read_text())["exported_step"] == 6
 
 
 def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
     spec = make_run(tmp_path, train__freeze_encoder=True, train__steps=2)
-    train.run(make_context(spec, tmp_path / "scratch"))
+    train.run(stage_context(spec, tmp_path / "scratch"))
     base = safetensors.torch.load_file(tmp_path / "tiny" / "model.safetensors")
     tuned = safetensors.torch.load_file(export_of(spec) / "model.safetensors")
     assert base.keys() == tuned.keys()
@@ -146,7 +146,7 @@ def test_a_split_without_a_clip_that_fits_is_a_data_error(
     spec = make_run(tmp_path)
     monkeypatch.setattr(Whisper, "max_label_tokens", property(lambda self: 5))
     with pytest.raises(DataError, match="None of 24 training clips can be used: 0 over the window"):
-        train.run(make_context(spec, tmp_path / "scratch"))
+        train.run(stage_context(spec, tmp_path / "scratch"))
 
 
 def test_a_damaged_clip_ends_the_stage_with_one_line(
@@ -156,14 +156,14 @@ def test_a_damaged_clip_ends_the_stage_with_one_line(
     path = storage_of(spec).path(names.data_prefix(spec, "el") + "train/00000.flacs")
     path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(JobrunnerError) as caught:
-        train.run(make_context(spec, tmp_path / "scratch"))
+        train.run(stage_context(spec, tmp_path / "scratch"))
     assert "is damaged" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_sigterm_saves_and_ends_with_143(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = make_run(tmp_path)
-    context = make_context(spec, tmp_path / "scratch")
+    context = stage_context(spec, tmp_path / "scratch")
     stop_after(monkeypatch, context, 3)
     with pytest.raises(Interrupted, match="Stopped after step 3 of 6") as caught:
         train.run(context)
@@ -175,20 +175,19 @@ def test_sigterm_with_too_little_time_leaves_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = make_run(tmp_path)
-    context = make_context(spec, tmp_path / "scratch")
-    object.__setattr__(context, "grace_seconds", 4.0)
+    context = stage_context(spec, tmp_path / "scratch", grace_seconds=4.0)
     stop_after(monkeypatch, context, 3)
     with pytest.raises(Interrupted):
         train.run(context)
     assert committed(spec) in ([2], [])
-    assert "too little time is left to save once more" in context.log.__self__  # type: ignore[attr-defined]
+    assert "too little time is left to save once more" in context.lines
 
 
 def test_sigterm_in_a_validation_saves_and_the_next_attempt_validates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = make_run(tmp_path, evaluate__batch_size=1)
-    context = make_context(spec, tmp_path / "scratch")
+    context = stage_context(spec, tmp_path / "scratch")
     decode, calls = Whisper.decode, []
 
     def decoding(self: Whisper, features: torch.Tensor) -> list[str]:
@@ -202,7 +201,7 @@ def test_sigterm_in_a_validation_saves_and_the_next_attempt_validates(
             train.run(context)
     assert calls == [1]
     assert committed(spec) == [2]
-    train.run(make_context(spec, tmp_path / "scratch"))
+    train.run(stage_context(spec, tmp_path / "scratch"))
     assert [record["step"] for record in history_of(spec) if "wer" in record] == [2, 4, 6]
 
 
@@ -226,12 +225,12 @@ def test_a_full_storage_ends_the_stage_and_nothing_is_lost(tmp_path: Path) -> No
                 raise StorageFull("No room left to write it.")
             super().write_file(key, path)
 
-    context = make_context(spec, tmp_path / "scratch", storage=FillingStorage(storage_of(spec)))
+    context = stage_context(spec, tmp_path / "scratch", storage=FillingStorage(storage_of(spec)))
     with pytest.raises(StorageFull) as caught:
         train.run(context)
     assert caught.value.exit_code == 3
     assert committed(spec) == [2]
-    train.run(make_context(spec, tmp_path / "scratch"))
+    train.run(stage_context(spec, tmp_path / "scratch"))
     assert len([record for record in history_of(spec) if "loss" in record]) == 6
 
 
@@ -241,4 +240,4 @@ def test_a_run_that_asked_for_a_gpu_and_sees_none_fails_at_once(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     spec = make_run(tmp_path, resources__device="auto", resources__gpus=1)
     with pytest.raises(DeviceError, match="--device cpu"):
-        train.run(make_context(spec, tmp_path / "scratch"))
+        train.run(stage_context(spec, tmp_path / "scratch"))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobrunner import spec as specs
 from jobrunner.corpora import splits
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
+from tests import builders
 
 BOTH = ("train", "test")
 SENTENCES = st.lists(st.text("abcdefgh", min_size=1, max_size=3), max_size=300)
@@ -60,12 +60,12 @@ def test_a_split_with_two_roles_is_refused(data: DataSpec, field: str) -> None:
 
 
 def test_a_run_needs_the_test_split_alone_of_languages_that_it_does_not_train() -> None:
-    values = {"lang": "el", "evaluate": {"languages": ["en"]}}
-    spec = specs.parse(values)
+    english = {"evaluate__languages": ["en"]}
+    spec = builders.spec(**english)
     assert splits.wanted(spec, "el") == ("train",)
     assert splits.wanted(spec, "en") == ("test",)
-    assert splits.wanted(specs.parse({**values, "task": "evaluate"}), "el") == ()
-    assert splits.wanted(specs.parse({"lang": "el"}), "el") == ("train", "test")
+    assert splits.wanted(builders.spec(**english, task="evaluate"), "el") == ()
+    assert splits.wanted(builders.spec(), "el") == ("train", "test")
 
 
 @given(SENTENCES, st.floats(0, 1))

@@ -6,15 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jobrunner.backends.base import Backend
-from jobrunner.spec import parse
-from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus, State
+from tests import builders
 from tests.harness.paths import STAGES
 
 STAGE = STAGES / "local.py"
@@ -53,22 +52,17 @@ class Bench:
     control: Path
     storage: Path
     state: Path
-    plans: list[Plan] = field(default_factory=list)
     seconds: float = 30.0
     """In which a stage begins, and a run ends."""
 
     def plan(self, *languages: str, **changes: Any) -> Plan:
         values = {
-            "lang": "el",
             "model": "whisper-tiny",
             "storage": str(self.storage),
-            "evaluate": {"languages": list(languages)},
             "resources": {"device": "cpu"},
             **changes,
         }
-        made = plans.plan(parse(values))
-        self.plans.append(made)
-        return made
+        return builders.plan(evaluate__languages=list(languages), **values)
 
     def hold(self, stage: str) -> None:
         (self.control / f"hold-{stage}").touch()

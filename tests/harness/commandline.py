@@ -13,7 +13,7 @@ import pytest
 from jobrunner import cli
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.runner.api import Runner
-from jobrunner.spec import parse
+from tests import builders
 from tests.harness.paths import STAGES
 
 STAGE = STAGES / "local.py"
@@ -81,13 +81,11 @@ class Bench:
             (self.control / f"hold-{hold}").touch()
         if fail:
             (self.control / f"codes-{fail}").write_text("65")
-        spec = parse(
-            {
-                "lang": lang,
-                "model": "whisper-tiny",
-                "storage": str(self.storage),
-                "resources": {"device": "cpu"},
-            }
+        spec = builders.spec(
+            lang=lang,
+            model="whisper-tiny",
+            storage=str(self.storage),
+            resources__device="cpu",
         )
         return self.runner.submit(spec).run
 

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from jobrunner import spec as specs
-from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import Reporter
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage import Storage
 from jobrunner.storage.local import LocalStorage
+from tests import builders
 
 
 def sound(seed: int, seconds: float = 0.4, rate: int = 16000) -> npt.NDArray[np.float32]:
@@ -95,28 +94,18 @@ def make_spec(root: Path, source: str = "", **changes: Any) -> RunSpec:
         source: another source.
         changes: fields of the spec's data part.
     """
-    return specs.parse(
-        {
-            "lang": "el",
-            "model": str(write_model(root / "model")),
-            "storage": str(root / "storage"),
-            "data": {"source": source or f"folder:{root / 'speech'}", **changes},
-        }
+    return builders.spec(
+        model=str(write_model(root / "model")),
+        storage=str(root / "storage"),
+        data={"source": source or f"folder:{root / 'speech'}", **changes},
     )
 
 
-def make_context(spec: RunSpec, *, storage: Storage | None = None) -> StageContext:
-    """An attempt at preparing, with scratch beside the storage; its log is `log.__self__`."""
-    lines: list[str] = []
-    root = Path(spec.storage)
-    return StageContext(
-        spec=spec,
-        storage=storage or LocalStorage(root),
-        attempt="first",
-        scratch=root.parent / "scratch",
-        progress=Reporter(root.parent / "progress.json"),
-        log=lines.append,
-    )
+def make_context(spec: RunSpec, *, storage: Storage | None = None) -> builders.LoggedContext:
+    """An attempt at preparing, with scratch and progress beside the storage."""
+    root = Path(spec.storage).parent
+    progress = Reporter(root / "progress.json")
+    return builders.stage_context(spec, root / "scratch", storage=storage, progress=progress)
 
 
 def report(spec: RunSpec, language: str = "el") -> dict[str, Any]:

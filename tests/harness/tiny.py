@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,11 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from jobrunner import spec as specs
-from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.attempt.progress import Reporter
 from jobrunner.core.data import layout
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
+from tests import builders
 
 WORDS = ("ναι", "όχι", "καλά", "σήμερα", "νερό", "δύο")
 LANGUAGES = ("en", "zh", "el", "ja")
@@ -103,27 +100,24 @@ def make_run(root: Path, **changes: Any) -> RunSpec:
         changes: fields of the spec by dotted path, `__` for the dot.
     """
     values: dict[str, Any] = {
-        "lang": "el",
         "model": str(root / "tiny"),
         "storage": str(root / "storage"),
-        "data": {"source": f"folder:{root / 'speech'}"},
-        "train": {
-            "steps": 6,
-            "warmup_steps": 1,
-            "learning_rate": 1e-3,
-            "batch_seconds": 6.0,
-            "save_every": 2,
-            "validate_every": 2,
-            "validation_utterances": 3,
-            "dropout": 0.1,
-            "spec_augment": True,
-        },
-        "resources": {"device": "cpu", "gpus": 0, "device_seconds": 4.0, "workers": 1},
+        "data__source": f"folder:{root / 'speech'}",
+        "train__steps": 6,
+        "train__warmup_steps": 1,
+        "train__learning_rate": 1e-3,
+        "train__batch_seconds": 6.0,
+        "train__save_every": 2,
+        "train__validate_every": 2,
+        "train__validation_utterances": 3,
+        "train__dropout": 0.1,
+        "train__spec_augment": True,
+        "resources__device": "cpu",
+        "resources__gpus": 0,
+        "resources__device_seconds": 4.0,
+        "resources__workers": 1,
     }
-    for path, value in changes.items():
-        part, _, name = path.rpartition("__")
-        (values.setdefault(part, {}) if part else values)[name] = value
-    spec = specs.parse(values)
+    spec = builders.spec(**{**values, **changes})
     storage = LocalStorage(Path(spec.storage))
     if not folders.is_published(storage, names.model_prefix(spec)):
         folders.publish(storage, names.model_prefix(spec), make_whisper(root / "tiny"))
@@ -162,17 +156,3 @@ def write_data(storage: Storage, prefix: str) -> None:
             "shards": {f"{split}/00000.flacs": hashlib.sha256(shard).hexdigest()},
         }
         storage.write(layout.manifest_key(prefix, split), json.dumps(manifest).encode())
-
-
-def make_context(spec: RunSpec, scratch: Path, *, storage: Storage | None = None) -> StageContext:
-    """One attempt at a stage, with a log that is a list (`context.log.__self__`)."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    lines: list[str] = []
-    return StageContext(
-        spec=spec,
-        storage=storage or LocalStorage(Path(spec.storage)),
-        attempt=uuid.uuid4().hex[:12],
-        scratch=scratch,
-        progress=Reporter(),
-        log=lines.append,
-    )

@@ -17,8 +17,9 @@ from jobrunner.corpora import fingerprint
 from jobrunner.errors import DeviceError, SpecError, UsageError, WaitTimeout
 from jobrunner.runner import preflight
 from jobrunner.runner.api import Runner, open_runner
-from jobrunner.spec import RunSpec, names, parse
+from jobrunner.spec import RunSpec, names
 from jobrunner.status import State
+from tests import builders
 from tests.harness.paths import EXAMPLES
 
 # A stage that only says that it was there.
@@ -32,15 +33,8 @@ Spec = Callable[..., RunSpec]
 @pytest.fixture
 def spec(tmp_path: Path) -> Spec:
     def make(**changes: Any) -> RunSpec:
-        return parse(
-            {
-                "lang": "el",
-                "model": "whisper-tiny",
-                "storage": str(tmp_path / "storage"),
-                "resources": {"device": "cpu"},
-                **changes,
-            }
-        )
+        values = {"model": "whisper-tiny", "resources": {"device": "cpu"}, **changes}
+        return builders.spec(**{"storage": str(tmp_path / "storage"), **values})
 
     return make
 
@@ -182,13 +176,13 @@ def test_another_language_in_the_folder_leaves_the_run_what_it_is(
 ) -> None:
     root = tmp_path / "speech"
     shutil.copytree(EXAMPLES / "speech" / "el", root / "el")
-    before = preflight.resolve(spec(data={"source": f"folder:{root}"}))
+    before = preflight.resolve(spec(data__source=f"folder:{root}"))
     shutil.copytree(EXAMPLES / "speech" / "cy", root / "cy")
 
-    assert preflight.resolve(spec(data={"source": f"folder:{root}"})) == before
+    assert preflight.resolve(spec(data__source=f"folder:{root}")) == before
     with (root / "el" / "metadata.csv").open("a") as table:
         table.write("\n")
-    assert preflight.resolve(spec(data={"source": f"folder:{root}"})) != before
+    assert preflight.resolve(spec(data__source=f"folder:{root}")) != before
 
 
 @pytest.mark.parametrize(
@@ -222,10 +216,10 @@ def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec
     assert preflight.preflight(spec(model=folder), backend="local") == []
     cases = [
         (spec(lang="lg"), r"^lang: whisper-tiny has no token for Ganda"),
-        (spec(evaluate={"languages": ["el", "lg"]}), r"^evaluate\.languages: .*Ganda"),
+        (spec(evaluate__languages=["el", "lg"]), r"^evaluate\.languages: .*Ganda"),
         (spec(lang="yue"), r"^lang: .*Cantonese.*whisper-large-v3"),
         (spec(model=folder, lang="sw"), r"^lang: .*no token for Swahili"),
-        (spec(model="whisper-tiny.en", lang="en", evaluate={"languages": ["el"]}), "English only"),
+        (spec(model="whisper-tiny.en", lang="en", evaluate__languages=["el"]), "English only"),
     ]
     for wrong, told in cases:
         with pytest.raises(SpecError, match=told):
@@ -264,4 +258,4 @@ def test_a_missing_or_empty_data_folder_is_told(tmp_path: Path, spec: Spec) -> N
     empty.mkdir()
     for place in (tmp_path / "missing", empty):
         with pytest.raises(SpecError, match=rf"^data\.source: {place}"):
-            preflight.preflight(spec(data={"source": f"folder:{place}"}), backend="local")
+            preflight.preflight(spec(data__source=f"folder:{place}"), backend="local")

@@ -15,8 +15,8 @@ from jobrunner.backends.kubernetes.from_storage import Storages, with_results
 from jobrunner.backends.kubernetes.status import Recorded
 from jobrunner.chart import manifests
 from jobrunner.errors import StorageError
-from jobrunner.spec import names, parse
-from jobrunner.spec import plan as plans
+from jobrunner.spec import names
+from tests import builders
 
 
 @contextmanager
@@ -41,8 +41,7 @@ def silent_server() -> Iterator[tuple[str, list[int]]]:
 
 def removed(seed: int, endpoint: str) -> Recorded:
     """A run whose Jobs were removed long ago."""
-    values = {"lang": "el", "model": "whisper-tiny", "storage": "s3://speech/runs", "seed": seed}
-    planned = plans.plan(parse({**values, "cluster": {"storage_endpoint": endpoint}}))
+    planned = builders.plan(model="whisper-tiny", seed=seed, cluster__storage_endpoint=endpoint)
     config_map = manifests.manifests(planned)[0]
     config_map["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: "1000.0"}
     return Recorded(config_map=config_map, now=time.time())

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperTokenizer
 
-from jobrunner import spec as specs
 from jobrunner.core.models import whisper
 from jobrunner.core.models.whisper import IGNORED, Batch, Whisper, collate
 from jobrunner.errors import DataError, UsageError
 from jobrunner.spec import RunSpec
+from tests import builders
 from tests.harness.tiny import make_run, make_whisper
 
 TEXTS = ("καλημέρα σας", "ναι", "τι κάνετε;")
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def spec() -> RunSpec:
-    return specs.parse({"lang": "el", "model": "./tiny"})
+    return builders.spec(model="./tiny")
 
 
 @pytest.fixture(scope="module")

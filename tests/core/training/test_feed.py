@@ -11,7 +11,7 @@ import torch
 from jobrunner.core.training import feed as feeds
 from jobrunner.core.training.setup import set_up
 from jobrunner.spec import RunSpec
-from tests.harness.tiny import make_context
+from tests.builders import stage_context
 
 
 def test_batches_are_bit_equal_for_any_number_of_workers(
@@ -20,7 +20,7 @@ def test_batches_are_bit_equal_for_any_number_of_workers(
     seen = []
     for workers in (0, 1, 2):
         monkeypatch.setattr(feeds, "worker_count", lambda asked, workers=workers: workers)
-        setup = set_up(make_context(finished, tmp_path))
+        setup = set_up(stage_context(finished, tmp_path))
         steps = islice(setup.feed.steps(0, 1), 5)
         seen.append([(step, [batch for _, batch in micro]) for step, micro in steps])
     for other in seen[1:]:

@@ -14,7 +14,8 @@ from jobrunner.core import train
 from jobrunner.core.training import ranks
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
-from tests.harness.tiny import make_context, make_run
+from tests.builders import stage_context
+from tests.harness.tiny import make_run
 
 COMMAND = [sys.executable, "-m", "jobrunner.core", "train"]
 SECONDS_TO_WAIT = 240
@@ -26,7 +27,7 @@ def test_two_ranks_train_the_same_model_as_one(
     # Random masks differ from rank to rank, so there are none here.
     changes: dict[str, Any] = {"train__dropout": 0.0, "train__spec_augment": False}
     one, two = (make_run(tmp_path / name, **changes) for name in ("one", "two"))
-    train.run(make_context(one, tmp_path / "scratch"))
+    train.run(stage_context(one, tmp_path / "scratch"))
     (tmp_path / "run.json").write_text(two.model_dump_json())
     monkeypatch.setenv("JOBRUNNER_SPEC", str(tmp_path / "run.json"))
     monkeypatch.setenv("JOBRUNNER_SCRATCH", str(tmp_path / "two-scratch"))

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobrunner import spec as specs
 from jobrunner.core.models import whisper
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.training.setup import make_accelerator, set_up
+from tests import builders
+from tests.builders import stage_context
 from tests.harness.paths import MICRO
-from tests.harness.tiny import make_context, make_run
+from tests.harness.tiny import make_run
 
 TIMES = 12
 
@@ -30,7 +31,7 @@ def _two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_two_threads")
 def test_the_same_batch_gives_the_same_gradients_on_two_threads() -> None:
-    spec = specs.parse({"lang": "el", "resources": {"device": "cpu", "gpus": 0}})
+    spec = builders.spec(resources__device="cpu", resources__gpus=0)
     accelerator = make_accelerator(spec.resources)
     model = whisper.load(MICRO, spec, accelerator.device, torch.float32, train=spec.train)
     random = torch.Generator().manual_seed(1)
@@ -56,7 +57,7 @@ def test_clips_that_do_not_fit_are_dropped_and_counted(
     spec = make_run(tmp_path)
     monkeypatch.setattr(Whisper, "max_label_tokens", property(lambda self: 24))
     monkeypatch.setattr(Whisper, "window_seconds", property(lambda self: 1.0))
-    setup = set_up(make_context(spec, tmp_path / "scratch"))
+    setup = set_up(stage_context(spec, tmp_path / "scratch"))
     clips = setup.dataset.utterances("train")
     long = [clip for clip in clips if clip.seconds > 1.0]
     wordy = [clip for clip in clips if clip not in long and len(clip.text.encode()) > 20]

@@ -29,8 +29,9 @@ from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
+from tests.builders import stage_context
 from tests.harness.fragile import FragileStorage, KilledError
-from tests.harness.tiny import make_context, make_run
+from tests.harness.tiny import make_run
 
 STEPS = 8
 SECONDS_TO_WAIT = 240
@@ -96,7 +97,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any
     with pytest.MonkeyPatch.context() as patch:
         watched = Watched(patch)
         spec = spec_in(root)
-        train.run(make_context(spec, root / "scratch"))
+        train.run(stage_context(spec, root / "scratch"))
     return outcome(spec), watched.seen
 
 
@@ -108,7 +109,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 def attempt_until_killed(spec: RunSpec, root: Path, context: StageContext | None = None) -> bool:
     """One attempt; True if it was killed."""
     try:
-        train.run(context or make_context(spec, root / "scratch"))
+        train.run(context or stage_context(spec, root / "scratch"))
     except KilledError:
         return True
     return False
@@ -167,7 +168,7 @@ def test_kills_inside_a_save_again_and_again_change_nothing(
     for at in (2, 8, 10):
         inner = LocalStorage(Path(spec.storage))
         storage = FragileStorage(inner, at=at, within="/checkpoints/step-")
-        context = make_context(spec, tmp_path / "scratch", storage=storage)
+        context = stage_context(spec, tmp_path / "scratch", storage=storage)
         assert attempt_until_killed(spec, tmp_path, context)
         assert storage.broke_at
     assert not attempt_until_killed(spec, tmp_path)
@@ -179,7 +180,7 @@ def test_a_step_that_is_not_finite_changes_no_weight(
 ) -> None:
     spec = make_run(tmp_path)
     trainer = Trainer(
-        make_context(spec, tmp_path / "s"), set_up(make_context(spec, tmp_path / "s"))
+        stage_context(spec, tmp_path / "s"), set_up(stage_context(spec, tmp_path / "s"))
     )
     trainer.restore()
     trainer.step()
@@ -249,7 +250,7 @@ def test_a_run_killed_and_stopped_as_a_process_ends_as_the_undisturbed_one(tmp_p
     assert stopped.returncode == 143, talk
     assert "going on from the checkpoint of step" in talk
     assert "error: Stopped after step" in talk
-    train.run(make_context(spec, tmp_path / "last"))
+    train.run(stage_context(spec, tmp_path / "last"))
     whole = make_run(tmp_path / "whole", **changes)
-    train.run(make_context(whole, tmp_path / "whole" / "scratch"))
+    train.run(stage_context(whole, tmp_path / "whole" / "scratch"))
     assert outcome(spec) == outcome(whole)

@@ -8,14 +8,14 @@ from jobrunner.core.data.dataset import Dataset
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.validation import Validation
 from jobrunner.spec import RunSpec, names
+from tests.builders import stage_context
 from tests.harness.stored import storage_of
-from tests.harness.tiny import make_context
 
 
 def test_validation_uses_the_same_clips_on_each_attempt(finished: RunSpec, tmp_path: Path) -> None:
     clips = []
     for _ in range(2):
-        context = make_context(finished, tmp_path)
+        context = stage_context(finished, tmp_path)
         clips.append(Validation(context, set_up(context))._clips)
     assert clips[0] == clips[1]
     assert len(clips[0]) == 3

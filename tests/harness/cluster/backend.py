@@ -16,10 +16,9 @@ from kubernetes import client
 
 from jobrunner.backends.kubernetes.backend import KubernetesBackend
 from jobrunner.errors import NotFound
-from jobrunner.spec import parse
-from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.storage import Storage, open_storage
+from tests import builders
 from tests.harness.backend import Bench
 from tests.harness.paths import ROOT, STAGES
 
@@ -60,17 +59,13 @@ class ClusterBench(Bench):
             **changes.pop("cluster", {}),
         }
         values = {
-            "lang": "el",
             "model": "whisper-tiny",
             "storage": f"{self.bucket}/runs",
-            "evaluate": {"languages": list(languages)},
             "resources": {**SMALL, **changes.pop("resources", {})},
             "cluster": cluster,
             **changes,
         }
-        made = plans.plan(parse(values))
-        self.plans.append(made)
-        return made
+        return builders.plan(evaluate__languages=list(languages), **values)
 
     @property
     def steering(self) -> Storage:

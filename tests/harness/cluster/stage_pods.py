@@ -10,9 +10,8 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from jobrunner import spec as specs
 from jobrunner.chart import manifests
-from jobrunner.spec import plan
+from tests import builders
 
 NAMESPACE = "jobrunner"
 ACCOUNT = "jobrunner-stage"
@@ -67,15 +66,9 @@ def _is_refused(admin: client.ApiClient, name: str) -> bool:
 
 def suspended_jobs(*, seed: int, queue: str = "") -> dict[str, dict[str, Any]]:
     """Jobs of one run by stage, as the chart gives them, all suspended."""
-    values = {
-        "lang": "el",
-        "seed": seed,
-        "storage": "s3://bucket/runs",
-        "evaluate": {"languages": ["el", "en"]},
-        "cluster": {"queue": queue},
-    }
+    run = builders.plan(seed=seed, evaluate__languages=["el", "en"], cluster__queue=queue)
     found = {}
-    for each in manifests.manifests(plan.plan(specs.parse(values)))[1:]:
+    for each in manifests.manifests(run)[1:]:
         each["spec"]["suspend"] = True
         found[each["metadata"]["labels"]["jobrunner.dev/stage"]] = each
     return found

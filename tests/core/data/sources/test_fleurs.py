@@ -19,6 +19,7 @@ from jobrunner.core.data.dataset import Dataset
 from jobrunner.errors import DataError, SpecError
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
+from tests import builders
 from tests.harness.paths import ROOT
 from tests.harness.servers.hub import HubServer, serving
 from tests.harness.speech import (
@@ -145,7 +146,7 @@ def test_a_mirror_without_the_language_or_damaged_is_told(tmp_path: Path) -> Non
 
 def test_a_language_that_fleurs_does_not_have_is_refused_in_the_spec() -> None:
     with pytest.raises(SpecError, match=r"data\.source: FLEURS has no Breton \(br\)"):
-        specs.parse({"lang": "br"})
+        builders.spec(lang="br")
 
 
 @pytest.fixture
@@ -179,8 +180,8 @@ def _prepare(root: Path, spec: RunSpec, **environment: str) -> tuple[int, str]:
 
 
 def _hub_spec(root: Path, **changes: Any) -> RunSpec:
-    values = {"lang": "el", "model": "whisper-tiny", "storage": str(root / "storage"), **changes}
-    return specs.parse({"evaluate": {"languages": ["el", "en"]}, **values})
+    values = {"model": "whisper-tiny", "storage": str(root / "storage"), **changes}
+    return builders.spec(evaluate__languages=["el", "en"], **values)
 
 
 def test_model_and_speech_come_from_the_hub_and_only_what_is_needed(
@@ -230,7 +231,7 @@ def test_a_model_in_the_users_cache_of_the_hub_needs_no_network(
     tmp_path: Path, hub: HubServer
 ) -> None:
     mirror = write_fleurs(tmp_path / "mirror", CONFIGS)
-    spec = _hub_spec(tmp_path, data={"source": f"fleurs:{mirror}"})
+    spec = _hub_spec(tmp_path, data__source=f"fleurs:{mirror}")
     assert _prepare(tmp_path, spec, HF_ENDPOINT=hub.url)[0] == 0
     again = spec.model_copy(update={"storage": str(tmp_path / "other")})
     assert _prepare(tmp_path, again, HF_HUB_OFFLINE="1")[0] == 0
