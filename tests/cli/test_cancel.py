@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 
 
-def test_cancel_stops_and_delete_forgets(jobrunner: Jobrunner, bench: Bench) -> None:
-    run = bench.start(hold="train")
-    bench.begun(run, "train")
+def test_cancel_stops_and_delete_forgets(jobrunner: Jobrunner, harness: CliHarness) -> None:
+    run = harness.start(hold="train")
+    harness.begun(run, "train")
     cancelled = jobrunner("cancel", run)
     assert (cancelled.code, cancelled.out) == (0, f"{run}\n")
     again = jobrunner("cancel", run)
@@ -16,6 +16,6 @@ def test_cancel_stops_and_delete_forgets(jobrunner: Jobrunner, bench: Bench) -> 
     assert jobrunner("status", run, "-o", "json").out.count('"Cancelled"') >= 1
     deleted = jobrunner("delete", "@latest")
     assert (deleted.code, deleted.out) == (0, f"{run}\n")
-    assert str(bench.storage) in deleted.err
+    assert str(harness.storage) in deleted.err
     assert jobrunner("status", run).code == 2
-    assert (bench.storage / "runs" / run / "run.json").exists()
+    assert (harness.storage / "runs" / run / "run.json").exists()

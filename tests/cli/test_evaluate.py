@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 
 
 def test_a_model_without_training_is_only_measured(jobrunner: Jobrunner) -> None:
@@ -18,10 +18,10 @@ def test_a_model_without_training_is_only_measured(jobrunner: Jobrunner) -> None
 
 @pytest.mark.parametrize("model", ["@latest", "id"])
 def test_more_languages_can_be_measured_of_a_run(
-    jobrunner: Jobrunner, bench: Bench, model: str
+    jobrunner: Jobrunner, harness: CliHarness, model: str
 ) -> None:
-    run = bench.start()
-    bench.runner.wait(run, timeout=30)
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
     named = run if model == "id" else model
     answer = jobrunner("evaluate", "--model", named, "--lang", "en,hindi", "--dry-run")
     assert answer.code == 0, answer.err

@@ -12,11 +12,13 @@ import pytest
 
 from jobrunner.cli.follow import finish
 from jobrunner.errors import WaitTimeout
-from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 
 
-def test_waiting_ends_with_the_run_and_with_its_code(jobrunner: Jobrunner, bench: Bench) -> None:
-    run = bench.start(fail="evaluate-el")
+def test_waiting_ends_with_the_run_and_with_its_code(
+    jobrunner: Jobrunner, harness: CliHarness
+) -> None:
+    run = harness.start(fail="evaluate-el")
     answer = jobrunner("status", "--follow", run)
     assert answer.code == 1
     *lines, last = answer.err.splitlines()
@@ -42,8 +44,8 @@ def _follow(run: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_ctrl_c_while_following_leaves_the_run_alone(bench: Bench) -> None:
-    run = bench.start(hold="train")
+def test_ctrl_c_while_following_leaves_the_run_alone(harness: CliHarness) -> None:
+    run = harness.start(hold="train")
     with _follow(run) as process:
         assert process.stderr is not None
         assert any(line.startswith("train: Running") for line in process.stderr)
@@ -53,20 +55,20 @@ def test_ctrl_c_while_following_leaves_the_run_alone(bench: Bench) -> None:
     assert told.strip() == (
         f"Detached; {run} goes on. `jobrunner status --follow {run}` comes back to it."
     )
-    assert bench.runner.status(run).state == "Running"
-    bench.release("train")
-    assert bench.runner.wait(run, timeout=30).state == "Succeeded"
+    assert harness.runner.status(run).state == "Running"
+    harness.release("train")
+    assert harness.runner.wait(run, timeout=30).state == "Succeeded"
 
 
 def test_a_wait_that_gives_up_ends_with_4_and_leaves_the_run(
-    jobrunner: Jobrunner, bench: Bench
+    jobrunner: Jobrunner, harness: CliHarness
 ) -> None:
-    run = bench.start(hold="prepare")
+    run = harness.start(hold="prepare")
     with pytest.raises(WaitTimeout) as error:
-        finish(bench.runner, run, show=False, timeout=0.1)
+        finish(harness.runner, run, show=False, timeout=0.1)
     assert error.value.exit_code == 4
     assert str(error.value) == (
         f"{run} has not ended after 0.1 s. It goes on; `jobrunner status {run}` shows it."
     )
-    assert not bench.runner.status(run).state.ended
-    bench.release("prepare")
+    assert not harness.runner.status(run).state.ended
+    harness.release("prepare")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 
 
-def test_logs_tell_the_stage_and_each_attempt(jobrunner: Jobrunner, bench: Bench) -> None:
-    (bench.control / "codes-train").write_text("1")
-    run = bench.start()
-    bench.runner.wait(run, timeout=30)
+def test_logs_tell_the_stage_and_each_attempt(jobrunner: Jobrunner, harness: CliHarness) -> None:
+    (harness.control / "codes-train").write_text("1")
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
     answer = jobrunner("logs")
     lines = [re.sub(r"\d\d:\d\d:\d\d ", "", line) for line in answer.out.splitlines()]
     stages = [line.split()[0] for line in lines]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.commandline import Bench
+from tests.harness.commandline import CliHarness
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -51,9 +51,9 @@ def _on_terminal(
     return process.returncode, seen.decode()
 
 
-def test_a_followed_run_is_repainted_in_colours(bench: Bench) -> None:
-    run = bench.start(hold="evaluate-el")
-    hold = bench.control / "hold-evaluate-el"
+def test_a_followed_run_is_repainted_in_colours(harness: CliHarness) -> None:
+    run = harness.start(hold="evaluate-el")
+    hold = harness.control / "hold-evaluate-el"
 
     def release(seen: str) -> None:
         if "evaluate-el" in seen:
@@ -80,13 +80,13 @@ def test_colours_can_be_refused(monkeypatch: pytest.MonkeyPatch, variable: str) 
     assert "\x1b" not in _on_terminal("submit", "--lang", "xx")[1]
 
 
-def test_delete_asks_first(bench: Bench) -> None:
-    run = bench.start()
-    bench.runner.wait(run, timeout=30)
+def test_delete_asks_first(harness: CliHarness) -> None:
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
     code, seen = _on_terminal("delete", run, answer="n\n")
     assert code == 0
     assert f"Delete {run} (Succeeded)?" in seen
     assert "Nothing was deleted." in seen
-    assert bench.runner.status(run).state == "Succeeded"
+    assert harness.runner.status(run).state == "Succeeded"
     assert _on_terminal("delete", run, answer="y\n")[0] == 0
-    assert bench.runner.list() == []
+    assert harness.runner.list() == []

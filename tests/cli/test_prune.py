@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 
 
 def test_prune_forgets_what_ended_before_a_day_and_nothing_that_goes_on(
-    jobrunner: Jobrunner, bench: Bench
+    jobrunner: Jobrunner, harness: CliHarness
 ) -> None:
-    ended = bench.start("sw")
-    bench.runner.wait(ended, timeout=30)
-    live = bench.start("el", hold="train")
+    ended = harness.start("sw")
+    harness.runner.wait(ended, timeout=30)
+    live = harness.start("el", hold="train")
     assert jobrunner("prune", "--older-than", "1").out == ""
     assert jobrunner("prune", "--older-than", "0", "--dry-run").out.split() == [ended]
     assert jobrunner("list", "-o", "name").out.split() == [live, ended]

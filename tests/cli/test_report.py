@@ -11,7 +11,7 @@ from jobrunner.scoring.rates import paired_difference, score
 from jobrunner.scoring.result import Result, Settings, Which
 from jobrunner.spec import names
 from jobrunner.storage import open_storage
-from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 
 REFERENCES = [f"καλημέρα κόσμε {number}" for number in range(40)]
 
@@ -65,12 +65,14 @@ def test_results_outlive_their_run_and_are_found_by_storage(
     assert "There are no results yet." in other.err
 
 
-def test_results_of_a_run_are_found_where_it_put_them(jobrunner: Jobrunner, bench: Bench) -> None:
-    run = bench.start()
-    bench.runner.wait(run, timeout=30)
+def test_results_of_a_run_are_found_where_it_put_them(
+    jobrunner: Jobrunner, harness: CliHarness
+) -> None:
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
     assert "There are no results yet." in jobrunner("report").err
-    _write(bench.storage, run)
-    _write(bench.storage, run, "sw")
+    _write(harness.storage, run)
+    _write(harness.storage, run, "sw")
     for arguments in ((), ("@latest",), (run,)):
         answer = jobrunner("report", *arguments)
         assert "Greek" in answer.out

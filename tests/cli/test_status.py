@@ -8,12 +8,14 @@ import re
 import pytest
 import yaml
 
-from tests.harness.commandline import Bench, Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 
 
-def test_status_shows_stages_and_what_to_type_next(jobrunner: Jobrunner, bench: Bench) -> None:
-    run = bench.start(hold="train")
-    bench.begun(run, "train")
+def test_status_shows_stages_and_what_to_type_next(
+    jobrunner: Jobrunner, harness: CliHarness
+) -> None:
+    run = harness.start(hold="train")
+    harness.begun(run, "train")
     answer = jobrunner("status")
     lines = [re.split(r"  +", line) for line in answer.out.splitlines()]
     assert lines[0] == [run, "Running"]
@@ -23,27 +25,29 @@ def test_status_shows_stages_and_what_to_type_next(jobrunner: Jobrunner, bench: 
     assert lines[6][:3] == ["train", "Running", "████████░░░░░░░░"]
     assert lines[7][:2] == ["evaluate-el", "Waiting"]
     assert f"jobrunner logs -f {run}" in answer.err
-    bench.release("train")
-    assert bench.runner.wait(run, timeout=30).state == "Succeeded"
+    harness.release("train")
+    assert harness.runner.wait(run, timeout=30).state == "Succeeded"
     assert f"jobrunner report {run}" in jobrunner("status", "@latest").err
 
 
 def test_what_to_type_next_names_a_namespace_that_is_not_configured(
-    jobrunner: Jobrunner, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    jobrunner: Jobrunner, harness: CliHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = bench.start()
-    bench.runner.wait(run, timeout=30)
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
     assert f"jobrunner report -n speech {run}" in jobrunner("status", "-n", "speech").err
     assert jobrunner("report", "-n", "speech", run).code == 0
     monkeypatch.setenv("JOBRUNNER_CLUSTER__NAMESPACE", "speech")
     assert f"jobrunner report {run}" in jobrunner("status", "-n", "speech").err
 
 
-def test_every_form_of_status_and_list_tells_the_same(jobrunner: Jobrunner, bench: Bench) -> None:
-    older = bench.start("sw")
-    bench.runner.wait(older, timeout=30)
-    run = bench.start("el", fail="train")
-    bench.runner.wait(run, timeout=30)
+def test_every_form_of_status_and_list_tells_the_same(
+    jobrunner: Jobrunner, harness: CliHarness
+) -> None:
+    older = harness.start("sw")
+    harness.runner.wait(older, timeout=30)
+    run = harness.start("el", fail="train")
+    harness.runner.wait(run, timeout=30)
     assert jobrunner("list", "-o", "name").out.split() == [run, older]
     listed = json.loads(jobrunner("list", "-o", "json").out)
     assert listed["version"] == 1
@@ -59,4 +63,4 @@ def test_every_form_of_status_and_list_tells_the_same(jobrunner: Jobrunner, benc
     assert first[:5] == [run, "el", "whisper-tiny", "Failed", "train"]
     assert second[:6] == [older, "sw", "whisper-tiny", "Succeeded", "-", "100%"]
     assert "train: train cannot go on" in jobrunner("list", "-o", "wide").out
-    assert str(bench.storage) in jobrunner("list", "-o", "wide").out
+    assert str(harness.storage) in jobrunner("list", "-o", "wide").out

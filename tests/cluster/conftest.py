@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.cluster.backend import ClusterBench, grant, light_bench
+from tests.harness.cluster.backend import ClusterHarness, grant, light_harness
 from tests.harness.cluster.light_image import make_light_image
 from tests.harness.cluster.places import (
     SECRETS,
@@ -196,11 +196,11 @@ def storage_secret(api: Any, namespace: str) -> str:
 
 
 @pytest.fixture
-def bench(
+def harness(
     api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
+) -> Iterator[ClusterHarness]:
     """The backend with light stages, in a namespace and a bucket of its own."""
-    with light_bench(api, namespace, bucket, light_image) as made:
+    with light_harness(api, namespace, bucket, light_image) as made:
         yield made
 
 

@@ -6,9 +6,9 @@ import json
 
 from kubernetes import client
 
-from tests.harness.backend import until
 from tests.harness.cluster.backend import jobrunner
 from tests.harness.cluster.real_runs import SECONDS, STEPS, RealRun, RealRuns
+from tests.harness.waiting import until
 
 
 def test_a_run_whose_pods_die_gives_the_same_model_and_one_set_of_results(

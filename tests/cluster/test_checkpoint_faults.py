@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.harness.backend import until
 from tests.harness.cluster.real_runs import RealRun, RealRuns
 from tests.harness.servers.faulty_proxy import GOOD, Fault, Proxy, Request, proxied
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 OUTAGE = 60.0

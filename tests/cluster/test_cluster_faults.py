@@ -18,10 +18,10 @@ import pytest
 from kubernetes import client
 
 from jobrunner.spec import names
-from tests.harness.backend import until
 from tests.harness.cluster.backend import jobrunner
 from tests.harness.cluster.real_runs import SECONDS, RealRun, RealRuns
 from tests.harness.paths import ROOT
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 OUTAGE = 60.0

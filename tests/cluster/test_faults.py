@@ -13,8 +13,8 @@ from kubernetes import client
 
 from jobrunner.errors import Superseded
 from jobrunner.spec import names
-from tests.harness.backend import until
 from tests.harness.cluster.real_runs import SECONDS, RealRun, RealRuns
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 

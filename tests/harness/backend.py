@@ -1,34 +1,15 @@
-"""A backend whose stages a test holds, fails and looks at, and waiting with a deadline."""
+"""A backend whose stages a test holds, fails and looks at; local.py and cluster/ have one each."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jobrunner.backends.base import Backend
 from jobrunner.spec.plan import Plan
 from jobrunner.status import RunStatus, State
-from tests import builders
-from tests.harness.paths import STAGES
-
-STAGE = STAGES / "local.py"
-T = TypeVar("T")
-
-
-def until(
-    condition: Callable[[], T], what: str = "", seconds: float = 30.0, every: float = 0.02
-) -> T:
-    """The condition's value as soon as it is true, looking each so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what or condition}"
-        time.sleep(every)
-    return value
+from tests.harness.waiting import until
 
 
 @dataclass(frozen=True)
@@ -44,51 +25,53 @@ class Event:
     devices: str
 
 
-@dataclass
-class Bench:
+@dataclass(kw_only=True)
+class Harness(ABC):
     """A backend whose stages a test holds, fails and looks at."""
 
     backend: Backend
-    control: Path
-    storage: Path
-    state: Path
     seconds: float = 30.0
     """In which a stage begins, and a run ends."""
 
+    @abstractmethod
     def plan(self, *languages: str, **changes: Any) -> Plan:
-        values = {
-            "model": "whisper-tiny",
-            "storage": str(self.storage),
-            "resources": {"device": "cpu"},
-            **changes,
-        }
-        return builders.plan(evaluate__languages=list(languages), **values)
+        """The plan of a run on this backend.
 
+        Args:
+            languages: to evaluate in.
+            changes: fields of the spec.
+        """
+
+    @abstractmethod
     def hold(self, stage: str) -> None:
-        (self.control / f"hold-{stage}").touch()
+        """Each attempt at the stage waits from now on, until it is released."""
 
-    def release(self, stage: str) -> None:
-        (self.control / f"hold-{stage}").unlink()
+    @abstractmethod
+    def release(self, stage: str) -> None: ...
 
-    def holds(self, stage: str) -> bool:
-        return (self.control / f"hold-{stage}").exists()
+    @abstractmethod
+    def holds(self, stage: str) -> bool: ...
 
+    @abstractmethod
+    def codes(self, stage: str, *codes: int) -> None:
+        """Exit codes of the attempts at a stage; 0 when there are no more."""
+
+    @abstractmethod
     def stored(self, key: str) -> str | None:
         """The text of an object in storage."""
-        path = self.storage / key
-        return path.read_text() if path.exists() else None
 
-    def codes(self, stage: str, *codes: int) -> None:
-        (self.control / f"codes-{stage}").write_text("\n".join(map(str, codes)))
-
+    @abstractmethod
     def journal(self) -> list[str]:
-        path = self.control / "journal"
-        return path.read_text().splitlines() if path.exists() else []
+        """What the stages wrote when they began and ended."""
 
     def events(self, what: str = "", stage: str = "") -> list[Event]:
         parts = [line.split() for line in self.journal()]
-        told = [Event(float(p[0]), p[1], p[2], p[3], p[4], int(p[5]), p[6]) for p in parts]
-        return [event for event in told if what in {"", event.what} and stage in {"", event.stage}]
+        found = [Event(float(p[0]), p[1], p[2], p[3], p[4], int(p[5]), p[6]) for p in parts]
+        return [event for event in found if what in {"", event.what} and stage in {"", event.stage}]
+
+    def began(self) -> list[str]:
+        """Stages in the order in which the attempts at them began."""
+        return [event.stage for event in self.events("begins")]
 
     def begun(self, stage: str, times: int = 1) -> Event:
         """The event when a stage has begun so often."""
@@ -101,23 +84,13 @@ class Bench:
         assert last.state.ended, last
         return last
 
-    def supervisor(self, run: str) -> int:
-        """Process id of a run's supervisor: the parent of its stages."""
-        pid = [event for event in self.events("begins") if event.run == run][-1].pid
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def alive(pid: int) -> bool:
-    """True while a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not alive(pid), f"{pid} is gone")
+    def held_in_train(self) -> str:
+        """The id of a run whose training has begun and is held."""
+        self.hold("train")
+        plan = self.plan()
+        self.backend.submit(plan)
+        self.begun("train")
+        return plan.run
 
 
 def states(status: RunStatus) -> dict[str, State]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,7 @@ from jobrunner import cli
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.runner.api import Runner
 from tests import builders
-from tests.harness.paths import STAGES
-
-STAGE = STAGES / "local.py"
+from tests.harness.local import COMMAND
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def jobrunner(here: Path, capsys: pytest.CaptureFixture[str]) -> Jobrunner:
 
 
 @dataclass(frozen=True)
-class Bench:
+class CliHarness:
     """Runs whose stages are quick and do as the test says (see stages/local.py)."""
 
     runner: Runner
@@ -102,14 +99,12 @@ class Bench:
 
 
 @pytest.fixture
-def bench(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def harness(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliHarness]:
     control = tmp_path / "control"
     control.mkdir()
     monkeypatch.setenv("STAGE_CONTROL", str(control))
-    backend = LocalBackend(
-        command=(sys.executable, "-S", str(STAGE)), grace_seconds=5.0, retry_seconds=0.05
-    )
-    made = Bench(runner=Runner(backend), control=control, storage=tmp_path / "storage")
+    backend = LocalBackend(command=COMMAND, grace_seconds=5.0, retry_seconds=0.05)
+    made = CliHarness(runner=Runner(backend), control=control, storage=tmp_path / "storage")
     yield made
     for status in backend.list():
         backend.cancel(status.run)

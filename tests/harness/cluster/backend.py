@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from jobrunner.errors import NotFound
 from jobrunner.spec.plan import Plan
 from jobrunner.storage import Storage, open_storage
 from tests import builders
-from tests.harness.backend import Bench
+from tests.harness.backend import Harness
 from tests.harness.paths import ROOT, STAGES
 
 BASE = ROOT / "k8s" / "base"
@@ -37,17 +37,15 @@ SMALL = {
 }
 
 
-@dataclass
-class ClusterBench(Bench):
+@dataclass(kw_only=True)
+class ClusterHarness(Harness):
     """A namespace with everything that stages need, and a bucket."""
 
-    api: Any = None
-    namespace: str = ""
-    bucket: str = ""
-    image: str = ""
+    api: Any
+    namespace: str
+    bucket: str
+    image: str
     seconds: float = SECONDS
-    cluster: dict[str, Any] = field(default_factory=dict)
-    """Fields of the spec's cluster that differ from the usual ones."""
 
     def plan(self, *languages: str, **changes: Any) -> Plan:
         cluster = {
@@ -55,7 +53,6 @@ class ClusterBench(Bench):
             "image": self.image,
             "storage_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", ""),
             "storage_secret": "storage",
-            **self.cluster,
             **changes.pop("cluster", {}),
         }
         values = {
@@ -102,22 +99,12 @@ class ClusterBench(Bench):
 
 
 @contextmanager
-def light_bench(api: Any, namespace: str, bucket: str, image: str) -> Iterator[ClusterBench]:
-    """A bench in a namespace that has the rights of stages; its runs are ended at the end."""
+def light_harness(api: Any, namespace: str, bucket: str, image: str) -> Iterator[ClusterHarness]:
+    """The backend in a namespace that has the rights of stages; its runs are ended at the end."""
     grant(api, namespace)
     program = (STAGES / "pod.py").read_text()
     backend = KubernetesBackend(namespace, command=("python3", "-c", program))
-    made = ClusterBench(
-        backend=backend,
-        control=STAGES,
-        storage=STAGES,
-        state=STAGES,
-        api=api,
-        namespace=namespace,
-        bucket=bucket,
-        image=image,
-    )
-    yield made
+    yield ClusterHarness(backend=backend, api=api, namespace=namespace, bucket=bucket, image=image)
 
 
 def grant(api: Any, namespace: str) -> None:

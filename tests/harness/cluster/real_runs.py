@@ -17,8 +17,8 @@ from jobrunner.backends.kubernetes.backend import KubernetesBackend
 from jobrunner.runner.api import Runner
 from jobrunner.spec import names
 from jobrunner.storage import Storage, open_storage
-from tests.harness.backend import until
 from tests.harness.cluster.backend import jobrunner
+from tests.harness.waiting import until
 
 if TYPE_CHECKING:
     import torch
