@@ -1,4 +1,4 @@
-"""What only a folder can get wrong."""
+"""The contract of storage, held against a folder, and what only a folder can get wrong."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ import os
 import stat
 import subprocess
 import sys
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jobrunner.errors import StorageError
-from jobrunner.storage import open_storage, probe
+from jobrunner.storage import Storage, open_storage, probe
 from jobrunner.storage.local import LocalStorage
+from tests.contract.storage import StorageContract
+from tests.contract.storage_model import behaves_like_a_dictionary
 from tests.harness.paths import ROOT
+
+
+@pytest.fixture
+def new_storage(tmp_path: Path) -> Callable[[], Storage]:
+    """Makes empty storages."""
+    return lambda: open_storage(str(tmp_path / uuid.uuid4().hex))
+
+
+class TestStorage(StorageContract):
+    """A folder keeps the promises of storage."""
+
+
+def test_storage_behaves_like_a_dictionary(new_storage: Callable[[], Storage]) -> None:
+    behaves_like_a_dictionary(new_storage, examples=60)
 
 
 def test_a_folder_is_storage_with_or_without_a_scheme(tmp_path: Path) -> None:

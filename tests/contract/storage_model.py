@@ -89,14 +89,9 @@ class Comparison(RuleBasedStateMachine):
             self.list_prefix("", 0)
 
 
-@pytest.mark.parametrize(
-    ("new_storage", "examples"),
-    [("local", 60), pytest.param("s3", 12, marks=pytest.mark.s3)],
-    indirect=["new_storage"],
-)
-def test_storage_behaves_like_a_dictionary(
-    new_storage: Callable[[], Storage], examples: int
-) -> None:
+def behaves_like_a_dictionary(new_storage: Callable[[], Storage], *, examples: int) -> None:
+    """Fails when a sequence of calls is found that tells a storage from a dictionary."""
+
     class Machine(Comparison):
         pass
 
