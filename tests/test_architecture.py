@@ -135,6 +135,36 @@ def test_a_function_has_at_most_60_lines() -> None:
     assert long == {}
 
 
+TESTS = ROOT / "tests"
+# Folders of tests that are no room: what tests share, and what the repository has besides.
+NOT_ROOMS = {"harness", "contract", "cluster", "k8s", "images", "examples"}
+# Tests that belong to no module, and why.
+NOT_OF_A_MODULE = {
+    "chart/test_generated.py": "what docs/generate.py writes, of the chart and of the reference",
+    "chart/test_pods.py": "the templates of the chart, which are not Python",
+    "cli/test_bad_input.py": "wrong input of every command",
+    "cli/test_light_client.py": "every command without the extra `core`",
+}
+
+
+def _tests_of_rooms() -> list[Path]:
+    """Python files below the folders of tests that mirror the package, from `tests` on."""
+    files = [path.relative_to(TESTS) for path in TESTS.glob("*/**/*.py")]
+    return [path for path in files if path.parts[0] not in NOT_ROOMS]
+
+
+def test_a_folder_of_tests_has_the_name_of_a_room() -> None:
+    folders = {path.parent for path in _tests_of_rooms()}
+    assert [str(folder) for folder in folders if not (PACKAGE / folder).is_dir()] == []
+
+
+def test_a_file_of_tests_has_the_name_of_a_module() -> None:
+    files = [path for path in _tests_of_rooms() if path.name.startswith("test_")]
+    modules = {path: PACKAGE / path.with_name(path.name.removeprefix("test_")) for path in files}
+    without = {str(path) for path, module in modules.items() if not module.is_file()}
+    assert without == set(NOT_OF_A_MODULE)
+
+
 # Packages that take long to import, by what may not load them.
 NEVER = ("torch", "transformers", "datasets", "pyarrow", "numpy", "kubernetes", "boto3", "helm")
 NOT_FOR_HELP = (*NEVER, "pydantic", "rich", "yaml", "platformdirs", "asyncio", "urllib.request")
