@@ -7,41 +7,19 @@ from pathlib import Path
 
 import yaml
 
-from jobrunner.scoring.rates import paired_difference, score
-from jobrunner.scoring.result import Result, Settings, Which
 from jobrunner.spec import names
 from jobrunner.storage import open_storage
 from tests.harness.commandline import CliHarness, Jobrunner
+from tests.harness.results import pair
 
 REFERENCES = [f"καλημέρα κόσμε {number}" for number in range(40)]
 
 
 def _write(storage: Path, run: str, language: str = "el") -> None:
     """A base model that is wrong everywhere, and a tuned one that is right."""
-    base = score(REFERENCES, ["λάθος"] * len(REFERENCES), unit="words")
-    tuned = score(REFERENCES, REFERENCES, unit="words")
-    which: Which
-    for which, scores in (("base", base), ("tuned", tuned)):
-        result = Result(
-            run=run,
-            which=which,
-            model="whisper-tiny",
-            trained_on="el",
-            language=language,
-            test_set="fleurs",
-            split="test",
-            model_digest="ab" * 32,
-            data_digest="cd" * 32,
-            settings=Settings(language=language, max_utterances=0, precision="fp32", batch_size=16),
-            scores=scores,
-            change=paired_difference(base, tuned) if which == "tuned" else None,
-            audio_seconds=120.0,
-            decode_seconds=10.0,
-            device="cpu",
-            finished=1_790_000_000.0,
-            software={},
-        )
-        key = names.evaluation_prefix(run, which, "fleurs", language) + "result.json"
+    wrong = ["λάθος"] * len(REFERENCES)
+    for result in pair(REFERENCES, wrong, REFERENCES, run=run, language=language):
+        key = names.evaluation_prefix(run, result.which, "fleurs", language) + "result.json"
         open_storage(str(storage)).write(key, result.model_dump_json().encode())
 
 

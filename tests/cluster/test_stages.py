@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kubernetes import client
@@ -21,6 +17,8 @@ from jobrunner.spec import names, plan
 from jobrunner.storage import open_storage
 from tests import builders
 from tests.harness.paths import EXAMPLES, MICRO
+from tests.harness.processes import CORE, stage_variables
+from tests.harness.waiting import until
 
 SECRET = "AWS_SECRET_ACCESS_KEY"
 
@@ -61,21 +59,8 @@ def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> pl
 @pytest.fixture
 def shared(run: plan.Plan, tmp_path: Path) -> None:
     """Model and speech in storage: their folders are on this machine and not in any pod."""
-    (tmp_path / "run.json").write_text(run.spec.model_dump_json())
-    environment = {
-        **os.environ,
-        "JOBRUNNER_SPEC": str(tmp_path / "run.json"),
-        "JOBRUNNER_SCRATCH": str(tmp_path),
-    }
-    subprocess.run([sys.executable, "-m", "jobrunner.core", "prepare"], env=environment, check=True)
-
-
-def wait_until(condition: Callable[[], Any], *, seconds: float, what: Callable[[], str]) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.5)
-    return found
+    environment = {**os.environ, **stage_variables(run.spec, tmp_path)}
+    subprocess.run([*CORE, "prepare"], env=environment, check=True)
 
 
 def ended(batch: client.BatchV1Api, name: str, namespace: str) -> str:
@@ -106,10 +91,11 @@ def test_the_rendered_jobs_train_and_measure_a_model_on_s3(
     subprocess.run(["kubectl", "apply", "-f", "-"], input=text, text=True, check=True)
     for stage in run.stages:
         # Only the first one runs; each later one is released by the one before.
-        state = wait_until(
+        state = until(
             partial(ended, batch, names.job_name(run.run, stage.name), namespace),
-            seconds=240,
             what=lambda: told(api, run),
+            seconds=240,
+            every=0.5,
         )
         assert state == "Complete", told(api, run)
     assert os.environ[SECRET] not in told(api, run)

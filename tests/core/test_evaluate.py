@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-import soundfile
 import torch
 
 from jobrunner.core import evaluate
@@ -25,6 +23,7 @@ from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
 from tests import builders
 from tests.builders import LoggedContext
+from tests.harness.prepared import Clip, write_split
 from tests.harness.tiny import make_whisper
 
 RATE = layout.SAMPLE_RATE
@@ -77,23 +76,13 @@ def context_of(storage: Storage, spec: RunSpec, folder: Path) -> LoggedContext:
 
 
 def prepare_test_split(storage: LocalStorage, prefix: str) -> None:
-    """A prepared test split as `prepare` leaves it: one shard of noise, its index, a manifest."""
+    """A test split of noise."""
     noise = np.random.default_rng(0)
-    shard, lines = b"", []
-    for number, (seconds, text) in enumerate(zip(SECONDS, TEXTS, strict=True)):
-        samples = int(seconds * RATE)
-        file = io.BytesIO()
-        soundfile.write(file, noise.uniform(-0.3, 0.3, samples), RATE, format="FLAC")
-        clip = {"shard": "test/00000-aa.flacs", "offset": len(shard), "samples": samples}
-        clip |= {"size": len(file.getvalue()), "text": text, "speaker": "", "clip": f"{number}.mp3"}
-        lines.append(clip)
-        shard += file.getvalue()
-    storage.write(f"{prefix}test/00000-aa.flacs", shard)
-    index = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    storage.write(f"{prefix}test/index-bb.jsonl", index)
-    shards = {"test/00000-aa.flacs": hashlib.sha256(shard).hexdigest()}
-    told = {"version": layout.VERSION, "index": "test/index-bb.jsonl", "shards": shards}
-    storage.write(layout.manifest_key(prefix, "test"), json.dumps(told).encode())
+    clips = [
+        Clip(f"{number}.mp3", noise.uniform(-0.3, 0.3, int(seconds * RATE)), text)
+        for number, (seconds, text) in enumerate(zip(SECONDS, TEXTS, strict=True))
+    ]
+    write_split(storage, prefix, "test", clips)
 
 
 def key_of(context: LoggedContext, which: str, language: str = "el") -> str:

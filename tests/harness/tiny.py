@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import (
@@ -21,11 +17,11 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from jobrunner.core.data import layout
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
 from tests import builders
+from tests.harness.prepared import Clip, write_split
 
 WORDS = ("ναι", "όχι", "καλά", "σήμερα", "νερό", "δύο")
 LANGUAGES = ("en", "zh", "el", "ja")
@@ -128,31 +124,12 @@ def make_run(root: Path, **changes: Any) -> RunSpec:
 def write_data(storage: Storage, prefix: str) -> None:
     """Prepared speech: three speakers, 24 training clips of 0.3 to 1.2 s, one of them unknown."""
     for split, number in (("train", 24), ("validation", 5), ("test", 4)):
-        lines, shard = [], b""
-        for clip in range(number):
-            random = np.random.default_rng([len(split), clip])
-            samples = int(random.integers(4800, 19200))
-            wave = random.standard_normal(samples) * np.sin(np.arange(samples) / 50) * 0.1
-            file = io.BytesIO()
-            soundfile.write(file, wave, 16000, format="FLAC")
-            lines.append(
-                {
-                    "shard": f"{split}/00000.flacs",
-                    "offset": len(shard),
-                    "size": len(file.getvalue()),
-                    "samples": samples,
-                    "text": " ".join(WORDS[i] for i in random.integers(len(WORDS), size=2)),
-                    "speaker": ("", "a", "b")[clip % 3],
-                    "clip": f"{clip}.wav",
-                }
-            )
-            shard += file.getvalue()
-        storage.write(f"{prefix}{split}/00000.flacs", shard)
-        index = f"{split}/index.jsonl"
-        storage.write(prefix + index, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        manifest = {
-            "version": layout.VERSION,
-            "index": index,
-            "shards": {f"{split}/00000.flacs": hashlib.sha256(shard).hexdigest()},
-        }
-        storage.write(layout.manifest_key(prefix, split), json.dumps(manifest).encode())
+        write_split(storage, prefix, split, (_clip(split, clip) for clip in range(number)))
+
+
+def _clip(split: str, number: int) -> Clip:
+    random = np.random.default_rng([len(split), number])
+    samples = int(random.integers(4800, 19200))
+    wave = random.standard_normal(samples) * np.sin(np.arange(samples) / 50) * 0.1
+    words = (WORDS[word] for word in random.integers(len(WORDS), size=2))
+    return Clip(f"{number}.wav", wave, " ".join(words), ("", "a", "b")[number % 3])

@@ -1,16 +1,15 @@
-"""Results are found in storage, and a base model beside its fine-tuned one."""
+"""The results of runs are found in storage, and one that cannot be read is named."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from jobrunner.report import collect
 from jobrunner.scoring.result import Result
 from jobrunner.spec import names
 from jobrunner.storage.local import LocalStorage
+from tests.harness.results import measure
 
-Measure = Callable[..., list[Result]]
 OTHER = "hi-whisper-base-00c0ffee"
 
 
@@ -21,7 +20,7 @@ def store(storage: LocalStorage, results: list[Result]) -> None:
         storage.write(f"{prefix}predictions.parquet", b"PAR1")
 
 
-def test_all_results_of_a_run_are_found_and_no_others(tmp_path: Path, measure: Measure) -> None:
+def test_all_results_of_a_run_are_found_and_no_others(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     mine = measure("el", 0.9, 0.1) + measure("en", 0.2, 0.3)
     store(storage, mine + measure("hi", 0.5, 0.4, run=OTHER))
@@ -32,9 +31,7 @@ def test_all_results_of_a_run_are_found_and_no_others(tmp_path: Path, measure: M
     assert {r.language for r in collect(storage, [OTHER])} == {"hi"}
 
 
-def test_a_result_that_cannot_be_read_is_named_and_left_out(
-    tmp_path: Path, measure: Measure
-) -> None:
+def test_a_result_that_cannot_be_read_is_named_and_left_out(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     store(storage, measure("el", 0.9, 0.1))
     broken = names.evaluation_prefix(OTHER, "base", "fleurs", "hi") + "result.json"

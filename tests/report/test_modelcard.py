@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 from jobrunner.report.modelcard import model_card
-from jobrunner.scoring.result import Result
 from tests import builders
-
-Measure = Callable[..., list[Result]]
+from tests.harness.results import measure
 
 
 def front(card: str) -> dict[str, Any]:
@@ -35,7 +32,7 @@ def test_a_card_without_results_names_language_base_model_and_data() -> None:
     assert "`el_gr`" in card
 
 
-def test_results_stand_in_the_index_and_in_a_table(measure: Measure) -> None:
+def test_results_stand_in_the_index_and_in_a_table() -> None:
     results = measure("el", 0.9, 0.1) + measure("en", 0.2, 0.2)
     card = model_card(builders.spec(model="whisper-tiny"), results)
     entries = front(card)["model-index"][0]["results"]

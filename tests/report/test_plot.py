@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
 
 from jobrunner.report import compare, page
-from jobrunner.scoring.result import Result
-
-Measure = Callable[..., list[Result]]
+from tests.harness.results import measure
 
 
-def test_the_marks_stand_where_the_rates_are(measure: Measure) -> None:
+def test_the_marks_stand_where_the_rates_are() -> None:
     results = measure("el", 0.9, 0.1)
     made = page(compare(results))
     root = ElementTree.fromstring(made[made.index("<svg") : made.index("</svg>") + 6])

@@ -1,19 +1,17 @@
-"""Results are found in storage and shown as a table, as records and as a page."""
+"""Results as a table for people, and as records for programs."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 
 import pytest
 import yaml
 from rich.console import Console
 
 from jobrunner.report import compare, records, table
-from jobrunner.scoring.result import Result
+from tests.harness.results import measure
 
-Measure = Callable[..., list[Result]]
 OTHER = "hi-whisper-base-00c0ffee"
 
 
@@ -24,16 +22,7 @@ def text(shown: object, width: int = 200) -> str:
     return console.file.getvalue()
 
 
-def test_the_runs_own_language_comes_first_with_base_and_tuned_together(measure: Measure) -> None:
-    results = measure("de", 0.2, 0.3) + measure("el", 0.9, 0.1) + measure("th", 0.5, 0.5)
-    comparisons = compare(reversed(results))
-    assert [c.language for c in comparisons] == ["el", "de", "th"]
-    assert all(c.base and c.tuned for c in comparisons)
-
-
-def test_the_table_shows_rates_with_intervals_and_marks_what_is_significant(
-    measure: Measure,
-) -> None:
+def test_the_table_shows_rates_with_intervals_and_marks_what_is_significant() -> None:
     results = measure("el", 0.9, 0.1) + measure("en", 0.3, 0.3) + measure("th", 0.6, 0.2)
     shown = text(table(compare(results)))
     greek, english, thai = (
@@ -51,7 +40,7 @@ def test_the_table_shows_rates_with_intervals_and_marks_what_is_significant(
     assert "80" in greek
 
 
-def test_the_table_of_one_run_fits_80_columns(measure: Measure) -> None:
+def test_the_table_of_one_run_fits_80_columns() -> None:
     results = measure("el", 1.1, 0.1) + measure("yue", 0.6, 0.2)
     narrow, plenty = (text(table(compare(results)), width) for width in (80, 200))
     assert [line.rstrip() for line in narrow.splitlines()][:5] == [
@@ -59,7 +48,7 @@ def test_the_table_of_one_run_fits_80_columns(measure: Measure) -> None:
     ][:5]
 
 
-def test_the_run_is_named_when_there_are_several(measure: Measure) -> None:
+def test_the_run_is_named_when_there_are_several() -> None:
     one = measure("el", 0.9, 0.1)
     assert one[0].run not in text(table(compare(one)))
     both = text(table(compare(one + measure("hi", 0.5, 0.4, run=OTHER))))
@@ -67,20 +56,20 @@ def test_the_run_is_named_when_there_are_several(measure: Measure) -> None:
     assert OTHER in both
 
 
-def test_a_result_without_its_base_shows_a_dash(measure: Measure) -> None:
+def test_a_result_without_its_base_shows_a_dash() -> None:
     tuned = measure("el", 0.9, 0.1)[1:]
     row = next(line for line in text(table(compare(tuned))).splitlines() if "Greek" in line)
     assert row.count("–") == 2
     assert "*" not in row
 
 
-def test_wide_adds_the_other_ways(measure: Measure) -> None:
+def test_wide_adds_the_other_ways() -> None:
     shown = text(table(compare(measure("el", 0.9, 0.1)), wide=True), width=240)
     for name in ("Run", "Raw", "Basic", "Empty", "RTFx", "0.21"):
         assert name in shown
 
 
-def test_records_are_plain_data_with_all_six_rates(measure: Measure) -> None:
+def test_records_are_plain_data_with_all_six_rates() -> None:
     made = records(compare(measure("el", 0.9, 0.1)))
     assert json.loads(json.dumps(made)) == made
     assert yaml.safe_load(yaml.safe_dump(made)) == made

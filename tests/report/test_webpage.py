@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from jobrunner.report import compare, page
-from jobrunner.scoring.result import Result
-
-Measure = Callable[..., list[Result]]
+from tests.harness.results import measure
 
 
 class _Audit(HTMLParser):
@@ -31,7 +28,7 @@ class _Audit(HTMLParser):
             assert self.open.pop() == tag
 
 
-def test_the_page_is_complete_in_itself_and_well_formed(measure: Measure) -> None:
+def test_the_page_is_complete_in_itself_and_well_formed() -> None:
     results = measure("el", 0.9, 0.1) + measure("hi", 0.5, 0.4) + measure("th", 0.6, 0.2)
     made = page(compare(results))
     audit = _Audit()
@@ -47,7 +44,7 @@ def test_the_page_is_complete_in_itself_and_well_formed(measure: Measure) -> Non
     assert page(compare(results)) == made
 
 
-def test_what_comes_from_outside_is_escaped_in_the_page(measure: Measure) -> None:
+def test_what_comes_from_outside_is_escaped_in_the_page() -> None:
     hostile = "<script>alert(1)</script>"
     results = [
         result.model_copy(update={"model": hostile, "device": hostile, "test_set": hostile})

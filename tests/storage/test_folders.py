@@ -3,55 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from jobrunner.errors import NotFound, StorageError
-from jobrunner.storage import Entry, folders
+from jobrunner.storage import folders
 from jobrunner.storage.local import LocalStorage
+from tests.harness.elsewhere import Elsewhere
 
 PREFIX = "models/abc/"
-
-
-class Elsewhere:
-    """A folder reached through the storage protocol alone, as another machine's would be."""
-
-    def __init__(self, root: Path) -> None:
-        self._inner = LocalStorage(root)
-        self.url = "elsewhere"
-        self.opened: list[str] = []
-
-    def read(self, key: str) -> bytes:
-        return self._inner.read(key)
-
-    def open(self, key: str) -> BinaryIO:
-        self.opened.append(key)
-        return self._inner.open(key)
-
-    def write(self, key: str, data: bytes) -> None:
-        self._inner.write(key, data)
-
-    def write_file(self, key: str, path: Path) -> None:
-        self._inner.write_file(key, path)
-
-    def create(self, key: str, data: bytes) -> bool:
-        return self._inner.create(key, data)
-
-    def stat(self, key: str) -> Entry | None:
-        return self._inner.stat(key)
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        return self._inner.list(prefix)
-
-    def delete(self, key: str) -> None:
-        self._inner.delete(key)
-
-    def clean_uploads(self, older_than: float) -> int:
-        return self._inner.clean_uploads(older_than)
 
 
 @pytest.fixture
@@ -84,9 +46,9 @@ def test_nothing_is_fetched_before_it_is_complete(storage: Elsewhere, tmp_path: 
 
 def test_a_second_fetch_downloads_nothing(storage: Elsewhere, tmp_path: Path) -> None:
     folders.fetch(storage, PREFIX, tmp_path / "scratch")
-    storage.opened.clear()
+    storage.forget()
     folders.fetch(storage, PREFIX, tmp_path / "scratch")
-    assert storage.opened == []
+    assert storage.opened() == []
 
 
 def test_stages_that_want_a_folder_at_once_download_it_once(
@@ -98,7 +60,7 @@ def test_stages_that_want_a_folder_at_once_download_it_once(
         ]
         places = {future.result() for future in wanted}
     assert len(places) == 1
-    assert len(storage.opened) == 2
+    assert len(storage.opened()) == 2
 
 
 def test_a_file_that_differs_from_the_manifest_is_an_error_until_it_is_mended(

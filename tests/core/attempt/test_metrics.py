@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -14,9 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobrunner.spec import RunSpec, names
+from tests.harness.processes import CORE, SECONDS, stage_variables, until_told
 from tests.harness.tiny import make_run
 
-SECONDS = 240.0
 LABELS = {"language", "model", "stage"}
 
 
@@ -37,16 +36,13 @@ def values(text: str) -> dict[str, float]:
 
 
 def start(spec: RunSpec, root: Path, port: int) -> subprocess.Popen[str]:
-    (root / "run.json").write_text(spec.model_dump_json())
     environment = {
         **os.environ,
-        "JOBRUNNER_SPEC": str(root / "run.json"),
-        "JOBRUNNER_SCRATCH": str(root / "scratch"),
+        **stage_variables(spec, root, root / "scratch"),
         "JOBRUNNER_STAGE": "train",
         "JOBRUNNER_METRICS_PORT": str(port),
     }
-    command = [sys.executable, "-m", "jobrunner.core", "train"]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([*CORE, "train"], env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def free_port() -> int:
@@ -58,20 +54,17 @@ def free_port() -> int:
 
 def scraped_at(process: subprocess.Popen[str], port: int, step: int) -> str:
     """The metrics when training has come to a step, and its checkpoint is committed."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        assert time.monotonic() < deadline
+
+    def scraped() -> str:
         try:
             text = scrape(port)
         except OSError:
-            text = ""
+            return ""
         found = values(text)
-        if found.get("jobrunner_train_step", 0) >= step and (
-            found.get("jobrunner_train_checkpoint_seconds_count", 0) >= 1
-        ):
-            return text
-        time.sleep(0.02)
+        arrived = found.get("jobrunner_train_step", 0) >= step
+        return text if arrived and found.get("jobrunner_train_checkpoint_seconds_count", 0) else ""
+
+    return until_told(scraped, process)
 
 
 def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from jobrunner.errors import Interrupted
 from jobrunner.spec import RunSpec
 from jobrunner.storage.local import LocalStorage
 from tests.harness.paths import ROOT
+from tests.harness.processes import CORE, stage_variables
 from tests.harness.speech import content, make_context, make_spec, report, rows, write_speech
+from tests.harness.waiting import until
 
 CLIPS = 1200
 SECONDS_TO_WAIT = 60.0
@@ -128,7 +129,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
 def _start(root: Path, name: str, **more: Any) -> subprocess.Popen[str]:
     """`prepare` as the backends start it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "jobrunner.core", "prepare"],
+        [*CORE, "prepare"],
         env={**os.environ, **_variables(root, name)},
         cwd=ROOT,
         text=True,
@@ -140,17 +141,7 @@ def _start(root: Path, name: str, **more: Any) -> subprocess.Popen[str]:
 
 
 def _variables(root: Path, name: str) -> dict[str, str]:
-    folder = root / name
-    folder.mkdir(exist_ok=True)
-    (folder / "run.json").write_text(_spec(root, name).model_dump_json())
-    return {"JOBRUNNER_SPEC": str(folder / "run.json"), "JOBRUNNER_SCRATCH": str(folder)}
-
-
-def _until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while not condition():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.005)
+    return stage_variables(_spec(root, name), root / name)
 
 
 def _finished(root: Path, name: str) -> list[Path]:
@@ -174,10 +165,15 @@ def test_a_process_that_is_stopped_leaves_no_worker_and_loses_no_shard(
     root, expected = large
     name = sent.name
     process = _start(root, name, stdout=subprocess.PIPE)
-    _until(lambda: len(_finished(root, name)) >= 2, "two shards")
+    until(lambda: len(_finished(root, name)) >= 2, "two shards", SECONDS_TO_WAIT, 0.005)
     process.send_signal(sent)
     output, _ = process.communicate(timeout=SECONDS_TO_WAIT)
-    _until(lambda: not [*_processes(f"JOBRUNNER_SPEC={root / name}")], "all workers are gone")
+    until(
+        lambda: not [*_processes(f"JOBRUNNER_SPEC={root / name}")],
+        "all workers are gone",
+        SECONDS_TO_WAIT,
+        0.005,
+    )
     finished = _finished(root, name)
     assert len(finished) < CLIPS // shards.CLIPS_PER_SHARD
     if sent is signal.SIGTERM:
@@ -208,9 +204,11 @@ def test_a_full_disk_keeps_the_finished_shards_and_more_room_goes_on(
         'find "$0" -name "0*.json" | wc -l; '
         'mount -o remount,size=64m "$0" && "$@" && cp -r "$0" "$0.copy"'
     )
-    prepared = [sys.executable, "-m", "jobrunner.core", "prepare"]
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, place, *prepared],
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, place),
+            *(*CORE, "prepare"),
+        ],
         env={**os.environ, **_variables(root, "full")},
         cwd=ROOT,
         capture_output=True,

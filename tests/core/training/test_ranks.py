@@ -15,10 +15,8 @@ from jobrunner.core.training import ranks
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 from tests.builders import stage_context
+from tests.harness.processes import CORE, stage_variables
 from tests.harness.tiny import make_run
-
-COMMAND = [sys.executable, "-m", "jobrunner.core", "train"]
-SECONDS_TO_WAIT = 240
 
 
 def test_two_ranks_train_the_same_model_as_one(
@@ -28,10 +26,9 @@ def test_two_ranks_train_the_same_model_as_one(
     changes: dict[str, Any] = {"train__dropout": 0.0, "train__spec_augment": False}
     one, two = (make_run(tmp_path / name, **changes) for name in ("one", "two"))
     train.run(stage_context(one, tmp_path / "scratch"))
-    (tmp_path / "run.json").write_text(two.model_dump_json())
-    monkeypatch.setenv("JOBRUNNER_SPEC", str(tmp_path / "run.json"))
-    monkeypatch.setenv("JOBRUNNER_SCRATCH", str(tmp_path / "two-scratch"))
-    assert ranks.run(2, COMMAND) == 0
+    for name, value in stage_variables(two, tmp_path, tmp_path / "two-scratch").items():
+        monkeypatch.setenv(name, value)
+    assert ranks.run(2, [*CORE, "train"]) == 0
     weights = [exported(spec) for spec in (one, two)]
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():

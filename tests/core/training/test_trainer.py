@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,10 @@ from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 from tests.builders import stage_context
 from tests.harness.fragile import FragileStorage, KilledError
+from tests.harness.processes import CORE, SECONDS, stage_variables, until_told
 from tests.harness.tiny import make_run
 
 STEPS = 8
-SECONDS_TO_WAIT = 240
 
 
 def spec_in(root: Path, **changes: Any) -> RunSpec:
@@ -199,29 +198,14 @@ def test_a_step_that_is_not_finite_changes_no_weight(
 
 def start(spec: RunSpec, root: Path, name: str) -> subprocess.Popen[str]:
     """The stage as a process, in a process group of its own."""
-    (root / "run.json").write_text(spec.model_dump_json())
-    environment = {
-        **os.environ,
-        "JOBRUNNER_SPEC": str(root / "run.json"),
-        "JOBRUNNER_SCRATCH": str(root / name),
-        "PYTHONSAFEPATH": "1",
-    }
+    variables = stage_variables(spec, root, root / name)
     return subprocess.Popen(
-        [sys.executable, "-m", "jobrunner.core", "train"],
-        env=environment,
+        [*CORE, "train"],
+        env={**os.environ, **variables, "PYTHONSAFEPATH": "1"},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Polls; fails when the process ends first or nothing comes."""
-    deadline = time.monotonic() + SECONDS_TO_WAIT
-    while not condition():
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def saved(spec: RunSpec, step: int) -> Callable[[], bool]:
@@ -239,14 +223,14 @@ def test_a_run_killed_and_stopped_as_a_process_ends_as_the_undisturbed_one(tmp_p
     }
     spec = make_run(tmp_path, **changes)
     killed = start(spec, tmp_path, "killed")
-    wait_until(saved(spec, 10), killed)
+    until_told(saved(spec, 10), killed)
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate(timeout=SECONDS_TO_WAIT)
+    killed.communicate(timeout=SECONDS)
     assert killed.returncode == -signal.SIGKILL
     stopped = start(spec, tmp_path, "stopped")
-    wait_until(saved(spec, 30), stopped)
+    until_told(saved(spec, 30), stopped)
     os.killpg(stopped.pid, signal.SIGTERM)
-    talk, _ = stopped.communicate(timeout=SECONDS_TO_WAIT)
+    talk, _ = stopped.communicate(timeout=SECONDS)
     assert stopped.returncode == 143, talk
     assert "going on from the checkpoint of step" in talk
     assert "error: Stopped after step" in talk

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 from tests import builders
 from tests.harness.paths import ROOT
+from tests.harness.processes import CORE, stage_variables
 from tests.harness.servers.hub import HubServer, serving
 from tests.harness.speech import (
     content,
@@ -164,12 +164,10 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
 
 def _prepare(root: Path, spec: RunSpec, **environment: str) -> tuple[int, str]:
     """Exit code and last line of a `prepare` of its own, with its own cache of the hub."""
-    file = root / "run.json"
-    file.write_text(spec.model_dump_json())
-    told = {"HF_HOME": str(root / "cache"), "JOBRUNNER_SPEC": str(file), **environment}
+    variables = {**stage_variables(spec, root), "HF_HOME": str(root / "cache"), **environment}
     done = subprocess.run(
-        [sys.executable, "-m", "jobrunner.core", "prepare"],
-        env={**os.environ, "JOBRUNNER_SCRATCH": str(root), **told},
+        [*CORE, "prepare"],
+        env={**os.environ, **variables},
         cwd=ROOT,
         capture_output=True,
         text=True,
