@@ -2,5 +2,5 @@
 
 import pytest
 
-# Their assertions tell as much as those of the tests when they fail.
+# An assertion that fails there shows its values, as in a test.
 pytest.register_assert_rewrite("tests.harness", "tests.contract")

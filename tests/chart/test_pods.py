@@ -12,11 +12,11 @@ import pytest
 from jobrunner.chart import manifests
 from jobrunner.spec import names, plan
 from tests import builders
+from tests.harness.paths import CASES
 
 Objects = list[dict[str, Any]]
 Case = Callable[[str], Objects]
 Pod = Callable[[str, str], dict[str, Any]]
-CASES = Path(__file__).parent / "cases"
 NAMES_OF_CASES = sorted(path.stem for path in CASES.glob("*.yaml"))
 
 

@@ -1,5 +1,6 @@
-"""The fixtures of tests/harness/commandline.py, for all tests of the command line."""
+"""The command line, in a folder where nothing of this machine's user is seen."""
 
-from tests.harness.commandline import harness, here, jobrunner
+from tests.harness.commandline import harness, jobrunner
+from tests.harness.here import here
 
 __all__ = ["harness", "here", "jobrunner"]

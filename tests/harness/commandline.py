@@ -1,8 +1,7 @@
-"""A folder of one's own, the command line in this process, and a run to look at."""
+"""The command line in this process, and runs to look at."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +25,6 @@ class Answer:
 
 
 Jobrunner = Callable[..., Answer]
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in; nothing of this machine's user is seen or changed."""
-    for name in os.environ:
-        if name.startswith(("JOBRUNNER_", "XDG_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("JOBRUNNER_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def stage_variables(spec: RunSpec, folder: Path, scratch: Path | None = None) ->
     }
 
 
-def until_told(condition: Callable[[], T], process: subprocess.Popen[str]) -> T:
+def until_met(condition: Callable[[], T], process: subprocess.Popen[str]) -> T:
     """The condition's value as soon as it is true; fails when the process ends first."""
 
     def met() -> T:

@@ -19,7 +19,7 @@ def result(which: Which, scores: Scores, *, base: Scores | None = None, **change
     Args:
         which: model.
         scores: its own.
-        base: those that the change is told from.
+        base: those of the base model, which the change is measured from.
         changes: other fields.
     """
     values: dict[str, Any] = {

@@ -19,14 +19,14 @@ def until(
 
     Args:
         condition: asked until it is true.
-        what: said, or asked, when the time is over.
+        what: it waits for, or what names it when the time is over.
         seconds: until then.
         every: seconds between two looks.
     """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() >= deadline:
-            told = what if isinstance(what, str) else what()
-            raise AssertionError(f"not in {seconds} s: {told or condition}")
+            named = what if isinstance(what, str) else what()
+            raise AssertionError(f"not in {seconds} s: {named or condition}")
         time.sleep(every)
     return value

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobrunner.spec import RunSpec, names
-from tests.harness.processes import CORE, SECONDS, stage_variables, until_told
+from tests.harness.processes import CORE, SECONDS, stage_variables, until_met
 from tests.harness.tiny import make_run
 
 LABELS = {"language", "model", "stage"}
@@ -64,7 +64,7 @@ def scraped_at(process: subprocess.Popen[str], port: int, step: int) -> str:
         arrived = found.get("jobrunner_train_step", 0) >= step
         return text if arrived and found.get("jobrunner_train_checkpoint_seconds_count", 0) else ""
 
-    return until_told(scraped, process)
+    return until_met(scraped, process)
 
 
 def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) -> None:

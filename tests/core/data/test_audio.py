@@ -96,6 +96,8 @@ def test_channels_are_averaged() -> None:
         (encoded(np.array([0.1, np.nan], np.float32), subtype="FLOAT"), "it holds no audio"),
         (encoded(sound(1), rate=1), "its rate is 1 Hz"),
     ],
+    # The bytes of some hold the time at which they were made.
+    ids=("empty", "text", "cut WAV", "cut FLAC", "no samples", "not a number", "1 Hz"),
 )
 def test_a_damaged_file_is_unreadable_and_says_why(data: bytes, detail: str) -> None:
     with pytest.raises(Unusable) as caught:

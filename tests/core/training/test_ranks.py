@@ -12,10 +12,9 @@ import torch
 
 from jobrunner.core import train
 from jobrunner.core.training import ranks
-from jobrunner.spec import RunSpec, names
-from jobrunner.storage.local import LocalStorage
 from tests.builders import stage_context
 from tests.harness.processes import CORE, stage_variables
+from tests.harness.stored import export_of
 from tests.harness.tiny import make_run
 
 
@@ -29,18 +28,12 @@ def test_two_ranks_train_the_same_model_as_one(
     for name, value in stage_variables(two, tmp_path, tmp_path / "two-scratch").items():
         monkeypatch.setenv(name, value)
     assert ranks.run(2, [*CORE, "train"]) == 0
-    weights = [exported(spec) for spec in (one, two)]
+    weights = [
+        safetensors.torch.load_file(export_of(spec) / "model.safetensors") for spec in (one, two)
+    ]
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-4, atol=1e-5)
-
-
-def exported(spec: RunSpec) -> dict[str, torch.Tensor]:
-    path = LocalStorage(Path(spec.storage)).path(
-        names.export_prefix(names.run_id(spec)).rstrip("/")
-    )
-    found: dict[str, torch.Tensor] = safetensors.torch.load_file(path / "model.safetensors")
-    return found
 
 
 @pytest.mark.parametrize("code", [3, 66, 143])

@@ -30,7 +30,7 @@ from jobrunner.spec import RunSpec, names
 from jobrunner.storage.local import LocalStorage
 from tests.builders import stage_context
 from tests.harness.fragile import FragileStorage, KilledError
-from tests.harness.processes import CORE, SECONDS, stage_variables, until_told
+from tests.harness.processes import CORE, SECONDS, stage_variables, until_met
 from tests.harness.tiny import make_run
 
 STEPS = 8
@@ -223,12 +223,12 @@ def test_a_run_killed_and_stopped_as_a_process_ends_as_the_undisturbed_one(tmp_p
     }
     spec = make_run(tmp_path, **changes)
     killed = start(spec, tmp_path, "killed")
-    until_told(saved(spec, 10), killed)
+    until_met(saved(spec, 10), killed)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate(timeout=SECONDS)
     assert killed.returncode == -signal.SIGKILL
     stopped = start(spec, tmp_path, "stopped")
-    until_told(saved(spec, 30), stopped)
+    until_met(saved(spec, 30), stopped)
     os.killpg(stopped.pid, signal.SIGTERM)
     talk, _ = stopped.communicate(timeout=SECONDS)
     assert stopped.returncode == 143, talk

@@ -1,7 +1,7 @@
 """A stage without a model, for pods: all of `python -m jobrunner.core` but its three stages.
 
-It is steered by objects below `control/` in the run's storage, as local.py is by
-files: `hold-STAGE`, `codes-STAGE`, and a journal with an object for each line.
+It is steered by objects below `control/` in the run's storage, as local.py is by files:
+`hold-STAGE`, `codes-STAGE`, and a journal with an object for each line.
 """
 
 import os
