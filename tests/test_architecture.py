@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.harness.paths import ROOT
+
 PACKAGE = ROOT / "jobrunner"
 # The rooms floor by floor, the highest first. A room imports itself and floors below it; rooms of
 # one floor do not import each other.
@@ -134,10 +135,34 @@ def test_a_function_has_at_most_60_lines() -> None:
     assert long == {}
 
 
-def test_no_two_test_files_share_a_name() -> None:
-    # The folders of tests are no packages, so pytest and mypy know a file by its name alone.
-    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
-    assert sorted({name for name in names if names.count(name) > 1}) == []
+TESTS = ROOT / "tests"
+# Folders of tests that are no room: what tests share, and what the repository has besides.
+NOT_ROOMS = {"harness", "contract", "cluster", "k8s", "images", "examples"}
+# Tests that belong to no module, and why.
+NOT_OF_A_MODULE = {
+    "chart/test_generated.py": "what docs/generate.py writes, of the chart and of the reference",
+    "chart/test_pods.py": "the templates of the chart, which are not Python",
+    "cli/test_bad_input.py": "wrong input of every command",
+    "cli/test_light_client.py": "every command without the extra `core`",
+}
+
+
+def _tests_of_rooms() -> list[Path]:
+    """Python files below the folders of tests that mirror the package, from `tests` on."""
+    files = [path.relative_to(TESTS) for path in TESTS.glob("*/**/*.py")]
+    return [path for path in files if path.parts[0] not in NOT_ROOMS]
+
+
+def test_a_folder_of_tests_has_the_name_of_a_room() -> None:
+    folders = {path.parent for path in _tests_of_rooms()}
+    assert [str(folder) for folder in folders if not (PACKAGE / folder).is_dir()] == []
+
+
+def test_a_file_of_tests_has_the_name_of_a_module() -> None:
+    files = [path for path in _tests_of_rooms() if path.name.startswith("test_")]
+    modules = {path: PACKAGE / path.with_name(path.name.removeprefix("test_")) for path in files}
+    without = {str(path) for path, module in modules.items() if not module.is_file()}
+    assert without == set(NOT_OF_A_MODULE)
 
 
 # Packages that take long to import, by what may not load them.
@@ -176,3 +201,13 @@ def test_a_commands_help_imports_nothing_heavy() -> None:
 def test_a_dry_run_imports_nothing_that_only_a_run_needs() -> None:
     spec = ("--lang", "el", "--storage", "s3://speech/runs")
     assert not _loaded("submit", *spec, "--dry-run") & {*NEVER, "rich", "yaml"}
+
+
+def test_reports_need_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys, jobrunner.report, jobrunner.report.modelcard;"
+        "heavy = {'torch', 'numpy', 'pyarrow', 'jiwer', 'transformers', 'boto3', 'rich'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from tests.harness.paths import ROOT
 
 
 def _run(*command: str | Path, cwd: Path, **environment: str) -> str:

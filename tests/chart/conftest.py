@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,7 @@ import yaml
 from jobrunner import spec as specs
 from jobrunner.chart import manifests
 from jobrunner.spec import plan
-
-CASES = Path(__file__).parent / "cases"
+from tests.harness.paths import CASES
 
 Objects = list[dict[str, Any]]
 

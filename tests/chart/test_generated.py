@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,9 +14,8 @@ import yaml
 
 from jobrunner import spec as specs
 from jobrunner.chart import manifests
-from jobrunner.spec import plan
-
-ROOT = Path(__file__).parent.parent.parent
+from tests import builders
+from tests.harness.paths import ROOT
 
 
 def test_the_reference_and_the_schema_are_not_stale() -> None:
@@ -62,7 +60,7 @@ def test_the_schema_is_closed_everywhere() -> None:
 
 
 def test_the_values_of_a_plan_and_of_the_chart_fit_the_schema_together() -> None:
-    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    run = builders.plan()
     own = yaml.safe_load((manifests.chart_folder() / "values.yaml").read_text())
     together = {**own, **manifests.values(run)}
     jsonschema.validate(together, manifests.schema())

@@ -11,18 +11,14 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
-from specs import specs
 
 from jobrunner.chart import documents, helm, manifests
 from jobrunner.errors import JobrunnerError, SpecError, UsageError
-from jobrunner.spec import RunSpec, names, parse, parse_json, plan
+from jobrunner.spec import RunSpec, names, parse_json, plan
+from tests import builders
+from tests.harness.specs import specs
 
 Objects = list[dict[str, Any]]
-PLAIN = {"lang": "el", "storage": "s3://bucket/runs"}
-
-
-def _plan(**changes: Any) -> plan.Plan:
-    return plan.plan(parse({**PLAIN, **changes}))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -48,7 +44,7 @@ def test_any_valid_spec_gives_exactly_the_objects_of_its_plan(spec: RunSpec) -> 
 
 
 def test_render_is_the_same_each_time() -> None:
-    assert manifests.render(_plan()) == manifests.render(_plan())
+    assert manifests.render(builders.plan()) == manifests.render(builders.plan())
 
 
 def test_the_language_no_stays_a_string(objects: Callable[[str], Objects]) -> None:
@@ -65,13 +61,13 @@ def test_a_million_steps_stay_a_million(objects: Callable[[str], Objects]) -> No
 
 
 def test_a_number_that_json_cannot_carry_is_refused() -> None:
-    assert manifests.manifests(_plan(seed=2**53 - 1))
+    assert manifests.manifests(builders.plan(seed=2**53 - 1))
     with pytest.raises(SpecError, match="seed"):
-        _plan(seed=2**53 + 1)
+        builders.plan(seed=2**53 + 1)
 
 
 def test_the_engine_refuses_values_that_the_schema_does_not_know() -> None:
-    run = _plan()
+    run = builders.plan()
     for wrong in (
         {**manifests.values(run), "surprise": 1},
         {**manifests.values(run), "deadlineSeconds": 1.5},
@@ -98,9 +94,9 @@ def test_values_are_data_and_neither_code_nor_yaml(objects: Callable[[str], Obje
 def test_a_newline_cannot_add_an_object() -> None:
     evil = "x\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: jobrunner}"
     with pytest.raises(SpecError, match="control characters"):
-        _plan(data={"source": evil})
+        builders.plan(data__source=evil)
     # Past the spec's own check: Helm's engine gets the newline, and it stays in its string.
-    values = manifests.values(_plan())
+    values = manifests.values(builders.plan())
     values["spec"]["cluster"]["image"] = evil
     text = helm.render(manifests.chart_folder(), values, release="run", namespace="space")
     found = documents.load(text)
@@ -122,11 +118,11 @@ def test_a_chart_that_gives_other_objects_is_refused(
     )
     monkeypatch.setattr(manifests, "chart_folder", lambda: changed)
     with pytest.raises(JobrunnerError, match="Secret"):
-        manifests.manifests(_plan())
+        manifests.manifests(builders.plan())
 
 
 def test_the_config_map_owns_the_rest() -> None:
-    objects = manifests.manifests(_plan(cluster={"monitor": True}))
+    objects = manifests.manifests(builders.plan(cluster__monitor=True))
     owner, *others = manifests.owned(objects, uid="1-2-3")
     assert "ownerReferences" not in owner["metadata"]
     assert len(others) == 4
@@ -148,7 +144,7 @@ def test_without_helm_one_line_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "helm_python", None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="pip install helm-python-sdk"):
-        manifests.manifests(_plan())
+        manifests.manifests(builders.plan())
 
 
 @pytest.mark.parametrize(

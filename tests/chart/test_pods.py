@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from jobrunner import spec as specs
 from jobrunner.chart import manifests
 from jobrunner.spec import names, plan
+from tests import builders
+from tests.harness.paths import CASES
 
 Objects = list[dict[str, Any]]
 Case = Callable[[str], Objects]
 Pod = Callable[[str, str], dict[str, Any]]
-CASES = Path(__file__).parent / "cases"
 NAMES_OF_CASES = sorted(path.stem for path in CASES.glob("*.yaml"))
 
 
@@ -250,7 +250,7 @@ def test_an_evaluation_alone_trains_nothing(objects: Case) -> None:
     ],
 )
 def test_training_has_the_time_to_upload_a_checkpoint(model: str, seconds: int) -> None:
-    run = specs.parse({"lang": "el", "model": model, "storage": "s3://bucket/runs"})
+    run = builders.spec(model=model)
     assert manifests.grace_seconds(run, "train") == seconds
     assert manifests.grace_seconds(run, "evaluate") == 30
     train = manifests.manifests(plan.plan(run))[2]["spec"]["template"]

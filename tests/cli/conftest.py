@@ -1,5 +1,6 @@
-"""The fixtures of cli_bench.py, for all tests of the command line."""
+"""The command line, in a folder where nothing of this machine's user is seen."""
 
-from cli_bench import bench, here, jobrunner
+from tests.harness.commandline import harness, jobrunner
+from tests.harness.here import here
 
-__all__ = ["bench", "here", "jobrunner"]
+__all__ = ["harness", "here", "jobrunner"]

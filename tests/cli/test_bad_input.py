@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_bench import Jobrunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.harness.commandline import Jobrunner
 
 LOCAL = ("--lang", "el", "--local", "--device", "cpu")
 # What is typed after `jobrunner`, and how the line goes on after `error: `.

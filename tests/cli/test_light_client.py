@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from cli_bench import Bench, Jobrunner
 
 from jobrunner import extras
+from tests.harness.commandline import CliHarness, Jobrunner
 
 # Refuses the packages of the extra `core` and what they bring, as if they were not there.
 PROBE = """
@@ -35,8 +35,8 @@ sys.exit(run(sys.argv[1:]))
         "render --lang el --storage s3://speech/runs",
     ],
 )
-def test_commands_work_without_the_core(bench: Bench, typed: str) -> None:
-    bench.runner.wait(bench.start(), timeout=30)
+def test_commands_work_without_the_core(harness: CliHarness, typed: str) -> None:
+    harness.runner.wait(harness.start(), timeout=30)
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *typed.split()], capture_output=True, text=True, check=False
     )

@@ -13,15 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_bench import ClusterBench, grant, light_bench
-from light_image import make_light_image
-from places import SECRETS, new_bucket, new_namespace, new_storage_secret, once
-from real_runs import RealRun, RealRuns
+
+from tests.harness.cluster.backend import ClusterHarness, grant, light_harness
+from tests.harness.cluster.light_image import make_light_image
+from tests.harness.cluster.places import (
+    SECRETS,
+    new_bucket,
+    new_namespace,
+    new_storage_secret,
+    once,
+)
+from tests.harness.cluster.real_runs import RealRun, RealRuns
+from tests.harness.paths import CLUSTER, ROOT
 
 HERE = Path(__file__).parent
-CLUSTER = HERE / "testcluster/cluster"
 BASE_IMAGE = "localhost/python-base:bookworm"
-BUILD = HERE.parent.parent / "images/build"
+BUILD = ROOT / "images/build"
 STAGE_IMAGE = "localhost/jobrunner:test"
 LEFT_OUT = pytest.StashKey[str]()
 # What the tests and the clients that they start read from the environment.
@@ -93,7 +100,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Scheduling(LoadScopeScheduling):
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file, _, _ = nodeid.partition("::")
             return file if file.endswith("faults.py") else nodeid
@@ -168,7 +175,7 @@ def namespace(api: Any) -> Iterator[str]:
 @pytest.fixture
 def prepared(namespace: str, tmp_path: Path) -> str:
     """The namespace with what `k8s/base` gives it: account, rights, quota, policies."""
-    base = os.path.relpath(HERE.parent.parent / "k8s/base", tmp_path.resolve())
+    base = os.path.relpath(ROOT / "k8s/base", tmp_path.resolve())
     (tmp_path / "kustomization.yaml").write_text(f"namespace: {namespace}\nresources: [{base}]\n")
     command = ["kubectl", "apply", "--server-side", "--force-conflicts", "-k", str(tmp_path)]
     subprocess.run(command, check=True)
@@ -189,11 +196,11 @@ def storage_secret(api: Any, namespace: str) -> str:
 
 
 @pytest.fixture
-def bench(
+def harness(
     api: Any, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
+) -> Iterator[ClusterHarness]:
     """The backend with light stages, in a namespace and a bucket of its own."""
-    with light_bench(api, namespace, bucket, light_image) as made:
+    with light_harness(api, namespace, bucket, light_image) as made:
         yield made
 
 

@@ -9,23 +9,28 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from cluster_bench import ClusterBench
-from test_contract_follow import *  # noqa: F403
-from test_contract_submit import *  # noqa: F403
 
-# About files and processes of one machine; the second has its like below.
-del globals()["test_status_is_never_half_written"]
-del globals()["test_two_submits_at_once_make_one_run"]
+from tests.contract.backends.follow import FollowContract
+from tests.contract.backends.submit import SubmitContract
+from tests.harness.cluster.backend import ClusterHarness
 
 
-def test_submits_at_once_make_one_run(bench: ClusterBench) -> None:
-    plan = bench.plan()
+class TestSubmit(SubmitContract):
+    """Runs are started and stopped."""
+
+
+class TestFollow(FollowContract):
+    """Runs are looked at."""
+
+
+def test_submits_at_once_make_one_run(harness: ClusterHarness) -> None:
+    plan = harness.plan()
     with ThreadPoolExecutor(4) as pool:
-        outcomes = list(pool.map(lambda _: bench.backend.submit(plan), range(4)))
+        outcomes = list(pool.map(lambda _: harness.backend.submit(plan), range(4)))
 
     assert sorted(outcomes) == ["adopted", "adopted", "adopted", "created"]
-    bench.ended(plan.run)
-    assert [event.stage for event in bench.events("begins")] == ["prepare", "train", "evaluate-el"]
+    harness.ended(plan.run)
+    assert harness.began() == ["prepare", "train", "evaluate-el"]
 
 
 @contextmanager
@@ -40,24 +45,24 @@ def requests(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
 
 def test_a_list_takes_three_requests_however_many_runs_there_are(
-    bench: ClusterBench, caplog: pytest.LogCaptureFixture
+    harness: ClusterHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.hold("prepare")
+    harness.hold("prepare")
     for seed in range(3):
-        bench.backend.submit(bench.plan(seed=seed))
+        harness.backend.submit(harness.plan(seed=seed))
         with requests(caplog) as asked:
-            assert len(bench.backend.list()) == seed + 1
+            assert len(harness.backend.list()) == seed + 1
         assert len(asked) == 3, asked
     assert gc.isenabled()
 
 
 def test_a_repeated_submit_asks_for_nothing_but_its_own_run(
-    bench: ClusterBench, caplog: pytest.LogCaptureFixture
+    harness: ClusterHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.hold("prepare")
-    plan = bench.plan()
-    bench.backend.submit(plan)
+    harness.hold("prepare")
+    plan = harness.plan()
+    harness.backend.submit(plan)
     with requests(caplog) as asked:
-        assert bench.backend.submit(plan) == "adopted"
+        assert harness.backend.submit(plan) == "adopted"
     assert len(asked) == 3, asked
     assert all(plan.run in path for path in asked), asked

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-from backend_bench import until
-from cluster_bench import jobrunner
 from kubernetes import client
-from real_runs import SECONDS, STEPS, RealRun, RealRuns
+
+from tests.harness.cluster.backend import jobrunner
+from tests.harness.cluster.real_runs import SECONDS, STEPS, RealRun, RealRuns
+from tests.harness.waiting import until
 
 
 def test_a_run_whose_pods_die_gives_the_same_model_and_one_set_of_results(

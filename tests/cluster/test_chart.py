@@ -15,11 +15,11 @@ from kubernetes import client
 from jobrunner import spec as specs
 from jobrunner.chart import documents, manifests
 from jobrunner.spec import plan
+from tests.harness.paths import CASES, ROOT
 
-ROOT = Path(__file__).parent.parent.parent
-CASES = sorted((ROOT / "tests/chart/cases").glob("*.yaml"))
+FILES = sorted(CASES.glob("*.yaml"))
 # Its texts are there to break out of their strings; Kubernetes refuses them as names.
-ACCEPTED = [case for case in CASES if case.stem != "hostile"]
+ACCEPTED = [case for case in FILES if case.stem != "hostile"]
 KUSTOMIZATIONS = ["base", "user", "overlays/kueue", "overlays/spot"]
 
 
@@ -39,7 +39,7 @@ def test_there_are_cases() -> None:
     assert len(ACCEPTED) >= 10
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+@pytest.mark.parametrize("case", FILES, ids=lambda case: case.stem)
 def test_helm_gives_the_same_objects_as_the_engine_in_process(case: Path, tmp_path: Path) -> None:
     run = _plan(case)
     values = tmp_path / "values.json"
@@ -54,7 +54,7 @@ def test_helm_gives_the_same_objects_as_the_engine_in_process(case: Path, tmp_pa
 
 def test_helm_finds_nothing_wrong_with_the_chart(tmp_path: Path) -> None:
     values = tmp_path / "values.json"
-    values.write_text(json.dumps(manifests.values(_plan(CASES[0]))))
+    values.write_text(json.dumps(manifests.values(_plan(FILES[0]))))
     _run("helm", "lint", "--strict", manifests.chart_folder(), "--values", values)
 
 

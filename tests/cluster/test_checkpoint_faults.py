@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from backend_bench import until
-from faulty_proxy import GOOD, Fault, Proxy, Request, proxied
-from real_runs import RealRun, RealRuns
+
+from tests.harness.cluster.real_runs import RealRun, RealRuns
+from tests.harness.servers.faulty_proxy import GOOD, Fault, Proxy, Request, proxied
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 OUTAGE = 60.0

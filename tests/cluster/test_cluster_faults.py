@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backend_bench import until
-from cluster_bench import jobrunner
 from kubernetes import client
-from real_runs import ROOT, SECONDS, RealRun, RealRuns
 
 from jobrunner.spec import names
+from tests.harness.cluster.backend import jobrunner
+from tests.harness.cluster.real_runs import SECONDS, RealRun, RealRuns
+from tests.harness.paths import ROOT
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 OUTAGE = 60.0

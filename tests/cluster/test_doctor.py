@@ -6,12 +6,12 @@ import os
 import subprocess
 from typing import Any
 
-import cluster_bench
 import pytest
 from kubernetes import client
 
 from jobrunner.doctor import Check, examine_cluster
 from jobrunner.spec.placement import ClusterSpec, ResourcesSpec
+from tests.harness.cluster.backend import grant
 
 CPU = ResourcesSpec(device="cpu")
 
@@ -19,7 +19,7 @@ CPU = ResourcesSpec(device="cpu")
 @pytest.fixture
 def placed(api: Any, namespace: str, storage_secret: str, light_image: str) -> ClusterSpec:
     """A namespace that has all that a run needs."""
-    cluster_bench.grant(api, namespace)
+    grant(api, namespace)
     return ClusterSpec(
         namespace=namespace,
         image=light_image,

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from backend_bench import until
 from kubernetes import client
-from real_runs import SECONDS, RealRun, RealRuns
 
 from jobrunner.errors import Superseded
 from jobrunner.spec import names
+from tests.harness.cluster.real_runs import SECONDS, RealRun, RealRuns
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 

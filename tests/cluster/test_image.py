@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from jobrunner import spec as specs
 from jobrunner.chart import manifests
-from jobrunner.spec import plan
+from tests import builders
 
 # A compiled function needs the compilers, Python's headers and a cache that can be written.
 PROGRAM = """
@@ -36,13 +35,11 @@ for place in ("/", "/opt/jobrunner", "/etc/jobrunner", os.path.dirname(torch.__f
 @pytest.fixture
 def told(api: client.ApiClient, namespace: str, stage_image: str) -> dict[str, str]:
     """What the program says, by the first words of its lines."""
-    values = {
-        "lang": "el",
-        "storage": "s3://bucket/runs",
-        "resources": {"device": "cpu", "cpu": "100m", "memory": "2Gi", "shared_memory": "64Mi"},
-        "cluster": {"image": stage_image, "namespace": namespace, "service_account": "default"},
-    }
-    run, *jobs = manifests.manifests(plan.plan(specs.parse(values)))
+    planned = builders.plan(
+        resources={"device": "cpu", "cpu": "100m", "memory": "2Gi", "shared_memory": "64Mi"},
+        cluster={"image": stage_image, "namespace": namespace, "service_account": "default"},
+    )
+    run, *jobs = manifests.manifests(planned)
     core = client.CoreV1Api(api)
     core.create_namespaced_config_map(namespace, run)
     pod: dict[str, Any] = {

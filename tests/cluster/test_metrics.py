@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from backend_bench import until
-from cluster_bench import ClusterBench
 from kubernetes import client
 
 from jobrunner.core.attempt.metrics import Metrics
-from jobrunner.spec import names, parse
+from jobrunner.spec import names
 from jobrunner.status import Progress
+from tests import builders
+from tests.harness.cluster.backend import ClusterHarness
+from tests.harness.waiting import until
 
 Query = Callable[[str], list[dict[str, Any]]]
 
@@ -93,16 +94,16 @@ def prometheus(api: Any, namespace: str, tmp_path: Path) -> Iterator[Query]:
 
 
 def test_prometheus_finds_a_running_stage_and_knows_how_far_it_is(
-    bench: ClusterBench, prometheus: Query
+    harness: ClusterHarness, prometheus: Query
 ) -> None:
-    bench.hold("train")
-    plan = bench.plan()
-    bench.backend.submit(plan)
+    harness.hold("train")
+    plan = harness.plan()
+    harness.backend.submit(plan)
 
     found = until(
         lambda: prometheus('jobrunner_progress_ratio{stage="train"} == 0.5'),
         "the progress of the training stage",
-        bench.seconds,
+        harness.seconds,
     )
 
     assert [(r["metric"]["language"], r["metric"]["model"]) for r in found] == [
@@ -110,15 +111,15 @@ def test_prometheus_finds_a_running_stage_and_knows_how_far_it_is(
     ]
     (info,) = prometheus('jobrunner_run_info{stage="train"}')
     assert info["metric"]["run"] == plan.run
-    assert info["metric"]["attempt"] == bench.begun("train").attempt
+    assert info["metric"]["attempt"] == harness.begun("train").attempt
     assert not prometheus('{run!="",__name__!="jobrunner_run_info"}')
     assert not prometheus('{__name__=~"jobrunner_.*_created"}')
-    bench.release("train")
-    bench.ended(plan.run)
+    harness.release("train")
+    harness.ended(plan.run)
 
 
 def test_names_and_units_are_as_prometheus_wants_them() -> None:
-    spec = parse({"lang": "el", "model": "whisper-tiny"})
+    spec = builders.spec(model="whisper-tiny")
     metrics = Metrics(spec, "train", "attempt", lambda: "killed")
     stop = metrics.serve(0)
     try:

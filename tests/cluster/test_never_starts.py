@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backend_bench import until
-from cluster_bench import ClusterBench, jobrunner
 from kubernetes import client
 
 from jobrunner.cli.follow import finish
 from jobrunner.errors import ClusterError
 from jobrunner.runner.api import Runner
+from tests.harness.cluster.backend import ClusterHarness, jobrunner
+from tests.harness.waiting import until
 
 # What cannot be met, and what a user must be told of it: a pattern, for clusters of any size.
 CASES: dict[str, tuple[dict[str, Any], str]] = {
@@ -43,22 +43,22 @@ START_TIMEOUT = 5.0
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_keeps_a_run_from_starting_is_named_and_waiting_ends(
-    bench: ClusterBench, capsys: pytest.CaptureFixture[str], case: str
+    harness: ClusterHarness, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
     changes, told = CASES[case]
     if "quota" in case:
         quota = {"metadata": {"name": "small"}, "spec": {"hard": {"requests.cpu": "1"}}}
-        client.CoreV1Api(bench.api).create_namespaced_resource_quota(bench.namespace, quota)
-    plan = bench.plan(**changes)
-    bench.backend.submit(plan)
+        client.CoreV1Api(harness.api).create_namespaced_resource_quota(harness.namespace, quota)
+    plan = harness.plan(**changes)
+    harness.backend.submit(plan)
     if told.startswith("train"):
-        watched = bench.backend.watch(plan.run, timeout=bench.seconds)
+        watched = harness.backend.watch(plan.run, timeout=harness.seconds)
         next(status for status in watched if status.stages[0].state == "Succeeded")
     begun = time.monotonic()
 
     with pytest.raises(ClusterError, match=f"did not start in {START_TIMEOUT:g} s: ") as caught:
         finish(
-            Runner(bench.backend), plan.run, show=False, timeout=None, start_timeout=START_TIMEOUT
+            Runner(harness.backend), plan.run, show=False, timeout=None, start_timeout=START_TIMEOUT
         )
 
     assert caught.value.exit_code == 3
@@ -66,23 +66,25 @@ def test_what_keeps_a_run_from_starting_is_named_and_waiting_ends(
     assert time.monotonic() - begun < SOON + START_TIMEOUT
     stage, _, reason = told.partition(": ")
     assert f"{stage}: " in capsys.readouterr().err
-    assert re.search(reason, bench.backend.status(plan.run).reason)
+    assert re.search(reason, harness.backend.status(plan.run).reason)
     # A list reads no events, which alone tell of a quota.
     listed = "has no pod; see `jobrunner status RUN`" if "quota" in case else reason
     until(
-        lambda: re.search(listed, bench.backend.list()[0].reason), f"the list tells: {listed}", SOON
+        lambda: re.search(listed, harness.backend.list()[0].reason),
+        f"the list tells: {listed}",
+        SOON,
     )
 
 
 def test_submit_and_wait_from_the_command_line_ends_with_code_3(
-    bench: ClusterBench, tmp_path: Path
+    harness: ClusterHarness, tmp_path: Path
 ) -> None:
     fields = {
-        "storage": f"{bench.bucket}/runs",
+        "storage": f"{harness.bucket}/runs",
         "resources.device": "cpu",
         "resources.prepare_cpu": "50m",
         "resources.prepare_memory": "256Mi",
-        "cluster.namespace": bench.namespace,
+        "cluster.namespace": harness.namespace,
         "cluster.image": "localhost/jobrunner-typo:1",
         "cluster.storage_secret": "storage",
         "cluster.storage_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", ""),
@@ -92,9 +94,9 @@ def test_submit_and_wait_from_the_command_line_ends_with_code_3(
 
     run = jobrunner(tmp_path, "submit", *spec, "--wait", "--start-timeout", "3", code=3).strip()
 
-    shown = jobrunner(tmp_path, "status", run, "-n", bench.namespace)
+    shown = jobrunner(tmp_path, "status", run, "-n", harness.namespace)
     assert "prepare: the image localhost/jobrunner-typo:1 cannot be pulled" in shown
-    assert jobrunner(tmp_path, "list", "-o", "name", "-n", bench.namespace).split() == [run]
+    assert jobrunner(tmp_path, "list", "-o", "name", "-n", harness.namespace).split() == [run]
     assert jobrunner(tmp_path, "list", "--local", "-o", "name") == ""
-    assert jobrunner(tmp_path, "delete", run, "-y", "-n", bench.namespace).strip() == run
-    assert jobrunner(tmp_path, "list", "-o", "name", "-n", bench.namespace) == ""
+    assert jobrunner(tmp_path, "delete", run, "-y", "-n", harness.namespace).strip() == run
+    assert jobrunner(tmp_path, "list", "-o", "name", "-n", harness.namespace) == ""

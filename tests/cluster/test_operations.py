@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster_bench import ROOT, ClusterBench
+from tests.harness.cluster.backend import ClusterHarness
+from tests.harness.paths import ROOT
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    ")]
@@ -24,12 +25,14 @@ PRINTS = {
 }
 
 
-def test_every_command_of_the_page_does_what_it_says(bench: ClusterBench, tmp_path: Path) -> None:
-    bench.hold("train")
-    plan = bench.plan()
-    bench.backend.submit(plan)
-    bench.begun("train")
-    bench.until_progress(plan.run, "train", 0.5)
+def test_every_command_of_the_page_does_what_it_says(
+    harness: ClusterHarness, tmp_path: Path
+) -> None:
+    harness.hold("train")
+    plan = harness.plan()
+    harness.backend.submit(plan)
+    harness.begun("train")
+    harness.until_progress(plan.run, "train", 0.5)
     (tmp_path / "k8s").symlink_to(ROOT / "k8s")
     (tmp_path / "jobrunner").write_text(f'#!/bin/sh\nexec {sys.executable} -m jobrunner "$@"\n')
     (tmp_path / "jobrunner").chmod(0o755)
@@ -38,13 +41,14 @@ def test_every_command_of_the_page_does_what_it_says(bench: ClusterBench, tmp_pa
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "JOBRUNNER_STATE": str(tmp_path / "state"),
-        "JOBRUNNER_STORAGE": f"{bench.bucket}/runs",
-        "JOBRUNNER_CLUSTER__NAMESPACE": bench.namespace,
-        "JOBRUNNER_CLUSTER__IMAGE": bench.image,
+        "JOBRUNNER_STORAGE": f"{harness.bucket}/runs",
+        "JOBRUNNER_CLUSTER__NAMESPACE": harness.namespace,
+        "JOBRUNNER_CLUSTER__IMAGE": harness.image,
     }
     assert len(COMMANDS) > 15
     for command in COMMANDS:
-        typed = command.replace("-n jobrunner ", f"-n {bench.namespace} ").replace("RUN", plan.run)
+        typed = command.replace("-n jobrunner ", f"-n {harness.namespace} ")
+        typed = typed.replace("RUN", plan.run)
         # The name of a column, not of a run.
         typed = typed.replace(f"'{plan.run}:.", "'RUN:.")
         done = subprocess.run(
@@ -59,4 +63,4 @@ def test_every_command_of_the_page_does_what_it_says(bench: ClusterBench, tmp_pa
         for part, told in PRINTS.items():
             if part in command:
                 assert told in done.stdout, f"{typed}\n{done.stdout}"
-    assert bench.backend.list() == []
+    assert harness.backend.list() == []

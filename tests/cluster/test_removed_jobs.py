@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from backend_bench import states, until
-from cluster_bench import ClusterBench
 from kubernetes import client
 
 from jobrunner.spec import names
 from jobrunner.status import State
 from jobrunner.storage import open_storage
+from tests.harness.backend import states
+from tests.harness.cluster.backend import ClusterHarness
+from tests.harness.waiting import until
 
 
-def jobs(bench: ClusterBench) -> set[str]:
+def jobs(harness: ClusterHarness) -> set[str]:
     """Stages whose Jobs are there."""
-    found = client.BatchV1Api(bench.api).list_namespaced_job(bench.namespace).items
+    found = client.BatchV1Api(harness.api).list_namespaced_job(harness.namespace).items
     return {job.metadata.labels[names.STAGE_LABEL] for job in found}
 
 
 def test_a_removed_job_takes_nothing_along_and_its_run_is_known_by_its_results(
-    bench: ClusterBench,
+    harness: ClusterHarness,
 ) -> None:
-    bench.hold("evaluate-el")
-    plan = bench.plan(cluster={"keep_hours": 0.001})
-    bench.backend.submit(plan)
-    bench.begun("evaluate-el")
-    until(lambda: jobs(bench) == {"evaluate-el"}, "the others are removed", bench.seconds)
+    harness.hold("evaluate-el")
+    plan = harness.plan(cluster={"keep_hours": 0.001})
+    harness.backend.submit(plan)
+    harness.begun("evaluate-el")
+    until(lambda: jobs(harness) == {"evaluate-el"}, "the others are removed", harness.seconds)
 
-    known = states(bench.backend.status(plan.run))
+    known = states(harness.backend.status(plan.run))
     assert (known["prepare"], known["train"]) == (State.SUCCEEDED, State.SUCCEEDED)
     assert not known["evaluate-el"].ended
 
-    bench.release("evaluate-el")
-    until(lambda: not jobs(bench), "the last one is removed", bench.seconds)
-    assert "storage has no result" in bench.backend.status(plan.run).reason
+    harness.release("evaluate-el")
+    until(lambda: not jobs(harness), "the last one is removed", harness.seconds)
+    assert "storage has no result" in harness.backend.status(plan.run).reason
     storage = open_storage(plan.spec.storage)
     prefix = names.evaluation_prefix(plan.run, "tuned", names.test_set(plan.spec), "el")
     storage.write(f"{prefix}result.json", b"{}")
-    assert bench.backend.status(plan.run).state is State.SUCCEEDED
-    assert [status.state for status in bench.backend.list()] == [State.SUCCEEDED]
-    assert bench.backend.submit(plan) == "adopted"
-    assert jobs(bench) == set()
-    bench.backend.delete(plan.run)
-    assert bench.backend.list() == []
+    assert harness.backend.status(plan.run).state is State.SUCCEEDED
+    assert [status.state for status in harness.backend.list()] == [State.SUCCEEDED]
+    assert harness.backend.submit(plan) == "adopted"
+    assert jobs(harness) == set()
+    harness.backend.delete(plan.run)
+    assert harness.backend.list() == []
     assert storage.stat(f"{prefix}result.json")

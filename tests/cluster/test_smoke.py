@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -12,6 +10,7 @@ from botocore.config import Config
 from kubernetes import client
 
 from jobrunner.storage import open_storage, probe
+from tests.harness.waiting import until
 
 # Runs in a pod: finds the other pod by name, stores its own index under a signed URL, and leaves
 # when the other one has too.
@@ -39,15 +38,6 @@ ask(os.environ[f"PUT_{me}"], data=str(me).encode(), method="PUT")
 stored = insist(lambda: ask(os.environ[f"GET_{1 - me}"]))
 print(f"{me} found {other} at {address}, which stored {stored}")
 """
-
-
-def wait_until(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
-    """The first true value of a condition."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} took longer than {seconds} s"
-        time.sleep(0.2)
-    return found
 
 
 def logs(api: client.ApiClient, namespace: str) -> str:
@@ -132,14 +122,15 @@ def test_an_indexed_job_runs_finds_its_pods_and_writes_to_s3(
     }
     batch = client.BatchV1Api(api)
     batch.create_namespaced_job(namespace, job)
-    status = wait_until(
+    status = until(
         lambda: [
             condition.type
             for condition in batch.read_namespaced_job("pair", namespace).status.conditions or ()
             if condition.type in {"Complete", "Failed"}
         ],
+        "the job",
         seconds=120,
-        what="the job",
+        every=0.2,
     )
     assert status == ["Complete"], logs(api, namespace)
     storage = open_storage(bucket)

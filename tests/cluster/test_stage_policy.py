@@ -8,15 +8,21 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import cluster_bench
 import pytest
-from cluster_bench import BASE, ClusterBench
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from stage_pods import ACCOUNT, NAMESPACE, StagePod, api_as, suspended_jobs, wait_until_enforced
 
 from jobrunner.spec import names
 from jobrunner.status import State
+from tests.harness.cluster.backend import BASE, ClusterHarness, light_harness
+from tests.harness.cluster.stage_pods import (
+    ACCOUNT,
+    NAMESPACE,
+    StagePod,
+    api_as,
+    suspended_jobs,
+    wait_until_enforced,
+)
 
 RELEASE = {"spec": {"suspend": False}}
 PROGRESS = {
@@ -113,23 +119,23 @@ def test_an_evaluation_writes_its_own_progress_and_releases_nothing(
 
 
 @pytest.fixture
-def bench(
+def harness(
     admin: client.ApiClient, namespace: str, bucket: str, storage_secret: str, light_image: str
-) -> Iterator[ClusterBench]:
-    with cluster_bench.light_bench(admin, namespace, bucket, light_image) as made:
+) -> Iterator[ClusterHarness]:
+    with light_harness(admin, namespace, bucket, light_image) as made:
         yield made
 
 
-def test_under_the_policy_pods_of_all_stages_tell_how_far_they_are(bench: ClusterBench) -> None:
-    bench.hold("evaluate-en")
-    plan = bench.plan("el", "en")
-    bench.backend.submit(plan)
+def test_under_the_policy_pods_of_all_stages_tell_how_far_they_are(harness: ClusterHarness) -> None:
+    harness.hold("evaluate-en")
+    plan = harness.plan("el", "en")
+    harness.backend.submit(plan)
 
-    bench.until_progress(plan.run, "evaluate-en", 0.5)
+    harness.until_progress(plan.run, "evaluate-en", 0.5)
 
-    bench.release("evaluate-en")
-    assert bench.ended(plan.run).state is State.SUCCEEDED
-    jobs = client.BatchV1Api(bench.api).list_namespaced_job(bench.namespace).items
+    harness.release("evaluate-en")
+    assert harness.ended(plan.run).state is State.SUCCEEDED
+    jobs = client.BatchV1Api(harness.api).list_namespaced_job(harness.namespace).items
     told = {
         job.metadata.labels[names.STAGE_LABEL]: job.metadata.annotations[names.PROGRESS_ANNOTATION]
         for job in jobs

@@ -5,35 +5,32 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kubernetes import client
 
-from jobrunner import spec as specs
 from jobrunner.chart import manifests
 from jobrunner.runner import preflight
 from jobrunner.spec import names, plan
 from jobrunner.storage import open_storage
+from tests import builders
+from tests.harness.paths import EXAMPLES, MICRO
+from tests.harness.processes import CORE, stage_variables
+from tests.harness.waiting import until
 
-ROOT = Path(__file__).parent.parent.parent
 SECRET = "AWS_SECRET_ACCESS_KEY"
 
 
 @pytest.fixture
 def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> plan.Plan:
     """A plan of 20 steps, sized for a node without a GPU."""
-    values = {
-        "lang": "el",
-        "model": str(ROOT / "examples/whisper-micro"),
-        "storage": f"{bucket}/runs",
-        "data": {"source": f"folder:{ROOT}/examples/speech"},
-        "train": {
+    spec = builders.spec(
+        model=str(MICRO),
+        storage=f"{bucket}/runs",
+        data__source=f"folder:{EXAMPLES}/speech",
+        train={
             "steps": 20,
             "warmup_steps": 5,
             "save_every": 10,
@@ -41,42 +38,29 @@ def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> pl
             "validation_utterances": 8,
             "batch_seconds": 72.0,
         },
-        "evaluate": {"max_utterances": 8},
-        "resources": {
+        evaluate__max_utterances=8,
+        resources={
             "device": "cpu",
             **dict.fromkeys(("cpu", "prepare_cpu"), "200m"),
             **dict.fromkeys(("memory", "prepare_memory"), "2Gi"),
             "scratch": "2Gi",
             "shared_memory": "256Mi",
         },
-        "cluster": {
+        cluster={
             "namespace": prepared,
             "image": stage_image,
             "storage_endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", ""),
             "storage_secret": storage_secret,
         },
-    }
-    return plan.plan(preflight.resolve(specs.parse(values)))
+    )
+    return plan.plan(preflight.resolve(spec))
 
 
 @pytest.fixture
 def shared(run: plan.Plan, tmp_path: Path) -> None:
     """Model and speech in storage: their folders are on this machine and not in any pod."""
-    (tmp_path / "run.json").write_text(run.spec.model_dump_json())
-    environment = {
-        **os.environ,
-        "JOBRUNNER_SPEC": str(tmp_path / "run.json"),
-        "JOBRUNNER_SCRATCH": str(tmp_path),
-    }
-    subprocess.run([sys.executable, "-m", "jobrunner.core", "prepare"], env=environment, check=True)
-
-
-def wait_until(condition: Callable[[], Any], *, seconds: float, what: Callable[[], str]) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.5)
-    return found
+    environment = {**os.environ, **stage_variables(run.spec, tmp_path)}
+    subprocess.run([*CORE, "prepare"], env=environment, check=True)
 
 
 def ended(batch: client.BatchV1Api, name: str, namespace: str) -> str:
@@ -107,10 +91,11 @@ def test_the_rendered_jobs_train_and_measure_a_model_on_s3(
     subprocess.run(["kubectl", "apply", "-f", "-"], input=text, text=True, check=True)
     for stage in run.stages:
         # Only the first one runs; each later one is released by the one before.
-        state = wait_until(
+        state = until(
             partial(ended, batch, names.job_name(run.run, stage.name), namespace),
-            seconds=240,
             what=lambda: told(api, run),
+            seconds=240,
+            every=0.5,
         )
         assert state == "Complete", told(api, run)
     assert os.environ[SECRET] not in told(api, run)

@@ -1,16 +1,13 @@
-"""Fixtures: a disk that need not be waited for, a storage, and attempts at it by name."""
+"""A disk that need not be waited for, and a run that has ended well."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from fragile import Attempt
 
-from jobrunner.storage.local import LocalStorage
+from jobrunner.spec import RunSpec
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -21,16 +18,14 @@ def _without_fsync() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "storage")
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:
+    """A run that was trained to its end. Tests only look at it."""
+    from jobrunner.core import train
+    from tests.builders import stage_context
+    from tests.harness.tiny import make_run
 
-
-@pytest.fixture
-def attempt(storage: LocalStorage, tmp_path: Path) -> Callable[..., Attempt]:
-    def make(name: str, inner: Any = None) -> Attempt:
-        scratch = tmp_path / f"scratch-{name}"
-        scratch.mkdir(exist_ok=True)
-        return Attempt(inner or storage, scratch, name)
-
-    return make
+    root = tmp_path_factory.mktemp("finished")
+    spec = make_run(root)
+    train.run(stage_context(spec, root / "scratch"))
+    return spec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -10,13 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-import soundfile
 import torch
-from tiny import make_whisper
 
-from jobrunner import spec as specs
 from jobrunner.core import evaluate
-from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import Reporter
 from jobrunner.core.data import layout
 from jobrunner.errors import DeviceError, Interrupted, NotFound
@@ -26,6 +21,10 @@ from jobrunner.scoring.result import Result
 from jobrunner.spec import RunSpec, names
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
+from tests import builders
+from tests.builders import LoggedContext
+from tests.harness.prepared import Clip, write_split
+from tests.harness.tiny import make_whisper
 
 RATE = layout.SAMPLE_RATE
 # Seconds of the test clips; the tiny model hears 2 s at most.
@@ -35,14 +34,13 @@ TEXTS = ("ένα", "δύο τρία", "", "πολύ μεγάλο", "τέσσερ
 
 def spec_of(**changes: object) -> RunSpec:
     values: dict[str, object] = {
-        "lang": "el",
         "model": "./tiny",
         "model_revision": "abc",
-        "data": {"source": "folder:speech"},
-        "resources": {"device": "cpu"},
-        "evaluate": {"batch_size": 8},
+        "data__source": "folder:speech",
+        "resources__device": "cpu",
+        "evaluate__batch_size": 8,
     }
-    return specs.parse({**values, **changes})
+    return builders.spec(**{**values, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +59,7 @@ def made(folder: Path, *, seed: int) -> Path:
 
 
 @pytest.fixture
-def said() -> list[str]:
-    """What `context` writes to its log."""
-    return []
-
-
-@pytest.fixture
-def context(tmp_path: Path, models: tuple[Path, Path], said: list[str]) -> StageContext:
+def context(tmp_path: Path, models: tuple[Path, Path]) -> LoggedContext:
     """A run whose data, base model and export are in storage."""
     spec = spec_of()
     storage = LocalStorage(tmp_path / "storage")
@@ -75,54 +67,34 @@ def context(tmp_path: Path, models: tuple[Path, Path], said: list[str]) -> Stage
         prepare_test_split(storage, names.data_prefix(spec, language))
     folders.publish(storage, names.model_prefix(spec), models[0])
     folders.publish(storage, names.export_prefix(names.run_id(spec)), models[1])
-    return context_of(storage, spec, tmp_path, said)
+    return context_of(storage, spec, tmp_path)
 
 
-def context_of(
-    storage: Storage, spec: RunSpec, folder: Path, said: list[str] | None = None
-) -> StageContext:
-    return StageContext(
-        spec=spec,
-        storage=storage,
-        attempt="one",
-        scratch=folder / "scratch",
-        progress=Reporter(folder / "progress.json"),
-        log=(said if said is not None else []).append,
-    )
+def context_of(storage: Storage, spec: RunSpec, folder: Path) -> LoggedContext:
+    progress = Reporter(folder / "progress.json")
+    return builders.stage_context(spec, folder / "scratch", storage=storage, progress=progress)
 
 
 def prepare_test_split(storage: LocalStorage, prefix: str) -> None:
-    """A prepared test split as `prepare` leaves it: one shard of noise, its index, a manifest."""
+    """A test split of noise."""
     noise = np.random.default_rng(0)
-    shard, lines = b"", []
-    for number, (seconds, text) in enumerate(zip(SECONDS, TEXTS, strict=True)):
-        samples = int(seconds * RATE)
-        file = io.BytesIO()
-        soundfile.write(file, noise.uniform(-0.3, 0.3, samples), RATE, format="FLAC")
-        clip = {"shard": "test/00000-aa.flacs", "offset": len(shard), "samples": samples}
-        clip |= {"size": len(file.getvalue()), "text": text, "speaker": "", "clip": f"{number}.mp3"}
-        lines.append(clip)
-        shard += file.getvalue()
-    storage.write(f"{prefix}test/00000-aa.flacs", shard)
-    index = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    storage.write(f"{prefix}test/index-bb.jsonl", index)
-    shards = {"test/00000-aa.flacs": hashlib.sha256(shard).hexdigest()}
-    told = {"version": layout.VERSION, "index": "test/index-bb.jsonl", "shards": shards}
-    storage.write(layout.manifest_key(prefix, "test"), json.dumps(told).encode())
+    clips = [
+        Clip(f"{number}.mp3", noise.uniform(-0.3, 0.3, int(seconds * RATE)), text)
+        for number, (seconds, text) in enumerate(zip(SECONDS, TEXTS, strict=True))
+    ]
+    write_split(storage, prefix, "test", clips)
 
 
-def key_of(context: StageContext, which: str, language: str = "el") -> str:
+def key_of(context: LoggedContext, which: str, language: str = "el") -> str:
     return names.evaluation_prefix(context.run, which, "speech", language) + "result.json"
 
 
-def result_of(context: StageContext, which: str, language: str = "el") -> Result:
+def result_of(context: LoggedContext, which: str, language: str = "el") -> Result:
     key = key_of(context, which, language)
     return result.parse(context.storage.read(key), key)
 
 
-def test_both_models_are_measured_and_the_change_is_told(
-    context: StageContext, said: list[str]
-) -> None:
+def test_both_models_are_measured_and_the_change_is_told(context: LoggedContext) -> None:
     evaluate.run(context, language="el")
     base, tuned = result_of(context, "base"), result_of(context, "tuned")
     assert base.change is None
@@ -142,10 +114,10 @@ def test_both_models_are_measured_and_the_change_is_told(
     assert base.device == "cpu"
     progress = json.loads((context.scratch.parent / "progress.json").read_text())
     assert progress["done"] == 1
-    assert said[-1].startswith("change: ")
+    assert context.lines[-1].startswith("change: ")
 
 
-def test_predictions_give_the_scores_again(context: StageContext) -> None:
+def test_predictions_give_the_scores_again(context: LoggedContext) -> None:
     evaluate.run(context, language="ja")
     found = result_of(context, "tuned", "ja")
     key = key_of(context, "tuned", "ja").replace("result.json", "predictions.parquet")
@@ -157,7 +129,7 @@ def test_predictions_give_the_scores_again(context: StageContext) -> None:
     assert rows["seconds"] == pytest.approx([0.5, 1.5, 0.7, 1.0, 1.2])
 
 
-def test_a_clip_over_the_window_and_one_without_text_are_counted(context: StageContext) -> None:
+def test_a_clip_over_the_window_and_one_without_text_are_counted(context: LoggedContext) -> None:
     evaluate.run(context, language="el")
     found = result_of(context, "base")
     assert found.too_long == 1
@@ -165,10 +137,10 @@ def test_a_clip_over_the_window_and_one_without_text_are_counted(context: StageC
     assert found.scores.utterances == 4
 
 
-def test_batches_make_no_difference_to_the_texts(context: StageContext, tmp_path: Path) -> None:
+def test_batches_make_no_difference_to_the_texts(context: LoggedContext, tmp_path: Path) -> None:
     evaluate.run(context, language="el")
     first = result_of(context, "base")
-    alone = spec_of(evaluate={"batch_size": 1})
+    alone = spec_of(evaluate__batch_size=1)
     evaluate.run(context_of(context.storage, alone, tmp_path), language="el")
     second = result_of(context, "base")
     assert second.settings.batch_size == 1
@@ -176,20 +148,19 @@ def test_batches_make_no_difference_to_the_texts(context: StageContext, tmp_path
 
 
 def test_a_measurement_that_is_there_is_not_made_again(
-    context: StageContext, tmp_path: Path
+    context: LoggedContext, tmp_path: Path
 ) -> None:
     evaluate.run(context, language="el")
     before = {which: context.storage.read(key_of(context, which)) for which in ("base", "tuned")}
-    told: list[str] = []
-    again = context_of(context.storage, context.spec, tmp_path, told)
+    again = context_of(context.storage, context.spec, tmp_path)
     evaluate.run(again, language="el")
     assert {w: context.storage.read(key_of(context, w)) for w in ("base", "tuned")} == before
-    assert sum("measured before" in line for line in told) == 2
+    assert sum("measured before" in line for line in again.lines) == 2
 
 
 @pytest.mark.parametrize("broken", [b"", b"{}", b'{"version": 1'])
 def test_a_result_that_cannot_be_read_is_measured_again(
-    context: StageContext, broken: bytes
+    context: LoggedContext, broken: bytes
 ) -> None:
     context.storage.write(key_of(context, "base"), broken)
     evaluate.run(context, language="el")
@@ -197,7 +168,7 @@ def test_a_result_that_cannot_be_read_is_measured_again(
 
 
 def test_a_new_export_is_measured_and_the_base_model_is_not(
-    context: StageContext, models: tuple[Path, Path], tmp_path: Path
+    context: LoggedContext, models: tuple[Path, Path], tmp_path: Path
 ) -> None:
     evaluate.run(context, language="el")
     base, tuned = result_of(context, "base"), result_of(context, "tuned")
@@ -211,19 +182,19 @@ def test_a_new_export_is_measured_and_the_base_model_is_not(
 
 
 def test_the_base_model_measured_later_is_compared_then(
-    context: StageContext, said: list[str], tmp_path: Path
+    context: LoggedContext, tmp_path: Path
 ) -> None:
-    alone = spec_of(evaluate={"batch_size": 8, "base": False})
+    alone = spec_of(evaluate__base=False)
     evaluate.run(context_of(context.storage, alone, tmp_path), language="el")
     assert result_of(context, "tuned").change is None
     assert context.storage.stat(key_of(context, "base")) is None
     evaluate.run(context, language="el")
     assert result_of(context, "tuned").change is not None
-    assert sum("measured before" in line for line in said) == 1
+    assert sum("measured before" in line for line in context.lines) == 1
 
 
 def test_an_evaluation_of_a_model_as_it_is_needs_no_export(
-    context: StageContext, tmp_path: Path
+    context: LoggedContext, tmp_path: Path
 ) -> None:
     spec = spec_of(task="evaluate")
     only = context_of(context.storage, spec, tmp_path)
@@ -234,7 +205,7 @@ def test_an_evaluation_of_a_model_as_it_is_needs_no_export(
 
 
 def test_the_card_has_the_results_and_the_export_still_verifies(
-    context: StageContext, tmp_path: Path
+    context: LoggedContext, tmp_path: Path
 ) -> None:
     digest = folders.digest(context.storage, names.export_prefix(context.run))
     for language in ("el", "ja"):
@@ -249,7 +220,7 @@ def test_the_card_has_the_results_and_the_export_still_verifies(
     assert "model.safetensors" in manifest["files"]
 
 
-def test_a_stop_keeps_what_was_measured(context: StageContext) -> None:
+def test_a_stop_keeps_what_was_measured(context: LoggedContext) -> None:
     evaluate.run(context, language="el")
     context.storage.delete(key_of(context, "tuned"))
     context.stop.requested_at = 1.0
@@ -260,9 +231,9 @@ def test_a_stop_keeps_what_was_measured(context: StageContext) -> None:
 
 
 def test_fewer_utterances_are_spread_over_the_test_set(
-    context: StageContext, tmp_path: Path
+    context: LoggedContext, tmp_path: Path
 ) -> None:
-    spec = spec_of(evaluate={"batch_size": 2, "max_utterances": 3, "base": False})
+    spec = spec_of(evaluate__batch_size=2, evaluate__max_utterances=3, evaluate__base=False)
     evaluate.run(context_of(context.storage, spec, tmp_path), language="el")
     found = result_of(context, "tuned")
     assert found.settings.max_utterances == 3
@@ -270,22 +241,22 @@ def test_fewer_utterances_are_spread_over_the_test_set(
     assert (found.scores.utterances, found.scores.empty_references) == (2, 1)
 
 
-def test_a_missing_export_is_named(context: StageContext) -> None:
+def test_a_missing_export_is_named(context: LoggedContext) -> None:
     context.storage.delete(names.export_prefix(context.run) + "manifest.json")
     with pytest.raises(NotFound, match="export/ is not in storage"):
         evaluate.run(context, language="el")
     assert result_of(context, "base").scores.utterances == 4
 
 
-def test_data_that_were_never_prepared_are_named(context: StageContext) -> None:
+def test_data_that_were_never_prepared_are_named(context: LoggedContext) -> None:
     with pytest.raises(NotFound, match="Prepare comes first"):
         evaluate.run(context, language="sw")
 
 
 def test_a_run_that_asked_for_a_gpu_and_sees_none_fails_at_once(
-    context: StageContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: LoggedContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    spec = spec_of(resources={"device": "auto", "gpus": 1})
+    spec = spec_of(resources__device="auto", resources__gpus=1)
     with pytest.raises(DeviceError, match="none is seen"):
         evaluate.run(context_of(context.storage, spec, tmp_path), language="el")

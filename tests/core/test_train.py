@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import islice
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
-from fragile import FragileStorage
-from stored import committed, export_of, history_of, storage_of
-from tiny import make_context, make_run
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from jobrunner.core import train
-from jobrunner.core.checkpoint.train_state import TrainState
-from jobrunner.core.data.dataset import Dataset
-from jobrunner.core.models import whisper
 from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.training import feed as feeds
-from jobrunner.core.training.optimiser import learning_rate, make_optimiser
-from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.core.training.validation import Validation
+from jobrunner.errors import DataError, DeviceError, Interrupted, JobrunnerError, StorageFull
 from jobrunner.scoring.rates import Scores, score
-from jobrunner.spec import RunSpec, TrainSpec, names
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:
-    root = tmp_path_factory.mktemp("finished")
-    spec = make_run(root)
-    train.run(make_context(spec, root / "scratch"))
-    return spec
+from jobrunner.spec import RunSpec, names
+from tests.builders import stage_context
+from tests.harness.fragile import FragileStorage
+from tests.harness.stored import committed, export_of, history_of, storage_of
+from tests.harness.tiny import make_run
 
 
 def test_the_export_is_an_ordinary_hugging_face_folder(finished: RunSpec) -> None:
@@ -66,27 +55,10 @@ def test_a_finished_stage_that_is_started_again_does_nothing(
     finished: RunSpec, tmp_path: Path
 ) -> None:
     storage = FragileStorage(storage_of(finished))
-    context = make_context(finished, tmp_path, storage=storage)
+    context = stage_context(finished, tmp_path, storage=storage)
     train.run(context)
     assert storage.operations == 1
     assert context.progress.now.done == 1.0
-
-
-def test_batches_are_bit_equal_for_any_number_of_workers(
-    finished: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-    for workers in (0, 1, 2):
-        monkeypatch.setattr(feeds, "worker_count", lambda asked, workers=workers: workers)
-        setup = set_up(make_context(finished, tmp_path))
-        steps = islice(setup.feed.steps(0, 1), 5)
-        seen.append([(step, [batch for _, batch in micro]) for step, micro in steps])
-    for other in seen[1:]:
-        for (step, batches), (same, others) in zip(seen[0], other, strict=True):
-            assert step == same
-            for one, two in zip(batches, others, strict=True):
-                assert torch.equal(one.features, two.features)
-                assert torch.equal(one.labels, two.labels)
 
 
 def test_memory_of_the_device_changes_no_result(tmp_path: Path) -> None:
@@ -98,26 +70,9 @@ def test_memory_of_the_device_changes_no_result(tmp_path: Path) -> None:
             train__spec_augment=False,
             resources__device_seconds=seconds,
         )
-        train.run(make_context(spec, tmp_path / name / "scratch"))
+        train.run(stage_context(spec, tmp_path / name / "scratch"))
         losses.append([record["loss"] for record in history_of(spec) if "loss" in record])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-
-
-def test_clips_that_do_not_fit_are_dropped_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = make_run(tmp_path)
-    monkeypatch.setattr(Whisper, "max_label_tokens", property(lambda self: 24))
-    monkeypatch.setattr(Whisper, "window_seconds", property(lambda self: 1.0))
-    setup = set_up(make_context(spec, tmp_path / "scratch"))
-    clips = setup.dataset.utterances("train")
-    long = [clip for clip in clips if clip.seconds > 1.0]
-    wordy = [clip for clip in clips if clip not in long and len(clip.text.encode()) > 20]
-    assert setup.dropped.over_window == len(long) > 0
-    assert setup.dropped.over_tokens == len(wordy) > 0
-    [step] = islice(setup.feed.order.steps(0, 0), 1)
-    assert len(setup.feed.order.epoch(0)) >= 1
-    assert step.tokens <= 24 * len(step.windows)
 
 
 def scores_of(rate: float) -> Scores:
@@ -139,7 +94,7 @@ def test_the_best_model_is_exported_and_patience_ends_the_run(
         return scores_of(rate)
 
     monkeypatch.setattr(Validation, "measure", measuring)
-    context = make_context(spec, tmp_path / "scratch")
+    context = stage_context(spec, tmp_path / "scratch")
     train.run(context)
     training = json.loads((export_of(spec) / "training.json").read_text())
     assert (training["steps"], training["exported_step"]) == (8, 4)
@@ -168,16 +123,15 @@ def test_a_best_model_that_was_damaged_gives_way_to_the_last_with_a_line(
         finish(trainer)
 
     monkeypatch.setattr(Trainer, "finish", damaging)
-    context = make_context(spec, tmp_path / "scratch")
+    context = stage_context(spec, tmp_path / "scratch")
     train.run(context)
-    lines: list[str] = context.log.__self__  # type: ignore[attr-defined]
-    assert any("The last model is exported instead." in line for line in lines)
+    assert any("The last model is exported instead." in line for line in context.lines)
     assert json.loads((export_of(spec) / "training.json").read_text())["exported_step"] == 6
 
 
 def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
     spec = make_run(tmp_path, train__freeze_encoder=True, train__steps=2)
-    train.run(make_context(spec, tmp_path / "scratch"))
+    train.run(stage_context(spec, tmp_path / "scratch"))
     base = safetensors.torch.load_file(tmp_path / "tiny" / "model.safetensors")
     tuned = safetensors.torch.load_file(export_of(spec) / "model.safetensors")
     assert base.keys() == tuned.keys()
@@ -186,40 +140,104 @@ def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
     assert not any(name.startswith("model.encoder") for name in changed)
 
 
-def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
-    options = TrainSpec(steps=10, warmup_steps=4, learning_rate=8.0)
-    rates = [learning_rate(options, step) for step in range(1, 11)]
-    assert rates == pytest.approx([2, 4, 6, 8, 8, 8 * 5 / 6, 8 * 4 / 6, 4, 8 * 2 / 6, 8 / 6])
-    flat = TrainSpec(steps=4, warmup_steps=0, learning_rate=8.0)
-    assert [learning_rate(flat, step) for step in range(1, 5)] == [8, 6, 4, 2]
+def test_a_split_without_a_clip_that_fits_is_a_data_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(tmp_path)
+    monkeypatch.setattr(Whisper, "max_label_tokens", property(lambda self: 5))
+    with pytest.raises(DataError, match="None of 24 training clips can be used: 0 over the window"):
+        train.run(stage_context(spec, tmp_path / "scratch"))
 
 
-def test_norms_and_biases_do_not_decay(finished: RunSpec, tmp_path: Path) -> None:
-    model = whisper.load(
-        export_of(finished), finished, "cpu", torch.float32, train=finished.train
-    ).model
-    options = finished.train.model_copy(update={"weight_decay": 0.1})
-    decaying, plain = make_optimiser(model, options).param_groups
-    assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
-    assert all(parameter.ndim > 1 for parameter in decaying["params"])
-    names_ = {id(p): name for name, p in model.named_parameters()}
-    assert all(
-        names_[id(p)].endswith("bias") or "layer_norm" in names_[id(p)] for p in plain["params"]
-    )
+def test_a_damaged_clip_ends_the_stage_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(tmp_path)
+    path = storage_of(spec).path(names.data_prefix(spec, "el") + "train/00000.flacs")
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(JobrunnerError) as caught:
+        train.run(stage_context(spec, tmp_path / "scratch"))
+    assert "is damaged" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_the_loop_state_goes_through_json_unchanged() -> None:
-    state = TrainState(step=3, audio_seconds=0.1 + 0.2, wer=1 / 3, history=[{"loss": 1e-17}])
-    assert TrainState.from_json(*state.to_json()) == state
+def test_sigterm_saves_and_ends_with_143(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_run(tmp_path)
+    context = stage_context(spec, tmp_path / "scratch")
+    stop_after(monkeypatch, context, 3)
+    with pytest.raises(Interrupted, match="Stopped after step 3 of 6") as caught:
+        train.run(context)
+    assert caught.value.exit_code == 143
+    assert committed(spec)[0] == 3
 
 
-def test_validation_uses_the_same_clips_on_each_attempt(finished: RunSpec, tmp_path: Path) -> None:
-    clips = []
-    for _ in range(2):
-        context = make_context(finished, tmp_path)
-        clips.append(Validation(context, set_up(context))._clips)
-    assert clips[0] == clips[1]
-    assert len(clips[0]) == 3
-    data = names.data_prefix(finished, finished.lang)
-    whole = Dataset.open(storage_of(finished), data, tmp_path).utterances("validation")
-    assert set(clips[0]) < set(whole)
+def test_sigterm_with_too_little_time_leaves_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(tmp_path)
+    context = stage_context(spec, tmp_path / "scratch", grace_seconds=4.0)
+    stop_after(monkeypatch, context, 3)
+    with pytest.raises(Interrupted):
+        train.run(context)
+    assert committed(spec) in ([2], [])
+    assert "too little time is left to save once more" in context.lines
+
+
+def test_sigterm_in_a_validation_saves_and_the_next_attempt_validates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(tmp_path, evaluate__batch_size=1)
+    context = stage_context(spec, tmp_path / "scratch")
+    decode, calls = Whisper.decode, []
+
+    def decoding(self: Whisper, features: torch.Tensor) -> list[str]:
+        context.stop.requested_at = time.monotonic()
+        calls.append(len(features))
+        return decode(self, features)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Whisper, "decode", decoding)
+        with pytest.raises(Interrupted):
+            train.run(context)
+    assert calls == [1]
+    assert committed(spec) == [2]
+    train.run(stage_context(spec, tmp_path / "scratch"))
+    assert [record["step"] for record in history_of(spec) if "wer" in record] == [2, 4, 6]
+
+
+def stop_after(patch: pytest.MonkeyPatch, context: Any, step: int) -> None:
+    advance = Trainer._advance
+
+    def advancing(trainer: Trainer, *arguments: Any) -> None:
+        advance(trainer, *arguments)
+        if trainer.state.step == step:
+            context.stop.requested_at = time.monotonic()
+
+    patch.setattr(Trainer, "_advance", advancing)
+
+
+def test_a_full_storage_ends_the_stage_and_nothing_is_lost(tmp_path: Path) -> None:
+    spec = make_run(tmp_path)
+
+    class FillingStorage(FragileStorage):
+        def write_file(self, key: str, path: Path) -> None:
+            if "step-00000004" in key:
+                raise StorageFull("No room left to write it.")
+            super().write_file(key, path)
+
+    context = stage_context(spec, tmp_path / "scratch", storage=FillingStorage(storage_of(spec)))
+    with pytest.raises(StorageFull) as caught:
+        train.run(context)
+    assert caught.value.exit_code == 3
+    assert committed(spec) == [2]
+    train.run(stage_context(spec, tmp_path / "scratch"))
+    assert len([record for record in history_of(spec) if "loss" in record]) == 6
+
+
+def test_a_run_that_asked_for_a_gpu_and_sees_none_fails_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    spec = make_run(tmp_path, resources__device="auto", resources__gpus=1)
+    with pytest.raises(DeviceError, match="--device cpu"):
+        train.run(stage_context(spec, tmp_path / "scratch"))

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-MICRO = EXAMPLES / "whisper-micro"
+from tests.harness.paths import EXAMPLES, MICRO
+
 LETTERS = {
     "Greek": "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΆΈΉΊΌΎΏΪΫ",
     "Latin": "abcdefghijklmnopqrstuvwxyzáàâäãåæçéèêëíìîïñóòôöõøœúùûüŵŷßžčšđłńśźżğışțăő",

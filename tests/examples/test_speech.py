@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-SPEECH = Path(__file__).parents[2] / "examples" / "speech"
+from tests.harness.paths import EXAMPLES
+
+SPEECH = EXAMPLES / "speech"
 LANGUAGES = ("cy", "el", "en", "es", "hi", "ja", "sw")
 SPLITS = ("train", "validation", "test")
 MAKE_SPEECH = runpy.run_path(str(SPEECH / "make_speech.py"))

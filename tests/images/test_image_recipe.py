@@ -11,11 +11,10 @@ from pathlib import Path
 
 import yaml
 
-from jobrunner import spec as specs
 from jobrunner.chart import manifests
-from jobrunner.spec import plan
+from tests import builders
+from tests.harness.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 IMAGES = ROOT / "images"
 RECIPE = (IMAGES / "Dockerfile").read_text()
 
@@ -33,7 +32,7 @@ def test_the_user_of_the_image_is_the_one_that_pods_run_as() -> None:
 
 def test_the_image_starts_what_the_chart_starts() -> None:
     (entry,) = re.findall(r"^ENTRYPOINT (.*)$", RECIPE, re.MULTILINE)
-    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    run = builders.plan()
     (container,) = manifests.manifests(run)[1]["spec"]["template"]["spec"]["containers"]
     assert json.loads(entry) == container["command"]
 

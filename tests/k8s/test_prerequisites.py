@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from jobrunner import spec as specs
 from jobrunner.catalog import languages
 from jobrunner.chart import documents, manifests
-from jobrunner.spec import names, plan
+from jobrunner.spec import names
+from tests import builders
+from tests.harness.paths import ROOT
 
-K8S = Path(__file__).parent.parent.parent / "k8s"
+K8S = ROOT / "k8s"
 METADATA_ADDRESS = "169.254.169.254"
 HUB, S3_INSIDE, S3_OUTSIDE, API_SERVER = "18.165.1.1", "10.96.0.77", "52.218.1.1", "10.96.0.1"
 
@@ -45,7 +45,7 @@ def _one(objects: Objects, kind: str, name: str = "") -> dict[str, Any]:
 
 def _pods() -> dict[str, dict[str, str]]:
     """Labels of the pods of a run by stage, as the chart gives them."""
-    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    run = builders.plan()
     templates = [each["spec"]["template"] for each in manifests.manifests(run)[1:]]
     labels = [template["metadata"]["labels"] for template in templates]
     return {each["jobrunner.dev/stage"]: each for each in labels}
@@ -119,7 +119,7 @@ def test_a_stage_may_get_and_patch_jobs_and_nothing_else() -> None:
     ]
     account = _one(base, "ServiceAccount")
     assert account["automountServiceAccountToken"] is False
-    assert account["metadata"]["name"] == specs.parse({"lang": "el"}).cluster.service_account
+    assert account["metadata"]["name"] == builders.spec().cluster.service_account
 
 
 def test_the_policy_speaks_of_the_names_that_the_project_uses() -> None:
@@ -137,7 +137,7 @@ def test_the_policy_speaks_of_the_names_that_the_project_uses() -> None:
 
 
 def test_the_stages_that_the_policy_lets_release_are_those_that_others_wait_for() -> None:
-    run = plan.plan(specs.parse({"lang": "el", "storage": "s3://bucket/runs"}))
+    run = builders.plan()
     releasing = [stage.name for stage in run.stages if run.released_by(stage.name)]
     policy = _one(_read("base"), "ValidatingAdmissionPolicy")["spec"]
     (told,) = [each for each in policy["variables"] if each["name"] == "releases"]
@@ -145,13 +145,11 @@ def test_the_stages_that_the_policy_lets_release_are_those_that_others_wait_for(
 
 
 def test_the_policy_can_read_the_names_of_all_pods_because_none_is_cut() -> None:
-    asked = {
-        "lang": "el",
-        "model": f"someone/{'m' * 60}",
-        "data": {"source": "folder:speech"},
-        "evaluate": {"languages": list(languages.LANGUAGES)},
-    }
-    run = plan.plan(specs.parse(asked))
+    run = builders.plan(
+        model=f"someone/{'m' * 60}",
+        data__source="folder:speech",
+        evaluate__languages=list(languages.LANGUAGES),
+    )
     policy = _one(_read("base"), "ValidatingAdmissionPolicy")["spec"]
     pattern = re.search(r"matches\('(.*?)'\)", policy["matchConditions"][0]["expression"])
     assert pattern
@@ -194,9 +192,7 @@ def test_with_kueue_its_queues_count_gpus_and_the_quota_does_not() -> None:
 
 def test_runs_that_allow_spot_nodes_tolerate_the_taints_of_the_spot_pool() -> None:
     pool = _one(_read("overlays/spot"), "NodePool")["spec"]
-    run = plan.plan(
-        specs.parse({"lang": "el", "storage": "s3://bucket/runs", "cluster": {"spot": True}})
-    )
+    run = builders.plan(cluster__spot=True)
     train = manifests.manifests(run)[2]["spec"]["template"]["spec"]
     tolerated = {each["key"] for each in train["tolerations"]}
     assert {taint["key"] for taint in pool["template"]["spec"]["taints"]} <= tolerated

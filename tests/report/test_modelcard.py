@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import yaml
 
-from jobrunner import spec as specs
 from jobrunner.report.modelcard import model_card
-from jobrunner.scoring.result import Result
-
-Measure = Callable[..., list[Result]]
+from tests import builders
+from tests.harness.results import measure
 
 
 def front(card: str) -> dict[str, Any]:
@@ -22,7 +19,7 @@ def front(card: str) -> dict[str, Any]:
 
 
 def test_a_card_without_results_names_language_base_model_and_data() -> None:
-    card = model_card(specs.parse({"lang": "el", "model": "whisper-medium"}), [])
+    card = model_card(builders.spec(model="whisper-medium"), [])
     matter = front(card)
     assert matter["language"] == "el"
     assert matter["base_model"] == "openai/whisper-medium"
@@ -35,9 +32,9 @@ def test_a_card_without_results_names_language_base_model_and_data() -> None:
     assert "`el_gr`" in card
 
 
-def test_results_stand_in_the_index_and_in_a_table(measure: Measure) -> None:
+def test_results_stand_in_the_index_and_in_a_table() -> None:
     results = measure("el", 0.9, 0.1) + measure("en", 0.2, 0.2)
-    card = model_card(specs.parse({"lang": "el", "model": "whisper-tiny"}), results)
+    card = model_card(builders.spec(model="whisper-tiny"), results)
     entries = front(card)["model-index"][0]["results"]
     assert len(entries) == 2
     greek = entries[0]
@@ -53,16 +50,16 @@ def test_results_stand_in_the_index_and_in_a_table(measure: Measure) -> None:
 
 
 def test_the_card_of_a_folder_claims_no_hub_id_licence_or_data_set() -> None:
-    given = {"lang": "no", "model": "./my-model", "data": {"source": "folder:speech"}}
-    matter = front(model_card(specs.parse(given), []))
+    given = builders.spec(lang="no", model="./my-model", data__source="folder:speech")
+    matter = front(model_card(given, []))
     assert matter["language"] == "no"
     assert not {"base_model", "license", "datasets"} & set(matter)
 
 
 def test_a_language_without_a_token_gets_no_language_argument() -> None:
-    irish = model_card(specs.parse({"lang": "ga", "model": "whisper-tiny"}), [])
-    javanese = model_card(specs.parse({"lang": "jv", "model": "whisper-tiny"}), [])
-    english = model_card(specs.parse({"lang": "en", "model": "whisper-tiny.en"}), [])
+    irish = model_card(builders.spec(lang="ga", model="whisper-tiny"), [])
+    javanese = model_card(builders.spec(lang="jv", model="whisper-tiny"), [])
+    english = model_card(builders.spec(lang="en", model="whisper-tiny.en"), [])
     assert "generate_kwargs" not in irish
     assert '"language": "jw"' in javanese
     assert "generate_kwargs" not in english

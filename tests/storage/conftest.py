@@ -1,4 +1,4 @@
-"""Storages to test: a folder, and a prefix on a real S3 server where there is one."""
+"""A real S3 server where there is one, and an empty storage of the kind that a file tests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from s3_server import Server, binary, started
 
-from jobrunner.storage import Storage, open_storage
+from jobrunner.storage import Storage
+from tests.harness.servers.s3 import Server, binary, started
 
 LEFT_OUT = pytest.StashKey[int]()
 HERE = Path(__file__).parent
@@ -72,15 +72,6 @@ def bucket(s3_server: Server) -> str:
     name = f"test-{uuid.uuid4().hex[:12]}"
     boto3.client("s3", endpoint_url=s3_server.endpoint).create_bucket(Bucket=name)
     return f"s3://{name}"
-
-
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
-def new_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Storage]:
-    """Makes empty storages of one kind."""
-    if request.param == "local":
-        return lambda: open_storage(str(tmp_path / uuid.uuid4().hex))
-    bucket: str = request.getfixturevalue("bucket")
-    return lambda: open_storage(f"{bucket}/{uuid.uuid4().hex}")
 
 
 @pytest.fixture

@@ -4,61 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import pytest
-from speech import make_context, make_spec, rows, write_speech
 
 from jobrunner.core import prepare
 from jobrunner.core.data import layout
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.errors import StorageError
 from jobrunner.spec import names
-from jobrunner.storage import Entry
 from jobrunner.storage.local import LocalStorage
-
-
-class Elsewhere:
-    """Storage whose files cannot be read in place. Notes in a file what was opened."""
-
-    def __init__(self, root: Path) -> None:
-        self._storage = LocalStorage(root)
-        self.opened = root.parent / "opened"
-
-    @property
-    def url(self) -> str:
-        return self._storage.url
-
-    def read(self, key: str) -> bytes:
-        return self._storage.read(key)
-
-    def open(self, key: str) -> BinaryIO:
-        with self.opened.open("a") as file:
-            file.write(f"{key}\n")
-        return self._storage.open(key)
-
-    def write(self, key: str, data: bytes) -> None:
-        self._storage.write(key, data)
-
-    def write_file(self, key: str, path: Path) -> None:
-        self._storage.write_file(key, path)
-
-    def create(self, key: str, data: bytes) -> bool:
-        return self._storage.create(key, data)
-
-    def stat(self, key: str) -> Entry | None:
-        return self._storage.stat(key)
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        return self._storage.list(prefix)
-
-    def delete(self, key: str) -> None:
-        self._storage.delete(key)
-
-    def clean_uploads(self, *args: Any, **kwargs: Any) -> Any:
-        return self._storage.clean_uploads(*args, **kwargs)
+from tests.harness.elsewhere import Elsewhere
+from tests.harness.speech import make_context, make_spec, rows, write_speech
 
 
 def _prepared(root: Path) -> tuple[Elsewhere, Dataset, Dataset]:
@@ -68,7 +25,7 @@ def _prepared(root: Path) -> tuple[Elsewhere, Dataset, Dataset]:
     storage = Elsewhere(Path(spec.storage))
     prepare.run(make_context(spec, storage=storage))
     prefix = names.data_prefix(spec, "el")
-    storage.opened.unlink()
+    storage.forget()
     local = Dataset.open(LocalStorage(Path(spec.storage)), prefix, root / "unused")
     return storage, Dataset.open(storage, prefix, root / "scratch"), local
 
@@ -82,8 +39,7 @@ def test_a_remote_shard_is_fetched_once_and_gives_the_same_audio(tmp_path: Path)
     assert remote.utterances("train") == local.utterances("train")
     for utterance in remote.utterances("train"):
         assert (remote.audio(utterance) == local.audio(utterance)).all()
-    opened = [line for line in storage.opened.read_text().splitlines() if line.endswith(".flacs")]
-    assert len(opened) == 1
+    assert len([key for key in storage.opened() if key.endswith(".flacs")]) == 1
 
 
 def test_worker_processes_share_what_was_fetched(tmp_path: Path) -> None:
@@ -91,8 +47,7 @@ def test_worker_processes_share_what_was_fetched(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         counts = pool.map(_read_all, [pickle.loads(pickle.dumps(remote))] * 4)
     assert counts == [_read_all(local)] * 4
-    opened = [line for line in storage.opened.read_text().splitlines() if line.endswith(".flacs")]
-    assert len(opened) == 1
+    assert len([key for key in storage.opened() if key.endswith(".flacs")]) == 1
 
 
 def test_a_shard_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:

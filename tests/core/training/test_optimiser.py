@@ -1,0 +1,35 @@
+"""The rate of learning at each step, and what decays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobrunner.core.models import whisper
+from jobrunner.core.training.optimiser import learning_rate, make_optimiser
+from jobrunner.spec import RunSpec, TrainSpec
+from tests.harness.stored import export_of
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+    options = TrainSpec(steps=10, warmup_steps=4, learning_rate=8.0)
+    rates = [learning_rate(options, step) for step in range(1, 11)]
+    assert rates == pytest.approx([2, 4, 6, 8, 8, 8 * 5 / 6, 8 * 4 / 6, 4, 8 * 2 / 6, 8 / 6])
+    flat = TrainSpec(steps=4, warmup_steps=0, learning_rate=8.0)
+    assert [learning_rate(flat, step) for step in range(1, 5)] == [8, 6, 4, 2]
+
+
+def test_norms_and_biases_do_not_decay(finished: RunSpec, tmp_path: Path) -> None:
+    model = whisper.load(
+        export_of(finished), finished, "cpu", torch.float32, train=finished.train
+    ).model
+    options = finished.train.model_copy(update={"weight_decay": 0.1})
+    decaying, plain = make_optimiser(model, options).param_groups
+    assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert all(parameter.ndim > 1 for parameter in decaying["params"])
+    names_ = {id(p): name for name, p in model.named_parameters()}
+    assert all(
+        names_[id(p)].endswith("bias") or "layer_norm" in names_[id(p)] for p in plain["params"]
+    )

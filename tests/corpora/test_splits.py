@@ -1,0 +1,111 @@
+"""Which splits have which role, and what is held out."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobrunner.corpora import splits
+from jobrunner.errors import SpecError
+from jobrunner.spec import DataSpec
+from tests import builders
+
+BOTH = ("train", "test")
+SENTENCES = st.lists(st.text("abcdefgh", min_size=1, max_size=3), max_size=300)
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "Dev"])
+def test_the_usual_splits_are_found_by_any_of_their_names(name: str) -> None:
+    choice = splits.choose(["training", name, "test"], DataSpec(), wanted=BOTH)
+    assert choice.roles == {"train": ("training",), "validation": (name,), "test": ("test",)}
+
+
+def test_without_a_split_for_it_validation_is_held_out() -> None:
+    choice = splits.choose(["train", "test"], DataSpec(), wanted=BOTH)
+    assert choice.validation == ""
+
+
+def test_training_splits_are_joined_by_a_plus() -> None:
+    data = DataSpec(train_split="train + other")
+    choice = splits.choose(["train", "other", "test"], data, wanted=BOTH)
+    assert choice.train == ("train", "other")
+
+
+def test_a_split_that_is_named_for_validation_is_not_trained_on() -> None:
+    data = DataSpec(validation_split="validation")
+    usual = {"usual_train": ("train", "validation"), "usual_validation": ""}
+    existing = ["train", "validation", "test"]
+    choice = splits.choose(existing, data, wanted=BOTH, **usual)  # type: ignore[arg-type]
+    assert choice.roles == {"train": ("train",), "validation": ("validation",), "test": ("test",)}
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (DataSpec(train_split="train+train"), "data.train_split"),
+        (DataSpec(train_split="train+"), "data.train_split"),
+        (DataSpec(train_split="train+test"), "data.test_split"),
+        (DataSpec(train_split="dev", validation_split="dev"), "data.validation_split"),
+        (DataSpec(validation_split="test"), "data.test_split"),
+        (DataSpec(test_split="train", train_split="train"), "data.test_split"),
+    ],
+)
+def test_a_split_with_two_roles_is_refused(data: DataSpec, field: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        splits.choose(["train", "dev", "test"], data, wanted=BOTH)
+    assert caught.value.field == field
+
+
+def test_a_run_needs_the_test_split_alone_of_languages_that_it_does_not_train() -> None:
+    english = {"evaluate__languages": ["en"]}
+    spec = builders.spec(**english)
+    assert splits.wanted(spec, "el") == ("train",)
+    assert splits.wanted(spec, "en") == ("test",)
+    assert splits.wanted(builders.spec(**english, task="evaluate"), "el") == ()
+    assert splits.wanted(builders.spec(), "el") == ("train", "test")
+
+
+@given(SENTENCES, st.floats(0, 1))
+def test_what_is_held_out_is_some_but_never_all(sentences: list[str], share: float) -> None:
+    held = splits.hold_out(sentences, share)
+    assert held <= set(sentences)
+    if share > 0 and len(set(sentences)) > 1:
+        assert 1 <= len(held) < len(set(sentences))
+    else:
+        assert not held
+
+
+@given(SENTENCES, st.floats(0, 1), st.randoms(use_true_random=False))
+def test_what_is_held_out_does_not_depend_on_order(
+    sentences: list[str], share: float, rng: random.Random
+) -> None:
+    shuffled = list(sentences)
+    rng.shuffle(shuffled)
+    assert splits.hold_out(shuffled, share) == splits.hold_out(sentences, share)
+
+
+@given(st.lists(st.integers(1, 2500), min_size=2, max_size=8), st.floats(0.01, 1))
+def test_at_most_a_thousand_utterances_are_held_out(counts: list[int], share: float) -> None:
+    sentences = [str(one) for one, count in enumerate(counts) for _ in range(count)]
+    held = splits.hold_out(sentences, share)
+    total = sum(counts[int(one)] for one in held)
+    assert total <= splits.LARGEST_HOLDOUT or total == min(counts)
+
+
+def test_a_holdout_takes_the_share_of_sentences_that_was_asked_for() -> None:
+    sentences = [str(number) for number in range(2000)]
+    assert len(splits.hold_out(sentences, 0.05)) == 100
+
+
+def test_more_sentences_change_little_of_what_is_held_out() -> None:
+    before = splits.hold_out([str(n) for n in range(1000)], 0.1)
+    after = splits.hold_out([str(n) for n in range(1010)], 0.1)
+    assert len(before & after) >= 95
+
+
+def test_case_punctuation_and_spacing_make_no_other_sentence() -> None:
+    assert splits.sentence(" Ναι,  όχι! ") == splits.sentence("ναι όχι")
+    assert splits.sentence("...") == "..."

@@ -1,0 +1,92 @@
+"""The command line in this process, and runs to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jobrunner import cli
+from jobrunner.backends.local.backend import LocalBackend
+from jobrunner.runner.api import Runner
+from tests import builders
+from tests.harness.local import COMMAND
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Jobrunner = Callable[..., Answer]
+
+
+@pytest.fixture
+def jobrunner(here: Path, capsys: pytest.CaptureFixture[str]) -> Jobrunner:
+    """Runs a command as if it were typed after `jobrunner`."""
+
+    def call(*arguments: str) -> Answer:
+        capsys.readouterr()
+        code = cli.run(arguments)
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return call
+
+
+@dataclass(frozen=True)
+class CliHarness:
+    """Runs whose stages are quick and do as the test says (see stages/local.py)."""
+
+    runner: Runner
+    control: Path
+    storage: Path
+
+    def start(self, lang: str = "el", *, hold: str = "", fail: str = "") -> str:
+        """Starts a run and gives its id.
+
+        Args:
+            lang: its language.
+            hold: stage that waits until it is released.
+            fail: stage that fails for good.
+        """
+        if hold:
+            (self.control / f"hold-{hold}").touch()
+        if fail:
+            (self.control / f"codes-{fail}").write_text("65")
+        spec = builders.spec(
+            lang=lang,
+            model="whisper-tiny",
+            storage=str(self.storage),
+            resources__device="cpu",
+        )
+        return self.runner.submit(spec).run
+
+    def release(self, stage: str) -> None:
+        (self.control / f"hold-{stage}").unlink()
+
+    def begun(self, run: str, stage: str) -> None:
+        """Returns when the stage has told of its progress."""
+        for status in self.runner.watch(run, timeout=30):
+            now = next(each for each in status.stages if each.stage == stage)
+            if now.state == "Running" and now.progress.steps:
+                return
+        raise AssertionError(f"{stage} of {run} did not begin")
+
+
+@pytest.fixture
+def harness(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliHarness]:
+    control = tmp_path / "control"
+    control.mkdir()
+    monkeypatch.setenv("STAGE_CONTROL", str(control))
+    backend = LocalBackend(command=COMMAND, grace_seconds=5.0, retry_seconds=0.05)
+    made = CliHarness(runner=Runner(backend), control=control, storage=tmp_path / "storage")
+    yield made
+    for status in backend.list():
+        backend.cancel(status.run)

@@ -1,0 +1,13 @@
+"""Where things are in the checkout."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+MICRO = EXAMPLES / "whisper-micro"
+CLUSTER = ROOT / "tests" / "cluster" / "testcluster" / "cluster"
+"""The program that starts and stops a Kubernetes on this machine."""
+CASES = ROOT / "tests" / "chart" / "cases"
+"""Specs that the chart is rendered from."""
+STAGES = Path(__file__).parent / "stages"
+"""Programs that stand in for stages."""

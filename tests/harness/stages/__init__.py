@@ -1,0 +1,1 @@
+"""Programs that stand in for stages. They are started, and never imported."""

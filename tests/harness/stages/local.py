@@ -1,0 +1,78 @@
+"""A stage without a model, for tests of backends: `local.py prepare|train|evaluate [--lang L]`.
+
+It keeps the contract of `python -m jobrunner.core` (environment, log, progress, SIGTERM) and is
+steered by files in $STAGE_CONTROL:
+
+    journal             it appends `TIME WHAT STAGE RUN ATTEMPT PID DEVICES` when it begins and ends
+    hold-STAGE          it goes on when this file is gone
+    codes-STAGE         exit codes of its attempts, one a line; 0 when there are no more
+    deaf-STAGE          SIGTERM is ignored
+    alone               it fails if another stage with this file runs at the same time
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+CONTROL = Path(os.environ["STAGE_CONTROL"])
+STAGE = sys.argv[1] if "--lang" not in sys.argv else f"evaluate-{sys.argv[3]}"
+ATTEMPT = os.environ["JOBRUNNER_ATTEMPT"]
+SPEC = json.loads(Path(os.environ["JOBRUNNER_SPEC"]).read_text())
+RUN = os.environ["JOBRUNNER_SPEC"].split("/")[-2]
+
+
+def journal(what: str) -> None:
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES") or "-"
+    told = f"{time.time():.6f} {what} {STAGE} {RUN} {ATTEMPT} {os.getpid()} {devices}\n"
+    fd = os.open(CONTROL / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, told.encode())
+    os.close(fd)
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stdout.flush()
+
+
+def progress(done: float) -> None:
+    path = Path(os.environ["JOBRUNNER_PROGRESS_FILE"])
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps({"message": "working", "done": done, "steps": 100}))
+    temporary.replace(path)
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    journal("stopped")
+    say("stops as asked")
+    sys.exit(143)
+
+
+def main() -> int:
+    deaf = (CONTROL / f"deaf-{STAGE}").exists()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else stop)
+    tries = 0
+    if (CONTROL / "journal").exists():
+        lines = (CONTROL / "journal").read_text().splitlines()
+        tries = sum(line.split()[1:4] == ["begins", STAGE, RUN] for line in lines)
+    journal("begins")
+    say(f"{STAGE} begins with {', '.join(SPEC['evaluate']['languages']) or SPEC['lang']}")
+    progress(0.5)
+    while (CONTROL / f"hold-{STAGE}").exists():
+        time.sleep(0.02)
+    codes = CONTROL / f"codes-{STAGE}"
+    told = codes.read_text().split() if codes.exists() else []
+    code = int(told[tries]) if tries < len(told) else 0
+    if code:
+        say(f"error: {STAGE} cannot go on, try {tries + 1}.")
+    else:
+        progress(1.0)
+        say(f"{STAGE} is done")
+    journal("ends")
+    return code
+
+
+sys.exit(main())

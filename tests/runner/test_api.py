@@ -1,0 +1,106 @@
+"""The API that the CLI and notebooks share: the verbs together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobrunner.backends.local.backend import LocalBackend
+from jobrunner.errors import SpecError, UsageError, WaitTimeout
+from jobrunner.runner.api import Runner, open_runner
+from jobrunner.spec import RunSpec, names
+from jobrunner.status import State
+
+# One that goes on until it is stopped.
+ENDLESS = "import signal; signal.pause()"
+
+Spec = Callable[..., RunSpec]
+
+
+def test_a_run_is_submitted_waited_for_and_deleted(runner: Runner, spec: Spec) -> None:
+    submission = runner.submit(spec())
+
+    assert submission.outcome == "created"
+    assert submission.run == names.run_id(spec())
+    assert runner.wait(submission.run, timeout=60).state is State.SUCCEEDED
+    assert runner.submit(spec()).outcome == "adopted"
+    assert [line.text for line in runner.logs(submission.run)] == [
+        "00:00:00 prepare",
+        "00:00:00 train",
+        "00:00:00 evaluate --lang el",
+    ]
+    runner.delete(submission.run)
+    assert runner.list() == []
+
+
+def test_more_languages_are_evaluated_beside_those_that_were(runner: Runner, spec: Spec) -> None:
+    run = runner.submit(spec()).run
+    runner.wait(run, timeout=60)
+
+    assert runner.evaluate(run, ["Swahili", "el"]).outcome == "continued"
+
+    stages = runner.wait(run, timeout=60).stages
+    assert [stage.stage for stage in stages[2:]] == ["evaluate-el", "evaluate-sw"]
+    assert runner.spec(run).evaluate.languages == ("el", "sw")
+    assert runner.evaluate(run, ["sw"]).outcome == "adopted"
+
+
+def test_no_language_or_an_unknown_one_or_an_unknown_run_evaluates_nothing(
+    runner: Runner, spec: Spec
+) -> None:
+    with pytest.raises(UsageError, match="There is no run"):
+        runner.evaluate("el-nothing-0", ["el"])
+    run = runner.submit(spec()).run
+    runner.wait(run, timeout=60)
+    with pytest.raises(SpecError, match="names no language"):
+        runner.evaluate(run, [])
+    with pytest.raises(SpecError, match="klingon"):
+        runner.evaluate(run, ["klingon"])
+
+
+def test_waiting_ends_with_its_own_exit_code_and_the_run_goes_on(
+    tmp_path: Path, spec: Spec
+) -> None:
+    command = (sys.executable, "-S", "-c", ENDLESS)
+    runner = Runner(LocalBackend(tmp_path / "state", command=command, grace_seconds=1.0))
+    run = runner.submit(spec()).run
+
+    with pytest.raises(WaitTimeout, match=f"{run} has not ended after 0.2 s. It goes on") as caught:
+        runner.wait(run, timeout=0.2)
+
+    assert caught.value.exit_code == 4
+    assert not runner.status(run).state.ended
+    runner.cancel(run)
+    assert runner.status(run).state is State.CANCELLED
+
+
+def test_without_a_cluster_it_says_what_to_type_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=r"There is no kubeconfig.* Set KUBECONFIG, or use --loc"):
+        open_runner(local=False)
+    (tmp_path / "config").write_text("nonsense")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with pytest.raises(UsageError, match=r"^The kubeconfig cannot be used: .* Set KUBECONFIG"):
+        open_runner(local=False)
+
+
+def test_logs_of_a_run_that_is_forgotten_here_come_from_storage(runner: Runner, spec: Spec) -> None:
+    run = runner.submit(spec()).run
+    runner.wait(run, timeout=60)
+    before = list(runner.logs(run))
+    runner.delete(run)
+
+    with pytest.raises(UsageError, match="There is no run"):
+        list(runner.logs(run))
+    assert list(runner.logs(run, storage=spec().storage)) == before
+    assert list(runner.logs(run, storage=spec().storage, stage="train")) == before[1:2]
+    with pytest.raises(UsageError, match=r"no log of tain\. There are prepare, train, evaluate-el"):
+        list(runner.logs(run, storage=spec().storage, stage="tain"))
+    with pytest.raises(UsageError, match="There is no run"):
+        list(runner.logs("el-nothing-0", storage=spec().storage))

@@ -1,0 +1,143 @@
+"""What is looked at before a run starts: folders, languages, storage, GPUs, data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobrunner.corpora import fingerprint
+from jobrunner.errors import DeviceError, SpecError
+from jobrunner.runner import preflight
+from jobrunner.runner.api import Runner
+from jobrunner.spec import RunSpec, names
+from tests.harness.paths import EXAMPLES
+
+Spec = Callable[..., RunSpec]
+
+
+def _folder_model(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "whisper"}')
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "generation_config.json").write_text('{"is_multilingual": true}')
+    (folder / "tokenizer.json").write_text('{"added_tokens": [{"content": "<|el|>"}]}')
+    return folder
+
+
+def test_a_folder_is_pinned_by_its_content_wherever_it_lies(
+    tmp_path: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = _folder_model(tmp_path / "model")
+    there = tmp_path / "elsewhere" / "model"
+    shutil.copytree(here, there)
+    monkeypatch.chdir(tmp_path)
+
+    first, second = (preflight.resolve(spec(model=path)) for path in ("./model", str(there)))
+
+    assert first.model == str(here)
+    assert first.model_revision == second.model_revision == fingerprint.of_model(here)
+    assert names.run_id(first) == names.run_id(second)
+    assert preflight.resolve(first) == first
+
+
+def test_a_folder_that_changed_is_not_taken_for_the_pinned_one(tmp_path: Path, spec: Spec) -> None:
+    folder = _folder_model(tmp_path / "model")
+    pinned = preflight.resolve(spec(model=str(folder)))
+    (folder / "model.safetensors").write_bytes(b"weightz")
+
+    with pytest.raises(SpecError, match=r"^model_revision: is .* Bring the old files back"):
+        preflight.resolve(pinned)
+    assert preflight.resolve(spec(model=str(folder))).model_revision != pinned.model_revision
+
+
+def test_another_language_in_the_folder_leaves_the_run_what_it_is(
+    tmp_path: Path, spec: Spec
+) -> None:
+    root = tmp_path / "speech"
+    shutil.copytree(EXAMPLES / "speech" / "el", root / "el")
+    before = preflight.resolve(spec(data__source=f"folder:{root}"))
+    shutil.copytree(EXAMPLES / "speech" / "cy", root / "cy")
+
+    assert preflight.resolve(spec(data__source=f"folder:{root}")) == before
+    with (root / "el" / "metadata.csv").open("a") as table:
+        table.write("\n")
+    assert preflight.resolve(spec(data__source=f"folder:{root}")) != before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda m: shutil.rmtree(m), "is no folder"),
+        (lambda m: (m / "config.json").unlink(), "has no config.json"),
+        (lambda m: (m / "config.json").write_text("{"), "cannot be read as JSON"),
+        (lambda m: (m / "config.json").write_text("[]"), "cannot be read as JSON"),
+        (
+            lambda m: (m / "config.json").write_text(json.dumps({"model_type": "bert"})),
+            "is of type 'bert', not whisper",
+        ),
+        (lambda m: (m / "model.safetensors").unlink(), "has no .safetensors file"),
+    ],
+)
+def test_a_folder_that_is_no_whisper_is_told_before_anything_starts(
+    tmp_path: Path, runner: Runner, spec: Spec, spoil: Callable[[Path], object], told: str
+) -> None:
+    folder = _folder_model(tmp_path / "model")
+    spoil(folder)
+    with pytest.raises(SpecError, match=rf"^model: .*{told}"):
+        runner.submit(spec(model=str(folder)))
+    assert runner.list() == []
+
+
+def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec: Spec) -> None:
+    folder = str(_folder_model(tmp_path / "model"))
+    assert preflight.preflight(spec(model=folder), backend="local") == []
+    cases = [
+        (spec(lang="lg"), r"^lang: whisper-tiny has no token for Ganda"),
+        (spec(evaluate__languages=["el", "lg"]), r"^evaluate\.languages: .*Ganda"),
+        (spec(lang="yue"), r"^lang: .*Cantonese.*whisper-large-v3"),
+        (spec(model=folder, lang="sw"), r"^lang: .*no token for Swahili"),
+        (spec(model="whisper-tiny.en", lang="en", evaluate__languages=["el"]), "English only"),
+    ]
+    for wrong, told in cases:
+        with pytest.raises(SpecError, match=told):
+            preflight.preflight(wrong, backend="local")
+    assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), backend="local") == []
+
+
+def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path, spec: Spec) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SpecError, match=r"^storage: .*file is a file"):
+        preflight.preflight(spec(storage=str(tmp_path / "file" / "deeper")), backend="local")
+    with pytest.raises(SpecError, match=r"^storage: is not given"):
+        preflight.preflight(spec(storage=""), backend="local")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may write everywhere
+    try:
+        with pytest.raises(SpecError, match=r"^storage: .* cannot be written"):
+            preflight.preflight(spec(storage=str(closed / "runs")), backend="local")
+    finally:
+        os.seteuid(user)
+
+
+def test_more_gpus_than_there_are_is_told(
+    tmp_path: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(DeviceError, match="asks for 1 GPU and this machine shows none"):
+        preflight.preflight(spec(resources={}), backend="local")
+
+
+def test_a_missing_or_empty_data_folder_is_told(tmp_path: Path, spec: Spec) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for place in (tmp_path / "missing", empty):
+        with pytest.raises(SpecError, match=rf"^data\.source: {place}"):
+            preflight.preflight(spec(data__source=f"folder:{place}"), backend="local")

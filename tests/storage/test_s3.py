@@ -1,0 +1,28 @@
+"""The contract of storage, held against a prefix on a real S3 server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from jobrunner.storage import Storage, open_storage
+from tests.contract.storage import StorageContract
+from tests.contract.storage_model import behaves_like_a_dictionary
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture
+def new_storage(bucket: str) -> Callable[[], Storage]:
+    """Makes empty storages."""
+    return lambda: open_storage(f"{bucket}/{uuid.uuid4().hex}")
+
+
+class TestStorage(StorageContract):
+    """A bucket keeps the promises of storage."""
+
+
+def test_storage_behaves_like_a_dictionary(new_storage: Callable[[], Storage]) -> None:
+    behaves_like_a_dictionary(new_storage, examples=12)
