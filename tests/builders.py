@@ -13,6 +13,7 @@ from jobrunner.core.attempt.progress import Reporter
 from jobrunner.spec import RunSpec
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import new_record
 from jobrunner.storage import Storage
 from jobrunner.storage.local import LocalStorage
 
@@ -35,7 +36,17 @@ def spec(**changes: Any) -> RunSpec:
 
 def plan(**changes: Any) -> Plan:
     """The plan of such a spec."""
-    return plans.plan(spec(**changes))
+    return plan_of(spec(**changes))
+
+
+def plan_of(spec: RunSpec) -> Plan:
+    """The plan of a spec that is submitted."""
+    return plans.plan(new_record(spec))
+
+
+def run_id(spec: RunSpec) -> str:
+    """The id that a submit of a spec gives."""
+    return new_record(spec).run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,4 +75,6 @@ def stage_context(
         "progress": Reporter(),
         **fields,
     }
-    return LoggedContext(spec=spec, scratch=scratch, log=lines.append, lines=lines, **given)
+    return LoggedContext(
+        record=new_record(spec), scratch=scratch, log=lines.append, lines=lines, **given
+    )

@@ -16,6 +16,7 @@ from jobrunner.chart import documents, helm, manifests
 from jobrunner.errors import JobrunnerError, SpecError, UsageError
 from jobrunner.spec import RunSpec, names, parse_json, plan
 from tests import builders
+from tests.builders import run_id
 from tests.harness.specs import specs
 
 Objects = list[dict[str, Any]]
@@ -34,7 +35,7 @@ def test_any_valid_spec_gives_exactly_the_objects_of_its_plan(spec: RunSpec) -> 
     assert {each["metadata"]["namespace"] for each in objects} == {spec.cluster.namespace}
     read = parse_json(objects[0]["data"]["run.json"])
     assert read == spec
-    assert names.run_id(read) == run.run
+    assert run_id(read) == run.run
     for stage, job in zip(run.stages, objects[1:], strict=False):
         (container,) = job["spec"]["template"]["spec"]["containers"]
         assert container["image"] == spec.cluster.image

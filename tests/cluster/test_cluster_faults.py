@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from jobrunner.spec import names
+from jobrunner.spec import keys, names
 from tests.harness.cluster.backend import jobrunner
 from tests.harness.cluster.real_runs import SECONDS, RealRun, RealRuns
 from tests.harness.paths import ROOT
@@ -100,7 +100,7 @@ def test_an_api_server_that_is_away_stops_neither_training_nor_release_nor_who_f
         component("stop", "kube-apiserver")
         away = time.monotonic()
         run.release(7)
-        export = names.export_prefix(run.name) + "manifest.json"
+        export = keys.export_prefix(run.name) + "manifest.json"
         until(lambda: runs.storage.stat(export), "it is trained", SECONDS, 0.2)
         until(lambda: time.monotonic() - away >= OUTAGE, "the outage", 2 * OUTAGE, 0.2)
         assert run.results() == []

@@ -16,9 +16,9 @@ import yaml
 from kubernetes import client
 
 from jobrunner.core.attempt.metrics import Metrics
-from jobrunner.spec import names
 from jobrunner.status import Progress
 from tests import builders
+from tests.builders import run_id
 from tests.harness.cluster.backend import ClusterHarness
 from tests.harness.waiting import until
 
@@ -134,4 +134,4 @@ def test_names_and_units_are_as_prometheus_wants_them() -> None:
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert names.run_id(spec) in text
+    assert run_id(spec) in text

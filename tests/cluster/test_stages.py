@@ -13,7 +13,7 @@ from kubernetes import client
 
 from jobrunner.chart import manifests
 from jobrunner.runner import preflight
-from jobrunner.spec import names, plan
+from jobrunner.spec import keys, names, plan
 from jobrunner.storage import open_storage
 from tests import builders
 from tests.harness.paths import EXAMPLES, MICRO
@@ -103,8 +103,8 @@ def test_the_rendered_jobs_train_and_measure_a_model_on_s3(
     storage = open_storage(run.spec.storage)
     found = [entry.key for entry in storage.list(names.run_prefix(run.run))]
     committed = [key for key in found if key.endswith("/COMMIT")]
-    assert [names.checkpoint_step(run.run, key) for key in committed] == [10, 20]
-    assert names.export_prefix(run.run) + "model.safetensors" in found
+    assert [keys.checkpoint_step(run.run, key) for key in committed] == [10, 20]
+    assert keys.export_prefix(run.run) + "model.safetensors" in found
     for model in ("base", "tuned"):
         prefix = names.evaluation_prefix(run.run, model, names.test_set(run.spec), "el")
         assert prefix + "predictions.parquet" in found

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from jobrunner.config.file import read
 from jobrunner.config.paths import default, fields
+
+from jobrunner.config.file import read
 from jobrunner.config.template import EXAMPLES, template
 
 

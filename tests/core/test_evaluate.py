@@ -18,11 +18,11 @@ from jobrunner.errors import DeviceError, Interrupted, NotFound
 from jobrunner.scoring import result
 from jobrunner.scoring.rates import score
 from jobrunner.scoring.result import Result
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys, names
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
 from tests import builders
-from tests.builders import LoggedContext
+from tests.builders import LoggedContext, run_id
 from tests.harness.prepared import Clip, write_split
 from tests.harness.tiny import make_whisper
 
@@ -64,9 +64,9 @@ def context(tmp_path: Path, models: tuple[Path, Path]) -> LoggedContext:
     spec = spec_of()
     storage = LocalStorage(tmp_path / "storage")
     for language in ("el", "ja"):
-        prepare_test_split(storage, names.data_prefix(spec, language))
-    folders.publish(storage, names.model_prefix(spec), models[0])
-    folders.publish(storage, names.export_prefix(names.run_id(spec)), models[1])
+        prepare_test_split(storage, keys.data_prefix(spec, language))
+    folders.publish(storage, keys.model_prefix(spec), models[0])
+    folders.publish(storage, keys.export_prefix(run_id(spec)), models[1])
     return context_of(storage, spec, tmp_path)
 
 
@@ -172,7 +172,7 @@ def test_a_new_export_is_measured_and_the_base_model_is_not(
 ) -> None:
     evaluate.run(context, language="el")
     base, tuned = result_of(context, "base"), result_of(context, "tuned")
-    folders.publish(context.storage, names.export_prefix(context.run), models[0])
+    folders.publish(context.storage, keys.export_prefix(context.run), models[0])
     evaluate.run(context, language="el")
     assert result_of(context, "base") == base
     same = result_of(context, "tuned")
@@ -199,18 +199,18 @@ def test_an_evaluation_of_a_model_as_it_is_needs_no_export(
     spec = spec_of(task="evaluate")
     only = context_of(context.storage, spec, tmp_path)
     evaluate.run(only, language="el")
-    assert result_of(only, "base").run == names.run_id(spec)
+    assert result_of(only, "base").run == run_id(spec)
     assert only.storage.stat(key_of(only, "tuned")) is None
-    assert only.storage.stat(names.export_prefix(only.run) + "README.md") is None
+    assert only.storage.stat(keys.export_prefix(only.run) + "README.md") is None
 
 
 def test_the_card_has_the_results_and_the_export_still_verifies(
     context: LoggedContext, tmp_path: Path
 ) -> None:
-    digest = folders.digest(context.storage, names.export_prefix(context.run))
+    digest = folders.digest(context.storage, keys.export_prefix(context.run))
     for language in ("el", "ja"):
         evaluate.run(context, language=language)
-    prefix = names.export_prefix(context.run)
+    prefix = keys.export_prefix(context.run)
     card = context.storage.read(f"{prefix}README.md").decode()
     assert "| Greek (el) | speech test | WER |" in card
     assert "| Japanese (ja) | speech test | CER |" in card
@@ -242,7 +242,7 @@ def test_fewer_utterances_are_spread_over_the_test_set(
 
 
 def test_a_missing_export_is_named(context: LoggedContext) -> None:
-    context.storage.delete(names.export_prefix(context.run) + "manifest.json")
+    context.storage.delete(keys.export_prefix(context.run) + "manifest.json")
     with pytest.raises(NotFound, match="export/ is not in storage"):
         evaluate.run(context, language="el")
     assert result_of(context, "base").scores.utterances == 4

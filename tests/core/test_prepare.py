@@ -16,7 +16,7 @@ from jobrunner.core import prepare
 from jobrunner.core.data.dataset import SAMPLE_RATE, Dataset
 from jobrunner.corpora import fingerprint
 from jobrunner.errors import DataError, NotFound, SpecError
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.speech import (
     Row,
@@ -33,7 +33,7 @@ from tests.harness.speech import (
 
 def _dataset(spec: RunSpec, language: str = "el") -> Dataset:
     root = Path(spec.storage)
-    return Dataset.open(LocalStorage(root), names.data_prefix(spec, language), root.parent / "s")
+    return Dataset.open(LocalStorage(root), keys.data_prefix(spec, language), root.parent / "s")
 
 
 def _prepared(root: Path, clips: list[Row], **changes: Any) -> RunSpec:

@@ -19,8 +19,8 @@ from jobrunner.core.training.trainer import Trainer
 from jobrunner.core.training.validation import Validation
 from jobrunner.errors import DataError, DeviceError, Interrupted, JobrunnerError, StorageFull
 from jobrunner.scoring.rates import Scores, score
-from jobrunner.spec import RunSpec, names
-from tests.builders import stage_context
+from jobrunner.spec import RunSpec, keys
+from tests.builders import run_id, stage_context
 from tests.harness.fragile import FragileStorage
 from tests.harness.stored import committed, export_of, history_of, storage_of
 from tests.harness.tiny import make_run
@@ -116,7 +116,7 @@ def test_a_best_model_that_was_damaged_gives_way_to_the_last_with_a_line(
 
     def damaging(trainer: Trainer) -> None:
         trainer.saver.wait()
-        entries = storage_of(spec).list(names.checkpoint_prefix(names.run_id(spec), 2))
+        entries = storage_of(spec).list(keys.checkpoint_prefix(run_id(spec), 2))
         for entry in entries:
             if entry.key.endswith("model.safetensors"):
                 storage_of(spec).write(entry.key, b"damaged")
@@ -153,7 +153,7 @@ def test_a_damaged_clip_ends_the_stage_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = make_run(tmp_path)
-    path = storage_of(spec).path(names.data_prefix(spec, "el") + "train/00000.flacs")
+    path = storage_of(spec).path(keys.data_prefix(spec, "el") + "train/00000.flacs")
     path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(JobrunnerError) as caught:
         train.run(stage_context(spec, tmp_path / "scratch"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobrunner.core.checkpoint.store import Checkpoints, Part, Restored
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import Entry
 from jobrunner.storage.local import LocalStorage
 
@@ -119,7 +119,7 @@ def content(step: int, name: str) -> bytes:
 
 
 def key(step: int, name: str) -> str:
-    return names.checkpoint_prefix(RUN, step) + name
+    return keys.checkpoint_prefix(RUN, step) + name
 
 
 def committed(storage: LocalStorage) -> list[int]:

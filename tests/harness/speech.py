@@ -16,7 +16,7 @@ import numpy.typing as npt
 import soundfile
 
 from jobrunner.core.attempt.progress import Reporter
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys
 from jobrunner.storage import Storage
 from jobrunner.storage.local import LocalStorage
 from tests import builders
@@ -110,7 +110,7 @@ def make_context(spec: RunSpec, *, storage: Storage | None = None) -> builders.L
 
 def report(spec: RunSpec, language: str = "el") -> dict[str, Any]:
     """The report that prepare wrote."""
-    key = names.data_prefix(spec, language) + "report.json"
+    key = keys.data_prefix(spec, language) + "report.json"
     found: dict[str, Any] = json.loads(LocalStorage(Path(spec.storage)).read(key))
     return found
 

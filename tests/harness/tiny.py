@@ -17,7 +17,7 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
 from tests import builders
@@ -115,9 +115,9 @@ def make_run(root: Path, **changes: Any) -> RunSpec:
     }
     spec = builders.spec(**{**values, **changes})
     storage = LocalStorage(Path(spec.storage))
-    if not folders.is_published(storage, names.model_prefix(spec)):
-        folders.publish(storage, names.model_prefix(spec), make_whisper(root / "tiny"))
-        write_data(storage, names.data_prefix(spec, spec.lang))
+    if not folders.is_published(storage, keys.model_prefix(spec)):
+        folders.publish(storage, keys.model_prefix(spec), make_whisper(root / "tiny"))
+        write_data(storage, keys.data_prefix(spec, spec.lang))
     return spec
 
 

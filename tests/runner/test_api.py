@@ -11,8 +11,9 @@ import pytest
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.errors import SpecError, UsageError, WaitTimeout
 from jobrunner.runner.api import Runner, open_runner
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec
 from jobrunner.status import State
+from tests.builders import run_id
 
 # One that goes on until it is stopped.
 ENDLESS = "import signal; signal.pause()"
@@ -24,7 +25,7 @@ def test_a_run_is_submitted_waited_for_and_deleted(runner: Runner, spec: Spec) -
     submission = runner.submit(spec())
 
     assert submission.outcome == "created"
-    assert submission.run == names.run_id(spec())
+    assert submission.run == run_id(spec())
     assert runner.wait(submission.run, timeout=60).state is State.SUCCEEDED
     assert runner.submit(spec()).outcome == "adopted"
     assert [line.text for line in runner.logs(submission.run)] == [

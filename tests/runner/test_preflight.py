@@ -14,7 +14,8 @@ from jobrunner.corpora import fingerprint
 from jobrunner.errors import DeviceError, SpecError
 from jobrunner.runner import preflight
 from jobrunner.runner.api import Runner
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec
+from tests.builders import run_id
 from tests.harness.paths import EXAMPLES
 
 Spec = Callable[..., RunSpec]
@@ -41,7 +42,7 @@ def test_a_folder_is_pinned_by_its_content_wherever_it_lies(
 
     assert first.model == str(here)
     assert first.model_revision == second.model_revision == fingerprint.of_model(here)
-    assert names.run_id(first) == names.run_id(second)
+    assert run_id(first) == run_id(second)
     assert preflight.resolve(first) == first
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobrunner.backends.local.backend import LocalBackend
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.status import State
 from tests.harness.local import STAGE, LocalHarness, alive, kill, parent
 from tests.harness.paths import ROOT
@@ -34,7 +34,7 @@ def test_a_run_whose_supervisor_was_killed_goes_on_with_one_writer(harness: Loca
     logged = [line.attempt for line in harness.backend.logs(run, stage="train")]
     first = harness.begun("train").attempt
     assert list(dict.fromkeys(logged)) == [first, second.attempt]
-    assert (harness.storage / names.log_file(run, "train", first)).exists()
+    assert (harness.storage / keys.log_file(run, "train", first)).exists()
 
 
 def test_a_submit_ends_what_outlived_a_killed_supervisor(

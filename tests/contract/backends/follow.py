@@ -9,7 +9,7 @@ import pytest
 
 from jobrunner.backends.base import LogLine
 from jobrunner.errors import UsageError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.status import State
 from tests.harness.backend import Harness, states
 
@@ -110,7 +110,7 @@ class FollowContract:
         harness.ended(plan.run)
 
         for event in harness.events("begins"):
-            key = names.log_file(plan.run, event.stage, event.attempt)
+            key = keys.log_file(plan.run, event.stage, event.attempt)
             log = harness.stored(key)
             assert log
             assert log.splitlines()[0].endswith(f"{event.stage} begins with el")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobrunner.errors import UsageError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.status import State
 from tests.harness.backend import Harness, states
 
@@ -38,7 +38,7 @@ class SubmitContract:
         harness.backend.submit(plan)
         harness.ended(plan.run)
 
-        assert harness.stored(names.run_file(plan.run)) == plan.spec.model_dump_json(indent=1)
+        assert harness.stored(keys.run_file(plan.run)) == plan.spec.model_dump_json(indent=1)
         assert harness.backend.spec(plan.run) == plan.spec
 
     def test_a_second_submit_adopts_a_live_run_and_a_finished_one(self, harness: Harness) -> None:
@@ -217,7 +217,7 @@ class SubmitContract:
         assert harness.backend.list() == []
         with pytest.raises(UsageError):
             harness.backend.status(plan.run)
-        assert harness.stored(names.run_file(plan.run))
+        assert harness.stored(keys.run_file(plan.run))
 
     def test_a_deleted_run_can_be_submitted_anew(self, harness: Harness) -> None:
         plan = harness.plan()

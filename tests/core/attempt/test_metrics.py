@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec
+from tests.builders import run_id
 from tests.harness.processes import CORE, SECONDS, stage_variables, until_met
 from tests.harness.tiny import make_run
 
@@ -93,7 +94,7 @@ def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) ->
     assert not [name for name in told if name.endswith("_created") or "resumes" in name]
     info = 'jobrunner_run_info{attempt="'
     assert info in text
-    assert text.count(names.run_id(spec)) == 1
+    assert text.count(run_id(spec)) == 1
     # What earlier attempts did is in the gauge, and not counted twice.
     later = values(again)
     assert later["jobrunner_train_resumes_total{cause=killed}"] == 1

@@ -12,7 +12,7 @@ import pytest
 from jobrunner.core.checkpoint.claim import Claim
 from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import PERMANENT_EXIT_CODES, Superseded
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.fragile import RUN, Attempt, FragileStorage, assert_verified, committed, key
 
@@ -94,9 +94,9 @@ def test_of_attempts_that_begin_at_once_one_is_the_last(tmp_path: Path) -> None:
     second.check()
     with pytest.raises(Superseded):
         first.check()
-    assert [e.key for e in storage.list(names.claims_prefix(RUN))] == [
-        names.claim_file(RUN, 1),
-        names.claim_file(RUN, 2),
+    assert [e.key for e in storage.list(keys.claims_prefix(RUN))] == [
+        keys.claim_file(RUN, 1),
+        keys.claim_file(RUN, 2),
     ]
 
 

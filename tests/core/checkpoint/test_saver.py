@@ -15,7 +15,7 @@ from jobrunner.core.checkpoint import saver as savers
 from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.errors import StorageError, StorageFull
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.fragile import RUN, FragileStorage
 
@@ -150,7 +150,7 @@ def test_the_history_lies_beside_the_checkpoints(
     saver, _ = make(storage)
     saver.save(1, weights(1.0), {**FILES, "history.jsonl": b'{"step": 1}\n'}, None)
     saver.wait()
-    assert storage.read(names.history_file(RUN)) == b'{"step": 1}\n'
+    assert storage.read(keys.history_file(RUN)) == b'{"step": 1}\n'
 
 
 def test_the_time_of_a_save_is_judged_by_the_last_one(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import CheckpointError, StorageError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.fragile import (
     RUN,
@@ -61,7 +61,7 @@ def test_a_kill_at_any_storage_operation_leaves_the_last_acknowledged_checkpoint
             heir.save(later, best=1)
         assert_verified(heir.restore(), 6)
         assert committed(storage) == [6, 5, 1]
-        kept = {entry.key.split("/")[3] for entry in storage.list(names.checkpoints_prefix(RUN))}
+        kept = {entry.key.split("/")[3] for entry in storage.list(keys.checkpoints_prefix(RUN))}
         assert kept == {"step-00000001", "step-00000005", "step-00000006"}
 
 

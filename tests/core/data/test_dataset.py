@@ -12,7 +12,7 @@ from jobrunner.core import prepare
 from jobrunner.core.data import layout
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.errors import StorageError
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.elsewhere import Elsewhere
 from tests.harness.speech import make_context, make_spec, rows, write_speech
@@ -24,7 +24,7 @@ def _prepared(root: Path) -> tuple[Elsewhere, Dataset, Dataset]:
     spec = make_spec(root)
     storage = Elsewhere(Path(spec.storage))
     prepare.run(make_context(spec, storage=storage))
-    prefix = names.data_prefix(spec, "el")
+    prefix = keys.data_prefix(spec, "el")
     storage.forget()
     local = Dataset.open(LocalStorage(Path(spec.storage)), prefix, root / "unused")
     return storage, Dataset.open(storage, prefix, root / "scratch"), local

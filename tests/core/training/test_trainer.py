@@ -26,9 +26,9 @@ from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys
 from jobrunner.storage.local import LocalStorage
-from tests.builders import stage_context
+from tests.builders import run_id, stage_context
 from tests.harness.fragile import FragileStorage, KilledError
 from tests.harness.processes import CORE, SECONDS, stage_variables, until_met
 from tests.harness.tiny import make_run
@@ -44,7 +44,7 @@ def spec_in(root: Path, **changes: Any) -> RunSpec:
 def outcome(spec: RunSpec) -> dict[str, Any]:
     """All that must be equal: weights, optimiser, losses and measures, position, export."""
     storage = LocalStorage(Path(spec.storage))
-    run = names.run_id(spec)
+    run = run_id(spec)
     reader = Checkpoints(storage, run, "reader", storage.root / "read", print)
     found = reader.restore()
     assert found is not None
@@ -52,8 +52,8 @@ def outcome(spec: RunSpec) -> dict[str, Any]:
     state = TrainState.from_json(
         (found.folder / "state.json").read_bytes(), (found.folder / "history.jsonl").read_bytes()
     )
-    files = json.loads(storage.read(names.export_prefix(run) + "manifest.json"))["files"]
-    training = json.loads(storage.read(names.export_prefix(run) + "training.json"))
+    files = json.loads(storage.read(keys.export_prefix(run) + "manifest.json"))["files"]
+    training = json.loads(storage.read(keys.export_prefix(run) + "training.json"))
     # The spec names the folders of the test.
     del files["training.json"], training["spec"], training["run"]
     told: dict[str, Any] = {
@@ -211,7 +211,7 @@ def start(spec: RunSpec, root: Path, name: str) -> subprocess.Popen[str]:
 def saved(spec: RunSpec, step: int) -> Callable[[], bool]:
     """True once a checkpoint of the step is committed."""
     storage = LocalStorage(Path(spec.storage))
-    key = names.checkpoint_prefix(names.run_id(spec), step) + COMMIT
+    key = keys.checkpoint_prefix(run_id(spec), step) + COMMIT
     return lambda: storage.stat(key) is not None
 
 

@@ -15,7 +15,7 @@ from kubernetes import client
 from jobrunner import config
 from jobrunner.backends.kubernetes.backend import KubernetesBackend
 from jobrunner.runner.api import Runner
-from jobrunner.spec import names
+from jobrunner.spec import keys, names
 from jobrunner.storage import Storage, open_storage
 from tests.harness.cluster.backend import jobrunner
 from tests.harness.waiting import until
@@ -156,14 +156,14 @@ class RealRun:
 
     def committed(self) -> list[int]:
         """Steps with a committed checkpoint, in order."""
-        keys = [entry.key for entry in self.runs.storage.list(names.checkpoints_prefix(self.name))]
+        found = [entry.key for entry in self.runs.storage.list(keys.checkpoints_prefix(self.name))]
         return sorted(
-            names.checkpoint_step(self.name, key) or 0 for key in keys if key.endswith("/COMMIT")
+            keys.checkpoint_step(self.name, key) or 0 for key in found if key.endswith("/COMMIT")
         )
 
     def parts(self, step: int) -> list[str]:
         """Keys of what lies at a checkpoint, committed or not."""
-        prefix = names.checkpoint_prefix(self.name, step)
+        prefix = keys.checkpoint_prefix(self.name, step)
         return [entry.key for entry in self.runs.storage.list(prefix)]
 
     def until_saved(self, step: int) -> None:
@@ -206,20 +206,20 @@ class RealRun:
 
     def attempts(self) -> int:
         """Attempts at training that have begun."""
-        return len(list(self.runs.storage.list(names.claims_prefix(self.name))))
+        return len(list(self.runs.storage.list(keys.claims_prefix(self.name))))
 
     def weights(self) -> dict[str, torch.Tensor]:
         import safetensors.torch
 
-        exported = self.runs.storage.read(names.export_prefix(self.name) + "model.safetensors")
+        exported = self.runs.storage.read(keys.export_prefix(self.name) + "model.safetensors")
         found: dict[str, torch.Tensor] = safetensors.torch.load(exported)
         return found
 
     def results(self) -> list[str]:
         """Keys of its results."""
-        prefix = names.evaluations_prefix(self.name)
-        keys = [entry.key.removeprefix(prefix) for entry in self.runs.storage.list(prefix)]
-        return [key for key in keys if key.endswith("/result.json")]
+        prefix = keys.evaluations_prefix(self.name)
+        found = [entry.key.removeprefix(prefix) for entry in self.runs.storage.list(prefix)]
+        return [key for key in found if key.endswith("/result.json")]
 
     def ends_as(self, undisturbed: RealRun, *, attempts: int) -> None:
         """Waits for a good end, the undisturbed run's, after so many attempts at training."""
@@ -246,4 +246,4 @@ class RealRun:
 
     def history(self) -> bytes:
         """What was measured at each step: losses, norms, learning rates, error rates."""
-        return self.runs.storage.read(names.history_file(self.name))
+        return self.runs.storage.read(keys.history_file(self.name))

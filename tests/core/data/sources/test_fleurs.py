@@ -16,7 +16,7 @@ from jobrunner import spec as specs
 from jobrunner.core import prepare
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.errors import DataError, SpecError
-from jobrunner.spec import RunSpec, names
+from jobrunner.spec import RunSpec, keys
 from jobrunner.storage.local import LocalStorage
 from tests import builders
 from tests.harness.paths import ROOT
@@ -78,7 +78,7 @@ CONFIGS = {
 
 def _dataset(spec: RunSpec, language: str) -> Dataset:
     root = Path(spec.storage)
-    prefix = names.data_prefix(spec, language)
+    prefix = keys.data_prefix(spec, language)
     return Dataset.open(LocalStorage(root), prefix, root.parent / "shards")
 
 
