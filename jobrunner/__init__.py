@@ -1,5 +1,93 @@
-"""Fine-tunes speech-recognition models, one language at a time."""
+"""Fine-tunes speech-recognition models, one language at a time.
+
+    import jobrunner
+
+    run = jobrunner.submit(lang="el", model="whisper-small", backend="local")
+    for status in run.watch():
+        print(status.state)
+    jobrunner.report(run).to_pandas()
+
+Importing this imports nothing else: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from jobrunner.installed import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from jobrunner.errors import JobrunnerError
+    from jobrunner.runner.sdk import (
+        Run,
+        cancel,
+        evaluate,
+        logs,
+        report,
+        runs,
+        status,
+        submit,
+        watch,
+    )
+    from jobrunner.runner.tables import Report, RunList
+    from jobrunner.spec import (
+        ClusterSpec,
+        DataSpec,
+        EvaluateSpec,
+        ResourcesSpec,
+        RunSpec,
+        Source,
+        TrainSpec,
+    )
+    from jobrunner.states import RunStatus, StageStatus, State
+
+__all__ = [
+    "ClusterSpec",
+    "DataSpec",
+    "EvaluateSpec",
+    "JobrunnerError",
+    "Report",
+    "ResourcesSpec",
+    "Run",
+    "RunList",
+    "RunSpec",
+    "RunStatus",
+    "Source",
+    "StageStatus",
+    "State",
+    "TrainSpec",
+    "__version__",
+    "cancel",
+    "evaluate",
+    "logs",
+    "report",
+    "runs",
+    "status",
+    "submit",
+    "watch",
+]
+
+_HOMES = {
+    "jobrunner.errors": ("JobrunnerError",),
+    "jobrunner.runner.sdk": (
+        *("Run", "cancel", "evaluate", "logs", "report", "runs", "status", "submit", "watch"),
+    ),
+    "jobrunner.runner.tables": ("Report", "RunList"),
+    "jobrunner.spec": (
+        *("ClusterSpec", "DataSpec", "EvaluateSpec", "ResourcesSpec"),
+        *("RunSpec", "Source", "TrainSpec"),
+    ),
+    "jobrunner.states": ("RunStatus", "StageStatus", "State"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'jobrunner' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -55,6 +57,39 @@ class Progress(_Record):
     """Unix time."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A number that training reports at each step: a field of `Progress` that texts and Prometheus
+    metrics loop over."""
+
+    field: str
+    label: str
+    """As people read it."""
+    form: str
+    """How Python formats it."""
+    gauge: str
+    """Name of its Prometheus metric, without `jobrunner_`."""
+    description: str
+
+
+MEASURES = (
+    Measure(
+        field="loss",
+        label="loss",
+        form=".3f",
+        gauge="train_loss",
+        description="Loss of the last step, nats a token",
+    ),
+    Measure(
+        field="learning_rate",
+        label="rate",
+        form=".2g",
+        gauge="train_learning_rate",
+        description="Learning rate of the last step",
+    ),
+)
+
+
 class StageStatus(_Record):
     """One stage of a run."""
 
@@ -85,6 +120,17 @@ class RunStatus(_Record):
     storage: str = ""
     submitted: float = 0.0
     stages: tuple[StageStatus, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The run and its stages, for notebooks."""
+        rows = [
+            (each.stage, each.state, f"{each.progress.done:.0%}", each.reason)
+            for each in self.stages
+        ]
+        cells = ["".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows]
+        table = "".join(f"<tr>{row}</tr>" for row in cells)
+        head = f"<b>{escape(self.run)}</b> {self.state} {escape(self.reason)}"
+        return f"<p>{head}</p><table>{table}</table>"
 
     @property
     def current(self) -> StageStatus | None:

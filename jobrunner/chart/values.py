@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from jobrunner.catalog import models
 from jobrunner.errors import PERMANENT_EXIT_CODES
 from jobrunner.spec import ClusterSpec, ResourcesSpec, RunSpec, names
-from jobrunner.spec.plan import Kind, Plan, Stage
+from jobrunner.spec.plan import KINDS, Kind, Plan, Stage
 from jobrunner.spec.record import write_record
 from jobrunner.spec.types import Count, CountOrZero, Section, Text
 
@@ -123,7 +123,7 @@ def grace_seconds(spec: RunSpec, kind: Kind) -> int:
 
     A model of unknown size counts as the largest preset.
     """
-    if kind != "train":
+    if not KINDS[kind].trains:
         return SECONDS_TO_STOP
     largest = max(preset.parameters for preset in models.PRESETS.values())
     preset = models.PRESETS.get(spec.model)
@@ -139,7 +139,7 @@ def schema() -> dict[str, Any]:
 
 def _stage(plan: Plan, stage: Stage) -> StageValues:
     resources = plan.spec.resources
-    prepares = stage.kind == "prepare"
+    prepares = stage.facts.on_cpu
     return StageValues(
         name=stage.name,
         kind=stage.kind,

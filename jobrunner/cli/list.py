@@ -68,7 +68,8 @@ def _row(status: RunStatus, wide: bool) -> list[str]:
 
     stage = status.current
     done = stage.progress if stage else None
-    trained = next((s.progress for s in status.stages if s.stage == "train"), None)
+    # Of all stages training alone reports a loss.
+    trained = next((s.progress for s in status.stages if s.progress.loss is not None), None)
     reason = reason_of(status)
     if not wide and len(reason) > LONGEST_REASON:
         reason = f"{reason[: LONGEST_REASON - 1]}…"

@@ -67,8 +67,8 @@ def _training(spec: RunSpec) -> str:
 
 
 def _stages(plan: Plan) -> str:
-    before = [stage.name for stage in plan.stages if stage.kind != "evaluate"]
-    languages = [stage.language for stage in plan.stages if stage.kind == "evaluate"]
+    before = [stage.name for stage in plan.stages if not stage.language]
+    languages = [stage.language for stage in plan.stages if stage.language]
     return " → ".join([*before, f"evaluate {', '.join(languages)}"])
 
 

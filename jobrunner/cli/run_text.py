@@ -79,16 +79,16 @@ def bar(done: float) -> str:
 def facts(progress: Progress) -> list[str]:
     """Step, audio, loss, learning rate and validation of a stage, as far as they are known."""
     from jobrunner.scoring.metrics import METRICS
+    from jobrunner.status import MEASURES
 
     told = [progress.message] if progress.message else []
     if progress.steps:
         told.append(f"{progress.step:,}/{progress.steps:,}")
     if progress.audio_seconds:
         told.append(f"{audio(progress.audio_seconds)} of audio")
-    if progress.loss is not None:
-        told.append(f"loss {progress.loss:.3f}")
-    if progress.learning_rate is not None:
-        told.append(f"rate {progress.learning_rate:.2g}")
+    for measure in MEASURES:
+        if (value := getattr(progress, measure.field)) is not None:
+            told.append(f"{measure.label} {value:{measure.form}}")
     metric = METRICS.get(progress.metric)
     if metric and progress.rate is not None:
         best = progress.best_rate

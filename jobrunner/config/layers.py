@@ -81,6 +81,7 @@ class Configuration:
 def load(
     *,
     flags: Sequence[Flag] = (),
+    arguments: Mapping[str, Any] | None = None,
     config: str | None = None,
     profile: str | None = None,
     backend: str = "",
@@ -90,6 +91,7 @@ def load(
 
     Args:
         flags: what was typed.
+        arguments: what a program gives, by dotted path, in the fields' own types.
         config: a file to read instead of ./jobrunner.toml.
         profile: name of a profile.
         backend: where the run goes, whatever the files say.
@@ -112,6 +114,7 @@ def load(
         **(_from_profile(profile, user, project) if profile else {}),
         **_from_text(_variables(variables)),
         **_from_text(flags),
+        **_from_arguments(arguments or {}),
     }
     following = derived({path: value.value for path, value in given.items()})
     values = {
@@ -185,6 +188,25 @@ def _from_text(flags: Sequence[Flag]) -> dict[str, Value]:
         value = _placed(flag.path, from_text(flag), Path())
         found[flag.path] = Value(value=value, origin=flag.origin)
     return found
+
+
+def _from_arguments(arguments: Mapping[str, Any]) -> dict[str, Value]:
+    for path in arguments:
+        if path not in settings():
+            raise unknown(path, "argument")
+    plain = {path: _plain(value) for path, value in arguments.items()}
+    return _values(plain, "argument", Path())
+
+
+def _plain(value: Any) -> Any:
+    """Lists as tuples and paths as texts, as the spec has them."""
+    return (
+        tuple(value)
+        if isinstance(value, list)
+        else str(value)
+        if isinstance(value, Path)
+        else value
+    )
 
 
 def _variables(variables: Mapping[str, str]) -> list[Flag]:

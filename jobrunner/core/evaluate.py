@@ -9,10 +9,8 @@ that was interrupted goes on where a model was done, and a repeated stage does n
 
 from __future__ import annotations
 
-import hashlib
 import io
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow
@@ -21,10 +19,9 @@ import torch
 import transformers
 
 from jobrunner.catalog import languages, models
-from jobrunner.catalog.languages import Language
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.data import layout
-from jobrunner.core.data.dataset import Dataset, Utterance
+from jobrunner.core.data.dataset import Utterance
+from jobrunner.core.data.testset import TestSet, open_test_set
 from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import Hypothesis
@@ -38,19 +35,7 @@ from jobrunner.scoring import result
 from jobrunner.scoring.rates import paired_difference, score
 from jobrunner.scoring.result import Result, Settings, Which
 from jobrunner.spec import keys, names
-from jobrunner.spec.identity import canonical_json
 from jobrunner.storage import folders
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestSet:
-    """The utterances of one language to measure on."""
-
-    language: Language
-    dataset: Dataset
-    utterances: list[Utterance]
-    digest: str
-    """SHA-256 (hex) of what the split consists of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,28 +78,6 @@ def run(context: StageContext, *, language: str) -> None:
     if fine_tuned:
         write_card(context)
     context.progress.update(message="evaluated", done=1.0, urgent=True)
-
-
-def open_test_set(context: StageContext, language: Language) -> TestSet:
-    """The prepared test split of a language, or as much of it as the spec says."""
-    prefix = keys.data_prefix(context.spec, language.code)
-    dataset = Dataset.open(context.storage, prefix, context.scratch, language=language.code)
-    utterances = dataset.utterances("test")
-    manifest = layout.read_manifest(context.storage, prefix, "test") or {}
-    content = canonical_json({key: manifest.get(key) for key in ("index", "shards")})
-    return TestSet(
-        language=language,
-        dataset=dataset,
-        utterances=evenly_spaced(utterances, context.spec.evaluate.max_utterances),
-        digest=hashlib.sha256(content.encode()).hexdigest(),
-    )
-
-
-def evenly_spaced(utterances: Sequence[Utterance], number: int) -> list[Utterance]:
-    """`number` utterances spread over all, because neighbours share speakers; 0: all."""
-    if not number or number >= len(utterances):
-        return list(utterances)
-    return [utterances[i * len(utterances) // number] for i in range(number)]
 
 
 def write_card(context: StageContext) -> None:

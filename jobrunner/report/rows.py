@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobrunner.catalog import languages
 from jobrunner.report.format import hours, percent, points
-from jobrunner.scoring.metrics import METRICS, RATES, Metric
+from jobrunner.scoring.metrics import RATES, Metric
 from jobrunner.scoring.rates import Difference, Rate, Scores
 from jobrunner.scoring.result import Comparison, Result
 from jobrunner.scoring.text import LEADING, WAYS
@@ -15,6 +15,8 @@ from jobrunner.scoring.text import LEADING, WAYS
 if TYPE_CHECKING:
     from rich.table import Table
 
+# Shown beside the metric that leads: it can be compared over all languages.
+SECOND = RATES[-1]
 # Shown in a wide table beside the way that leads.
 OTHER_WAYS = [way for way in WAYS if way != LEADING]
 CAPTION = (
@@ -46,7 +48,7 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
     for name in (["Run"] if several or wide else []) + ["Language", "Test"]:
         made.add_column(name, overflow="fold")
     made.add_column("", no_wrap=True)
-    right = ["Base", "Fine-tuned", "Change", "CER", "Clips"]
+    right = ["Base", "Fine-tuned", "Change", SECOND.label, "Clips"]
     for name in right + (
         ["Hours", *(way.label for way in OTHER_WAYS), "Empty", "RTFx"] if wide else []
     ):
@@ -66,7 +68,7 @@ def _cells(comparison: Comparison) -> list[str]:
         percent(comparison.base.scores.lead if comparison.base else None),
         percent(comparison.tuned.scores.lead if comparison.tuned else None),
         points(comparison.change),
-        percent(either.scores.rate(METRICS["cer"]), interval=False),
+        percent(either.scores.rate(SECOND), interval=False),
         str(either.scores.utterances),
     ]
 

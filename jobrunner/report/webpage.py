@@ -78,7 +78,7 @@ def page(comparisons: Sequence[Comparison], *, title: str = "Speech recognition 
             '<span><i class="full"></i>fine-tuned</span><span>bars: 95 % intervals</span></p>',
             f'<div class="wide">{svg(comparisons)}</div>',
             "<h2>In figures</h2>",
-            f'<div class="wide">{_figures(comparisons)}</div>',
+            f'<div class="wide">{figures(comparisons)}</div>',
             "<h2>Three ways to count</h2>",
             f'<div class="wide">{_ways(comparisons)}</div>',
             _how_to_read(comparisons),
@@ -121,7 +121,8 @@ def _counts(comparisons: Sequence[Comparison], of: str) -> str:
     return f"Of {of}, {better} became significantly better and {len(changes) - better} worse."
 
 
-def _figures(comparisons: Sequence[Comparison]) -> str:
+def figures(comparisons: Sequence[Comparison]) -> str:
+    """The table of rates, changes and sizes."""
     names = ["Base, %", "Fine-tuned, %", "Change, points", "Utterances", "Hours", "Speed"]
     rows = [_row(_head(["Language", "Metric"], names))]
     for comparison in comparisons:

@@ -1,14 +1,23 @@
 """What is measured of a model: a table that reports, pages, cards, history and progress loop over.
 
-A new metric of recognition is a row here and, where it counts something new, a rule in `rates.py`.
+A new metric of recognition is a row here, with the rule that cuts a text into what it counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 Unit = Literal["words", "characters"]
+
+
+def _words(text: str, spaces: bool) -> list[str]:
+    return text.split()
+
+
+def _characters(text: str, spaces: bool) -> list[str]:
+    return list((" " if spaces else "").join(text.split()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +32,8 @@ class Metric:
     """One sentence for a reader who has never met it."""
     unit: Unit | None = None
     """What its errors are counted in; None for a metric that compares no texts."""
+    cut: Callable[[str, bool], list[str]] | None = None
+    """Cuts a normalised text into what is counted; the flag says whether spaces count."""
     direction: Literal["lower", "higher"] = "lower"
     """Which values are better."""
     ratio: bool = False
@@ -45,6 +56,7 @@ METRICS: dict[str, Metric] = {
             label="WER",
             description="the share of words that are wrong, left out or added; it can pass 100 %",
             unit="words",
+            cut=_words,
             ratio=True,
         ),
         Metric(
@@ -53,6 +65,7 @@ METRICS: dict[str, Metric] = {
             description="the same share of characters; it leads for languages that are written "
             "without spaces",
             unit="characters",
+            cut=_characters,
             ratio=True,
         ),
         Metric(name="loss", label="loss", description="the mean loss, in nats"),
@@ -60,7 +73,7 @@ METRICS: dict[str, Metric] = {
     )
 }
 # Those that compare a hypothesis with a reference, in the order of reports.
-RATES: tuple[Metric, ...] = tuple(metric for metric in METRICS.values() if metric.unit)
+RATES: tuple[Metric, ...] = tuple(metric for metric in METRICS.values() if metric.cut)
 
 
 def leading(unit: Unit) -> Metric:

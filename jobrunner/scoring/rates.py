@@ -184,10 +184,9 @@ def _has_text(reference: str) -> bool:
 
 def _splitter(metric: Metric, way: Way, unit: Unit) -> Callable[[str], list[str]]:
     """What turns a text into the units that are counted."""
-    if metric.unit == "words":
-        return lambda text: way.normalise(text).split()
-    joint = "" if unit == "characters" and not way.spaces_count else " "
-    return lambda text: list(joint.join(way.normalise(text).split()))
+    cut, spaces = metric.cut, unit == "words" or way.spaces_count
+    assert cut is not None
+    return lambda text: cut(way.normalise(text), spaces)
 
 
 def _align(

@@ -11,8 +11,10 @@ import re
 
 from jobrunner.catalog import models
 from jobrunner.spec.identity import canonical_json, of_data
+from jobrunner.spec.plan import Plan, Stage
 from jobrunner.spec.run import RunSpec
 from jobrunner.spec.types import slug
+from jobrunner.storage.folders import MANIFEST
 
 # Folder of all runs.
 RUNS = "runs/"
@@ -78,6 +80,16 @@ def claims_prefix(run: str) -> str:
 def claim_file(run: str, number: int) -> str:
     """The claim of the attempt that began as the `number`th, from 1."""
     return f"{claims_prefix(run)}{number:08d}"
+
+
+def proof_file(plan: Plan, stage: Stage) -> str:
+    """What is in storage once a stage is done; empty for one that leaves nothing of this run."""
+    if stage.facts.trains:
+        return f"{export_prefix(plan.run)}{MANIFEST}"
+    if stage.language:
+        which = "tuned" if plan.spec.task == "fine-tune" else "base"
+        return result_file(plan.run, which, plan.spec.data.source.name, stage.language)
+    return ""
 
 
 def history_file(run: str) -> str:

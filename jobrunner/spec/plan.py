@@ -21,6 +21,30 @@ DECODE_SPEED = 145.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class StageKind:
+    """What everybody may know of a kind of stage."""
+
+    on_cpu: bool = False
+    """True if it asks for the CPUs and memory of `prepare`, and for no GPU."""
+    trains: bool = False
+    """True if it reports optimiser steps, and saves a checkpoint after SIGTERM."""
+
+
+# A new kind is a row here, a command of `core/__main__.py`, a module of the core, and its place in
+# `plan`; policies of the cluster name kinds too.
+KINDS: dict[Kind, StageKind] = {
+    "prepare": StageKind(on_cpu=True),
+    "train": StageKind(trains=True),
+    "evaluate": StageKind(),
+}
+
+
+def kind_of(stage: str) -> StageKind:
+    """The kind of a stage by its name, such as `evaluate-el`."""
+    return next((kind for name, kind in KINDS.items() if stage.startswith(name)), StageKind())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One step of a run: a Job on a cluster, a process on this machine."""
 
@@ -33,6 +57,11 @@ class Stage:
     after: tuple[str, ...] = ()
     """Stages that must have succeeded."""
     language: str = ""
+
+    @property
+    def facts(self) -> StageKind:
+        """What is known of its kind."""
+        return KINDS[self.kind]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from jobrunner.backends.kubernetes import delete, logs, submit
 from jobrunner.backends.kubernetes.api.client import Cluster
 from jobrunner.backends.kubernetes.create import TRIES, Changed
 from jobrunner.backends.kubernetes.prepare_here import prepare_here
-from jobrunner.backends.kubernetes.snapshot import RunWatch, look, look_at_all, look_at_jobs
-from jobrunner.backends.kubernetes.status import Snapshot, run_status, unreadable
+from jobrunner.backends.kubernetes.read import RunWatch, read_jobs, read_run, read_runs
+from jobrunner.backends.kubernetes.snapshot import Snapshot
+from jobrunner.backends.kubernetes.status import run_status, unreadable
 from jobrunner.errors import UnknownRun, UnreadableRun
 from jobrunner.spec import names
 from jobrunner.spec.plan import Plan
@@ -56,18 +57,18 @@ class KubernetesBackend:
         namespace = plan.spec.cluster.namespace
         for _ in range(TRIES):
             try:
-                recorded = look_at_jobs(self._cluster, namespace, plan.run)
-                return submit.submit(self._cluster, plan, recorded, self._command)
+                snapshot = read_jobs(self._cluster, namespace, plan.run)
+                return submit.submit(self._cluster, plan, snapshot, self._command)
             except Changed as error:
                 last = error
         raise last
 
     def status(self, run: str) -> RunStatus:
-        return _listed(self._look(run))
+        return _listed(self._read(run))
 
     def list(self) -> list[RunStatus]:
         with _without_collection():
-            found = [_listed(each) for each in look_at_all(self._cluster, self._namespace)]
+            found = [_listed(each) for each in read_runs(self._cluster, self._namespace)]
         return sorted(found, key=lambda status: (-status.submitted, status.run))
 
     def record(self, run: str) -> RunRecord:
@@ -78,8 +79,8 @@ class KubernetesBackend:
         self._owner(run)
         with RunWatch(self._cluster, self._namespace, run) as seen:
             shown: RunStatus | None = None
-            while (recorded := seen.recorded()) is not None:
-                status = _listed(recorded)
+            while (snapshot := seen.snapshot()) is not None:
+                status = _listed(snapshot)
                 if status != shown:
                     shown = status
                     yield status
@@ -120,9 +121,9 @@ class KubernetesBackend:
             raise self._unknown(run)
         return Snapshot(config_map=found)
 
-    def _look(self, run: str) -> Snapshot:
+    def _read(self, run: str) -> Snapshot:
         names.check_run_id(run)
-        found = look(self._cluster, self._namespace, run)
+        found = read_run(self._cluster, self._namespace, run)
         if found is None:
             raise self._unknown(run)
         return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-from jobrunner.backends.kubernetes.status import Snapshot
+from jobrunner.backends.kubernetes.snapshot import Snapshot
 from jobrunner.errors import StorageError, UnreadableRun
 from jobrunner.spec import RunSpec, keys
-from jobrunner.spec.plan import Plan, Stage
-from jobrunner.storage import Storage, folders
+from jobrunner.storage import Storage
 
 
 class Storages:
@@ -44,39 +43,29 @@ def _first_seen(spec: RunSpec) -> Storage | StorageError:
     return storage
 
 
-def with_results(recorded: Snapshot, storages: Storages) -> Snapshot:
+def with_results(snapshot: Snapshot, storages: Storages) -> Snapshot:
     """The record with the stages whose results lie in storage, if Jobs have been removed.
 
     Args:
-        recorded: a run.
+        snapshot: a run.
         storages: where it looks.
     """
     try:
-        spec, planned = recorded.spec, recorded.plan
+        spec, planned = snapshot.spec, snapshot.plan
     except UnreadableRun:
-        return recorded
-    removed = recorded.now - recorded.submitted >= spec.cluster.keep_hours * 3600
-    gone = [stage for stage in planned.stages if recorded.job(stage.name) is None]
+        return snapshot
+    removed = snapshot.now - snapshot.submitted >= spec.cluster.keep_hours * 3600
+    gone = [stage for stage in planned.stages if snapshot.job(stage.name) is None]
     if not removed or not gone:
-        return recorded
+        return snapshot
     done: set[str] = set()
     try:
         storage = storages.open(spec)
         # What was before something that is done was done as well, and is not asked for.
         for stage in reversed(gone):
-            if stage.name not in done and _is_stored(storage, planned, stage):
+            proof = keys.proof_file(planned, stage)
+            if stage.name not in done and proof and storage.stat(proof):
                 done |= {stage.name} | planned.before(stage.name)
     except StorageError:
-        return recorded
-    return dataclasses.replace(recorded, stored=frozenset(done))
-
-
-def _is_stored(storage: Storage, planned: Plan, stage: Stage) -> bool:
-    if stage.kind == "train":
-        return folders.is_published(storage, keys.export_prefix(planned.run))
-    if stage.kind == "evaluate":
-        which = "tuned" if planned.spec.task == "fine-tune" else "base"
-        test_set = planned.spec.data.source.name
-        key = keys.result_file(planned.run, which, test_set, stage.language)
-        return storage.stat(key) is not None
-    return False
+        return snapshot
+    return dataclasses.replace(snapshot, stored=frozenset(done))

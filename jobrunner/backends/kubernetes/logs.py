@@ -12,8 +12,9 @@ from jobrunner.backends.base import LogLine
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Cluster, Object
 from jobrunner.backends.kubernetes.podlog import pod_lines
-from jobrunner.backends.kubernetes.snapshot import RunWatch, look
-from jobrunner.backends.kubernetes.status import Snapshot, run_status
+from jobrunner.backends.kubernetes.read import RunWatch, read_run
+from jobrunner.backends.kubernetes.snapshot import Snapshot
+from jobrunner.backends.kubernetes.status import run_status
 from jobrunner.errors import JobrunnerError
 from jobrunner.spec import keys, names
 from jobrunner.spec.plan import Plan
@@ -48,14 +49,14 @@ def lines(
         with RunWatch(cluster, namespace, run) as seen:
             yield from _Follower(cluster, seen, stage).lines()
         return
-    recorded = look(cluster, namespace, run)
-    if recorded is not None:
-        storage = recorded.spec.open_storage()
-        for attempt in attempts(recorded, storage, stage):
+    snapshot = read_run(cluster, namespace, run)
+    if snapshot is not None:
+        storage = snapshot.spec.open_storage()
+        for attempt in attempts(snapshot, storage, stage):
             yield from _read(cluster, namespace, storage, run, attempt)
 
 
-def attempts(recorded: Snapshot, storage: Storage, stage: str | None = None) -> list[LogSource]:
+def attempts(snapshot: Snapshot, storage: Storage, stage: str | None = None) -> list[LogSource]:
     """All attempts of which pods or stored logs tell, in order."""
     found = [
         LogSource(
@@ -65,11 +66,11 @@ def attempts(recorded: Snapshot, storage: Storage, stage: str | None = None) -> 
             pod=pod["metadata"]["name"],
             ended=pod.get("status", {}).get("phase") in {"Succeeded", "Failed"},
         )
-        for pod in recorded.pods
+        for pod in snapshot.pods
         if _has_log(pod)
     ]
     there = {attempt.id for attempt in found}
-    run = recorded.config_map["metadata"]["name"]
+    run = snapshot.config_map["metadata"]["name"]
     prefix = keys.logs_prefix(run)
     with contextlib.suppress(JobrunnerError):
         for entry in storage.list(prefix):
@@ -135,29 +136,29 @@ class _Follower:
 
     def lines(self) -> Iterator[LogLine]:
         """All lines until the run, or the stage, has ended and every attempt was read."""
-        recorded = self._seen.recorded()
-        while recorded is not None:
+        snapshot = self._seen.snapshot()
+        while snapshot is not None:
             # Asked before the attempts: of what has ended by now, all attempts are known.
-            over = self._is_over(recorded)
-            self._begin(recorded)
+            over = self._is_over(snapshot)
+            self._begin(snapshot)
             if over and not self._open:
                 return
             yield from self._next()
-            recorded = self._seen.recorded()
+            snapshot = self._seen.snapshot()
         while self._open:
             yield from self._next()
 
-    def _is_over(self, recorded: Snapshot) -> bool:
-        status = run_status(recorded)
+    def _is_over(self, snapshot: Snapshot) -> bool:
+        status = run_status(snapshot)
         chosen = [each for each in status.stages if each.stage == self._stage]
         return status.state.ended or any(each.state.ended for each in chosen)
 
-    def _begin(self, recorded: Snapshot) -> None:
+    def _begin(self, snapshot: Snapshot) -> None:
         """Starts to read the attempts that come next."""
-        planned = recorded.plan
-        storage = recorded.spec.open_storage()
-        namespace = recorded.config_map["metadata"]["namespace"]
-        for attempt in attempts(recorded, storage, self._stage):
+        planned = snapshot.plan
+        storage = snapshot.spec.open_storage()
+        namespace = snapshot.config_map["metadata"]["namespace"]
+        for attempt in attempts(snapshot, storage, self._stage):
             if attempt.id in self._begun:
                 continue
             if any(_is_before(planned, stage, attempt.stage) for stage in self._open.values()):

@@ -1,4 +1,4 @@
-"""Why a pod waits or died, in a few words. Pure: reads recorded objects only."""
+"""Why a pod waits or died, in a few words. Pure: reads snapshot objects only."""
 
 from __future__ import annotations
 

@@ -1,193 +1,88 @@
-"""Reads what the API server knows of runs: once, of all of them, or as it changes."""
+"""What the API server knows of one run, as objects that were read from it."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
-from jobrunner.backends.kubernetes.api.watch import Watched
-from jobrunner.backends.kubernetes.from_storage import Storages, with_results
-from jobrunner.backends.kubernetes.status import SPEC_FILE, Snapshot
-from jobrunner.chart.jobs import condition
-from jobrunner.errors import UnreadableRun
-from jobrunner.spec import names
+from jobrunner.backends.kubernetes import reasons
+from jobrunner.chart.jobs import Object
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec import plan as plans
+from jobrunner.spec.plan import Plan
+from jobrunner.spec.record import RunRecord, read_record
 
-OURS = "app.kubernetes.io/name=jobrunner"
-WARNINGS = "type=Warning"
-# Runs whose results are looked for together.
-AT_ONCE = 8
-# Kueue's answer to who waits in a queue, in order.
-QUEUE = "/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/{}/localqueues/{}/pendingworkloads"
+# The key of a run's ConfigMap that holds its record.
+SPEC_FILE = "run.json"
 
 
-def look_at_jobs(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
-    """One run by its Jobs alone, which say what is done, failed or goes on; None where none is."""
-    config_map = cluster.get("ConfigMap", namespace, run)
-    if config_map is None or not _is_run(config_map):
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What the API server knows of one run."""
+
+    config_map: Object
+    jobs: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    events: Sequence[Object] = ()
+    """Warnings of the namespace, those of other objects too."""
+    workloads: Sequence[Object] = ()
+    """Kueue's."""
+    positions: dict[str, int] = field(default_factory=dict)
+    """Workload's name → how many are before it in its queue."""
+    stored: frozenset[str] = frozenset()
+    """Stages whose results lie in storage, where somebody looked."""
+    now: float = 0.0
+    """Unix time."""
+    brief: bool = False
+    """Only pods that wait were asked for, and no events: what a list of all runs does."""
+
+    @property
+    def run(self) -> str:
+        """The run id."""
+        return str(self.config_map["metadata"]["name"])
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """The run as submitted. Raises UnreadableRun."""
+        return read_record(self.config_map["data"][SPEC_FILE])
+
+    @property
+    def spec(self) -> RunSpec:
+        """The spec as submitted. Raises UnreadableRun."""
+        return self.record.spec
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Its plan. Raises UnreadableRun."""
+        return plans.plan(self.record)
+
+    def job(self, stage: str) -> Object | None:
+        """The Job of a stage, if it is there."""
+        for each in self.jobs:
+            if each["metadata"]["labels"].get(names.STAGE_LABEL) == stage:
+                return each
         return None
-    jobs, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={run}")
-    return with_results(Snapshot(config_map=config_map, jobs=jobs, now=time.time()), Storages())
 
-
-def look(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
-    """One run with the reasons of what waits; None where there is none."""
-    recorded = look_at_jobs(cluster, namespace, run)
-    if recorded is None:
-        return None
-    live = [job for job in recorded.jobs if _is_live(job)]
-    pods, _ = cluster.list("Pod", namespace, labels=f"{names.RUN_LABEL}={run}")
-    events: list[Object] = []
-    if any(not each.get("status", {}).get("ready") for each in live):
-        events, _ = cluster.list("Event", namespace, fields=WARNINGS)
-    workloads, positions = _queued(cluster, namespace, recorded.jobs)
-    return dataclasses.replace(
-        recorded, pods=pods, events=events, workloads=workloads, positions=positions
-    )
-
-
-def look_at_all(cluster: Cluster, namespace: str) -> Iterator[Snapshot]:
-    """All runs, by three requests: ConfigMaps, Jobs, and the pods that wait.
-
-    Storage is asked only about runs whose Jobs the cluster has removed.
-    """
-    config_maps, _ = cluster.list("ConfigMap", namespace, labels=OURS)
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(cluster.list, "Job", namespace, labels=OURS)
-        pods, _ = cluster.list("Pod", namespace, labels=OURS, fields="status.phase=Pending")
-        pods_of, jobs_of = _by_run(pods), _by_run([])
-        now = time.time()
-        runs = [
-            Snapshot(config_map=each, jobs=jobs_of[run], pods=pods_of[run], now=now, brief=True)
-            for each in filter(_is_run, config_maps)
-            for run in [each["metadata"]["name"]]
+    def pods_of(self, job: Object) -> list[Object]:
+        """Pods of a Job, the oldest first."""
+        uid = job["metadata"]["uid"]
+        owned = [
+            pod
+            for pod in self.pods
+            if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences", ()))
         ]
-        # What the specs say is read while the API server puts the Jobs together.
-        for each in runs:
-            with contextlib.suppress(UnreadableRun):
-                each.plan  # noqa: B018
-        for job in asked.result()[0]:
-            jobs_of[_run(job)].append(job)
-    storages = Storages()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(lambda each: with_results(each, storages), runs)
+        return sorted(owned, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
+    @property
+    def submitted(self) -> float:
+        """Unix time of the last submit that started something."""
+        metadata = self.config_map["metadata"]
+        told = metadata.get("annotations", {}).get(names.SUBMITTED_ANNOTATION)
+        return float(told) if told else reasons.seconds(metadata["creationTimestamp"]) or 0.0
 
-class RunWatch:
-    """One run as it changes; a context that ends its watches.
-
-    Args:
-        cluster, namespace, run: which.
-    """
-
-    def __init__(self, cluster: Cluster, namespace: str, run: str) -> None:
-        self._changed = threading.Condition()
-        self._versions = -1
-        labels = f"{names.RUN_LABEL}={run}"
-        self._watches: list[Watched] = []
-
-        def watched(kind: str, labels: str = "", fields: str = "") -> Watched:
-            made = Watched(cluster, kind, namespace, self._changed, labels=labels, fields=fields)
-            self._watches.append(made)
-            return made
-
-        try:
-            self._config_maps = watched("ConfigMap", labels)
-            self._jobs = watched("Job", labels)
-            self._pods = watched("Pod", labels)
-            self._events = watched("Event", fields=WARNINGS)
-        except BaseException:
-            self.close()
-            raise
-        self._cluster, self._namespace = cluster, namespace
-
-    def __enter__(self) -> RunWatch:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends the watches."""
-        for each in self._watches:
-            each.stop()
-
-    def recorded(self) -> Snapshot | None:
-        """What is known now; None when the run is deleted."""
-        with self._changed:
-            self._versions = self._version()
-            config_maps = self._config_maps.objects()
-            jobs, pods = self._jobs.objects(), self._pods.objects()
-            events = self._events.objects()
-        if not config_maps or "deletionTimestamp" in config_maps[0]["metadata"]:
-            return None
-        workloads, positions = _queued(self._cluster, self._namespace, jobs)
-        return Snapshot(
-            config_map=config_maps[0],
-            jobs=jobs,
-            pods=pods,
-            events=events,
-            workloads=workloads,
-            positions=positions,
-            now=time.time(),
-        )
-
-    def wait(self, deadline: float | None) -> None:
-        """Returns when something has changed since `recorded`, or at the deadline (monotonic)."""
-        with self._changed:
-            rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-            self._changed.wait_for(lambda: self._version() != self._versions, timeout=rest)
-
-    def _version(self) -> int:
-        return sum(each.changes for each in self._watches)
-
-
-def _queued(
-    cluster: Cluster, namespace: str, jobs: Sequence[Object]
-) -> tuple[list[Object], dict[str, int]]:
-    """Kueue's workloads, and how many are before each in its queue; nothing where one may not ask.
-
-    Its visibility API is asked only while a Job waits in a queue.
-    """
-    waiting = [job for job in jobs if job["spec"].get("suspend")]
-    queues = {job["metadata"]["labels"].get(names.QUEUE_LABEL) for job in waiting} - {None}
-    workloads: list[Object] = []
-    positions: dict[str, int] = {}
-    with contextlib.suppress(Refused):
-        workloads = cluster.list("Workload", namespace)[0] if queues else []
-        for queue in queues:
-            for each in cluster.read(QUEUE.format(namespace, queue)).get("items", ()):
-                positions[each["metadata"]["name"]] = each["positionInLocalQueue"]
-    return workloads, positions
-
-
-def _is_run(config_map: Object) -> bool:
-    labels = config_map["metadata"].get("labels", {})
-    return names.RUN_LABEL in labels and SPEC_FILE in config_map.get("data", {})
-
-
-def _is_live(job: Object) -> bool:
-    ended = condition(job, "Complete") or condition(job, "Failed")
-    return not ended and not job["spec"].get("suspend")
-
-
-def _by_run(found: list[Object]) -> dict[str, list[Object]]:
-    runs: dict[str, list[Object]] = defaultdict(list)
-    for each in found:
-        runs[_run(each)].append(each)
-    return runs
-
-
-def _run(found: Object) -> str:
-    return str(found["metadata"]["labels"].get(names.RUN_LABEL, ""))
+    @property
+    def cancelled(self) -> bool:
+        """True when the run was cancelled after its last submit."""
+        annotations = self.config_map["metadata"].get("annotations", {})
+        return names.CANCELLED_ANNOTATION in annotations

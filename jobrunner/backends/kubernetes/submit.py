@@ -11,7 +11,8 @@ from jobrunner.backends.base import Outcome
 from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
 from jobrunner.backends.kubernetes.create import Changed, create_owned, dry_run
 from jobrunner.backends.kubernetes.delete import until_gone
-from jobrunner.backends.kubernetes.status import SPEC_FILE, Snapshot, run_status
+from jobrunner.backends.kubernetes.snapshot import SPEC_FILE, Snapshot
+from jobrunner.backends.kubernetes.status import run_status
 from jobrunner.chart import manifests
 from jobrunner.chart.jobs import condition, is_done, release_patch
 from jobrunner.spec import names
@@ -25,14 +26,14 @@ SECONDS_TO_MAKE = 30.0
 
 
 def submit(
-    cluster: Cluster, asked: Plan, recorded: Snapshot | None, command: Sequence[str] = ()
+    cluster: Cluster, asked: Plan, snapshot: Snapshot | None, command: Sequence[str] = ()
 ) -> Outcome:
     """Makes a run, goes on with it, or finds that it is there.
 
     Args:
         cluster: where.
         asked: what the user wants.
-        recorded: the run as it is there.
+        snapshot: the run as it is there.
         command: the program of a stage, in place of the image's.
 
     Raises:
@@ -41,39 +42,39 @@ def submit(
         ClusterError: the cluster refuses, with its reason; nothing was made if it refuses the
             objects as such.
     """
-    if recorded is None:
+    if snapshot is None:
         objects = _objects(asked, command)
         dry_run(cluster, objects)
         owner = _create_owner(cluster, objects[0])
         create_owned(cluster, owner, objects[1:])
         return "created"
-    status = run_status(recorded)
+    status = run_status(snapshot)
     live = not status.state.ended
-    resubmit.check(asked.record, recorded.record, live=live)
+    resubmit.check(asked.record, snapshot.record, live=live)
     done = {each.stage for each in status.stages if each.state is State.SUCCEEDED}
-    planned = plans.plan(resubmit.merged(asked.record, recorded.plan, done=done, live=live))
-    stale = _stale(recorded, planned, status)
-    missing = [s.name for s in planned.stages if _is_missing(recorded, s.name, stale, status)]
+    planned = plans.plan(resubmit.merged(asked.record, snapshot.plan, done=done, live=live))
+    stale = _stale(snapshot, planned, status)
+    missing = [s.name for s in planned.stages if _is_missing(snapshot, s.name, stale, status)]
     objects = _objects(planned, command)
     jobs = [each for each in objects[1:] if each["kind"] != "Job" or _stage(each) in missing]
-    jobs = [_held(each, _waits(recorded, planned, each, missing)) for each in jobs]
-    others = _is_being_made(recorded, planned, stale)
+    jobs = [_held(each, _waits(snapshot, planned, each, missing)) for each in jobs]
+    others = _is_being_made(snapshot, planned, stale)
     if missing:
         dry_run(cluster, jobs)
-        owner = recorded.config_map if others else _update_owner(cluster, recorded, objects[0])
+        owner = snapshot.config_map if others else _update_owner(cluster, snapshot, objects[0])
         for name in stale:
-            _remove(cluster, recorded.job(name))
+            _remove(cluster, snapshot.job(name))
         create_owned(cluster, owner, jobs)
-        _add_languages(cluster, recorded, planned, stale)
+        _add_languages(cluster, snapshot, planned, stale)
     resumed = _release(cluster, planned)
     return "continued" if (missing or resumed) and not others else "adopted"
 
 
-def _stale(recorded: Snapshot, planned: Plan, status: RunStatus) -> list[str]:
+def _stale(snapshot: Snapshot, planned: Plan, status: RunStatus) -> list[str]:
     """Stages whose Jobs are there and must be made anew, because a Job cannot be changed."""
     failed = {stage.stage for stage in status.stages if stage.state is State.FAILED}
     done = {stage.stage for stage in status.stages if stage.state is State.SUCCEEDED}
-    before, now = recorded.record, planned.record
+    before, now = snapshot.record, planned.record
     placed = before.spec.resources != now.spec.resources or before.spec.cluster != now.spec.cluster
     again = resubmit.prepares_again(
         planned,
@@ -83,7 +84,7 @@ def _stale(recorded: Snapshot, planned: Plan, status: RunStatus) -> list[str]:
     )
     found = []
     for stage in planned.stages:
-        if recorded.job(stage.name) is None:
+        if snapshot.job(stage.name) is None:
             continue
         other = placed and stage.name not in done
         if stage.name in failed or other or (again and stage.kind == "prepare"):
@@ -96,20 +97,20 @@ def _program(record: RunRecord) -> tuple[str, str]:
     return record.spec.cluster.image, record.client
 
 
-def _is_missing(recorded: Snapshot, stage: str, stale: list[str], status: RunStatus) -> bool:
+def _is_missing(snapshot: Snapshot, stage: str, stale: list[str], status: RunStatus) -> bool:
     if stage in stale:
         return True
     known = {each.stage: each.state for each in status.stages}
     if known.get(stage) is State.SUCCEEDED:
         return False
-    job = recorded.job(stage)
+    job = snapshot.job(stage)
     return job is None or "deletionTimestamp" in job["metadata"]
 
 
-def _is_being_made(recorded: Snapshot, planned: Plan, stale: list[str]) -> bool:
+def _is_being_made(snapshot: Snapshot, planned: Plan, stale: list[str]) -> bool:
     """True if another submit of the same has begun and may not be through."""
-    same = planned.spec == recorded.spec and not stale and not recorded.cancelled
-    return same and time.time() - recorded.submitted < SECONDS_TO_MAKE
+    same = planned.spec == snapshot.spec and not stale and not snapshot.cancelled
+    return same and time.time() - snapshot.submitted < SECONDS_TO_MAKE
 
 
 def _remove(cluster: Cluster, job: Object | None) -> None:
@@ -119,12 +120,12 @@ def _remove(cluster: Cluster, job: Object | None) -> None:
         until_gone(cluster, "Job", _namespace(job), name, uid=uid)
 
 
-def _waits(recorded: Snapshot, planned: Plan, job: Object, missing: list[str]) -> bool:
+def _waits(snapshot: Snapshot, planned: Plan, job: Object, missing: list[str]) -> bool:
     """True if a stage before this one has still to be done."""
     if job["kind"] != "Job":
         return False
     for name in planned.before(_stage(job)):
-        there = recorded.job(name)
+        there = snapshot.job(name)
         # A Job that is neither there nor to be made was removed some time after its success.
         if name in missing or (there is not None and not is_done(there)):
             return True
@@ -161,8 +162,8 @@ def _create_owner(cluster: Cluster, config_map: Object) -> Object:
         raise
 
 
-def _update_owner(cluster: Cluster, recorded: Snapshot, config_map: Object) -> Object:
-    there = recorded.config_map
+def _update_owner(cluster: Cluster, snapshot: Snapshot, config_map: Object) -> Object:
+    there = snapshot.config_map
     changed = copy.deepcopy(there)
     changed["kind"], changed["apiVersion"] = "ConfigMap", "v1"
     changed["data"] = {SPEC_FILE: config_map["data"][SPEC_FILE]}
@@ -183,14 +184,14 @@ def _annotated(config_map: Object) -> Object:
     return made
 
 
-def _add_languages(cluster: Cluster, recorded: Snapshot, planned: Plan, stale: list[str]) -> None:
+def _add_languages(cluster: Cluster, snapshot: Snapshot, planned: Plan, stale: list[str]) -> None:
     """Writes evaluations that were added on Jobs that had started before."""
     languages = planned.spec.evaluation_languages
-    if languages == recorded.spec.evaluation_languages:
+    if languages == snapshot.spec.evaluation_languages:
         return
     changes = {"metadata": {"annotations": {names.LANGUAGES_ANNOTATION: ",".join(languages)}}}
     for stage in planned.stages:
-        job = recorded.job(stage.name)
+        job = snapshot.job(stage.name)
         if job is None or stage.name in stale or not planned.released_by(stage.name):
             continue
         if not condition(job, "Complete"):

@@ -11,7 +11,6 @@ import sysconfig
 import time
 from pathlib import Path
 
-import jobrunner
 from jobrunner.backends.local import locks
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
@@ -93,7 +92,7 @@ def _environment() -> dict[str, str]:
     the library.
     """
     found = {**os.environ, "PYTHONSAFEPATH": "1"}
-    package = Path(jobrunner.__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[3]
     if package != Path(sysconfig.get_path("purelib")).resolve():
         old = found.get("PYTHONPATH")
         found["PYTHONPATH"] = f"{package}{os.pathsep}{old}" if old else str(package)

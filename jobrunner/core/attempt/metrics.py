@@ -22,8 +22,9 @@ from prometheus_client import (
 
 from jobrunner.installed import __version__
 from jobrunner.spec import names
+from jobrunner.spec.plan import kind_of
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import Progress
+from jobrunner.status import MEASURES, Progress
 
 LABELS = ("language", "model", "stage")
 # Upload of a checkpoint: 0.1 s for a toy on a local disk, minutes for the largest model.
@@ -48,7 +49,7 @@ class Metrics:
         spec = record.spec
         self._labels = (spec.lang, names.model_label(spec.model), stage)
         self._cause = cause
-        self._trains = stage == "train"
+        self._trains = kind_of(stage).trains
         self._before = Progress()
         self._progress = self._gauge("progress_ratio", "Share of the stage that is done")
         self._updated = self._gauge(
@@ -61,8 +62,9 @@ class Metrics:
         self._step = self._gauge(
             "train_step", "Optimiser steps done, those of earlier attempts too"
         )
-        self._loss = self._gauge("train_loss", "Loss of the last step, nats a token")
-        self._rate = self._gauge("train_learning_rate", "Learning rate of the last step")
+        self._measures = {
+            each.field: self._gauge(each.gauge, each.description) for each in MEASURES
+        }
         what = "of the metric that chooses the best model; a share for wer and cer"
         self._validated = self._gauge("train_validation_rate", f"Latest value {what}", "metric")
         self._best = self._gauge("train_best_validation_rate", f"Best value {what}", "metric")
@@ -118,14 +120,12 @@ class Metrics:
         if stepped or not self._trains:
             gained = max(0.0, now.audio_seconds - before.audio_seconds)
             self._audio.labels(*self._labels).inc(gained)
-        for gauge, value, more in (
-            (self._loss, now.loss, ()),
-            (self._rate, now.learning_rate, ()),
-            (self._validated, now.rate, (now.metric,)),
-            (self._best, now.best_rate, (now.metric,)),
-        ):
+        for field, gauge in self._measures.items():
+            if (value := getattr(now, field)) is not None:
+                self._set(gauge, value)
+        for gauge, value in ((self._validated, now.rate), (self._best, now.best_rate)):
             if value is not None:
-                self._set(gauge, value, *more)
+                self._set(gauge, value, now.metric)
         if now.learning_rate is not None:
             self._set(self._step, now.step)
 

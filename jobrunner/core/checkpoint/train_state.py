@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
+from jobrunner.installed import __version__
 from jobrunner.scoring.metrics import Metric
 
 # As checkpoints of 0.1.0 call them.
 _RENAMED = {"wer": "rate", "best_wer": "best_rate"}
+
+
+# Libraries that determine a result.
+_LIBRARIES = ("torch", "transformers", "accelerate", "numpy", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """Version of each library, of Python, and of this project."""
+    found = {name: version(name) for name in _LIBRARIES}
+    return {"jobrunner": __version__, "python": platform.python_version(), **found}
 
 
 @dataclass(kw_only=True)

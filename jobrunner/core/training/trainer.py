@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
-from jobrunner.core.checkpoint.train_state import TrainState
+from jobrunner.core.checkpoint.train_state import TrainState, versions
 from jobrunner.core.training import content, export, gradient
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
@@ -22,7 +22,6 @@ from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.validation import Validation
-from jobrunner.core.versions import versions
 from jobrunner.errors import Interrupted
 
 # Kept free of the time between SIGTERM and SIGKILL, for the process to end.

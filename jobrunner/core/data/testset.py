@@ -1,0 +1,48 @@
+"""The utterances of one language that an evaluation measures on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobrunner.catalog.languages import Language
+from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.data import layout
+from jobrunner.core.data.dataset import Dataset
+from jobrunner.core.data.layout import Utterance
+from jobrunner.spec import keys
+from jobrunner.spec.identity import canonical_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """The utterances of one language to measure on."""
+
+    language: Language
+    dataset: Dataset
+    utterances: list[Utterance]
+    digest: str
+    """SHA-256 (hex) of what the split consists of."""
+
+
+def open_test_set(context: StageContext, language: Language) -> TestSet:
+    """The prepared test split of a language, or as much of it as the spec says."""
+    prefix = keys.data_prefix(context.spec, language.code)
+    dataset = Dataset.open(context.storage, prefix, context.scratch, language=language.code)
+    utterances = dataset.utterances("test")
+    manifest = layout.read_manifest(context.storage, prefix, "test") or {}
+    content = canonical_json({key: manifest.get(key) for key in ("index", "shards")})
+    return TestSet(
+        language=language,
+        dataset=dataset,
+        utterances=evenly_spaced(utterances, context.spec.evaluate.max_utterances),
+        digest=hashlib.sha256(content.encode()).hexdigest(),
+    )
+
+
+def evenly_spaced(utterances: Sequence[Utterance], number: int) -> list[Utterance]:
+    """`number` utterances spread over all, because neighbours share speakers; 0: all."""
+    if not number or number >= len(utterances):
+        return list(utterances)
+    return [utterances[i * len(utterances) // number] for i in range(number)]

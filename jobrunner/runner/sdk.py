@@ -1,0 +1,189 @@
+"""The Python SDK: the verbs as functions, for programs and notebooks.
+
+    run = jobrunner.submit(lang="el", model="whisper-small", backend="local")
+    run.wait()
+    jobrunner.report(run).to_pandas()
+
+`jobrunner/__init__.py` gives these names without importing anything until one is used.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobrunner import config
+from jobrunner.backends.base import LogLine
+from jobrunner.catalog.backends import LOCAL
+from jobrunner.config import Configuration
+from jobrunner.runner import results
+from jobrunner.runner.api import Runner, open_reader, open_runner
+from jobrunner.runner.tables import Report, RunList
+from jobrunner.spec import RunSpec
+from jobrunner.status import RunStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that was submitted."""
+
+    id: str
+    backend: str = ""
+    """Where it is; empty: on this machine or on the cluster, wherever it is found."""
+    namespace: str = ""
+    """Of the cluster; empty: as configured."""
+
+    def __str__(self) -> str:
+        return self.id
+
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()
+
+    def status(self) -> RunStatus:
+        """How it is now."""
+        return self._runner().status(self.id)
+
+    def watch(self, *, timeout: float | None = None) -> Iterator[RunStatus]:
+        """The status now and at each change, until it has ended or `timeout` s are over."""
+        return self._runner().watch(self.id, timeout=timeout)
+
+    def wait(self, *, timeout: float | None = None) -> RunStatus:
+        """The status when it has ended. Raises WaitTimeout after `timeout` s."""
+        return self._runner().wait(self.id, timeout=timeout)
+
+    def logs(self, *, stage: str | None = None, follow: bool = False) -> Iterator[LogLine]:
+        """Lines of all stages and attempts in order; with `follow`, until it has ended."""
+        return self._runner().logs(self.id, stage=stage, follow=follow)
+
+    def evaluate(self, languages: Sequence[str]) -> Run:
+        """Adds evaluations of more languages."""
+        self._runner().evaluate(self.id, languages)
+        return self
+
+    def report(self) -> Report:
+        """What was measured so far."""
+        return report(self)
+
+    def cancel(self) -> None:
+        """Stops it; checkpoints and results stay."""
+        self._runner().cancel(self.id)
+
+    def _runner(self) -> Runner:
+        if self.backend:
+            return open_runner(self.backend, namespace=self.namespace or _configured_namespace())
+        return _reader(self.namespace)
+
+
+def submit(
+    spec: RunSpec | None = None,
+    *,
+    backend: str = "",
+    profile: str | None = None,
+    config_file: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Run:
+    """Starts a run, continues it, or finds that it is there.
+
+    Values come from arguments, the environment, the profile and jobrunner.toml, as on the command
+    line.
+
+    Args:
+        spec: a whole run, instead of all that follows but `backend`.
+        backend: `local` or `kubernetes`; empty: as configured.
+        profile: name of a profile, such as `a100-80gb`.
+        config_file: read instead of ./jobrunner.toml.
+        settings: any field of the spec by its dotted path: `{"train.steps": 500}`.
+        fields: fields at the top of the spec, such as `lang`, `model`, `storage`, and `data` for
+            the source.
+
+    Raises:
+        UsageError: input that can be corrected; the message names the field.
+        ClusterError, StorageError: the cluster or storage refuses, or does not answer.
+    """
+    if spec is None:
+        named = {"data.source" if name == "data" else name: fields[name] for name in fields}
+        found = config.load(
+            arguments={**named, **(settings or {})},
+            config=config_file,
+            profile=profile,
+            backend=backend,
+        )
+        spec, backend = found.spec(), found.backend
+    namespace = spec.cluster.namespace
+    made = open_runner(backend or config.load().backend, namespace=namespace).submit(spec)
+    for line in made.warnings:
+        warnings.warn(line, stacklevel=2)
+    return Run(id=made.run, backend=backend or config.load().backend, namespace=namespace)
+
+
+def evaluate(run: Run | str, languages: Sequence[str]) -> Run:
+    """Adds evaluations of more languages to a run; those that it has are not repeated."""
+    return _run(run).evaluate(languages)
+
+
+def watch(run: Run | str, *, timeout: float | None = None) -> Iterator[RunStatus]:
+    """The status of a run now and at each change, until it has ended or `timeout` s are over."""
+    return _run(run).watch(timeout=timeout)
+
+
+def status(run: Run | str) -> RunStatus:
+    """How a run is now. Raises UnknownRun when there is none of that id."""
+    return _run(run).status()
+
+
+def runs(*, namespace: str = "") -> RunList:
+    """All runs of this machine and of the cluster, newest first."""
+    return RunList(_reader(namespace).list())
+
+
+def logs(run: Run | str, *, stage: str | None = None, follow: bool = False) -> Iterator[LogLine]:
+    """Lines of all stages and attempts of a run; with `follow`, until it has ended."""
+    return _run(run).logs(stage=stage, follow=follow)
+
+
+def report(*chosen: Run | str, storage: str = "") -> Report:
+    """What was measured of base and fine-tuned models, by run, language and test set.
+
+    Args:
+        chosen: runs; none for all.
+        storage: where the results are, for runs of elsewhere.
+    """
+    arguments = {"storage": storage} if storage else {}
+    found = config.load(arguments=arguments, backend=LOCAL)
+    ids = [str(_run(each)) for each in chosen]
+    comparisons = results.results(
+        _reader(""),
+        ids,
+        storage=_text(found, "storage"),
+        endpoint=_text(found, "cluster.storage_endpoint"),
+        only=bool(storage),
+        warn=lambda line: warnings.warn(line, stacklevel=3),
+    )
+    return Report(comparisons)
+
+
+def cancel(run: Run | str) -> None:
+    """Stops a run and returns when nothing of it runs any more; results stay."""
+    _run(run).cancel()
+
+
+def _run(run: Run | str) -> Run:
+    return run if isinstance(run, Run) else Run(id=run)
+
+
+def _reader(namespace: str) -> Runner:
+    return open_reader(
+        namespace=namespace or _configured_namespace(),
+        warn=lambda line: warnings.warn(line, stacklevel=3),
+    )
+
+
+def _configured_namespace() -> str:
+    return _text(config.load(), "cluster.namespace")
+
+
+def _text(found: Configuration, path: str) -> str:
+    return str(found.values[path].value)

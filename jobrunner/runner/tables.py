@@ -1,0 +1,104 @@
+"""Results and lists of runs as values that a notebook shows and pandas takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobrunner.errors import UsageError
+from jobrunner.scoring.result import Comparison
+from jobrunner.status import RunStatus
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class Report:
+    """What was measured of base and fine-tuned models.
+
+    Args:
+        comparisons: one for each run, language and test set, in this order.
+    """
+
+    def __init__(self, comparisons: Sequence[Comparison]) -> None:
+        self.comparisons = tuple(comparisons)
+
+    def __len__(self) -> int:
+        return len(self.comparisons)
+
+    def __iter__(self) -> Iterator[Comparison]:
+        return iter(self.comparisons)
+
+    def __repr__(self) -> str:
+        from rich.console import Console
+
+        from jobrunner.report.rows import table
+
+        console = Console(width=200, highlight=False, color_system=None)
+        with console.capture() as written:
+            console.print(table(self.comparisons))
+        return written.get()
+
+    def _repr_html_(self) -> str:
+        from jobrunner.report.webpage import figures
+
+        return figures(self.comparisons) if self.comparisons else "<p>There are no results yet.</p>"
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Plain data: rates are ratios, times are seconds."""
+        from jobrunner.report.rows import records
+
+        return records(self.comparisons)
+
+    def to_pandas(self) -> DataFrame:
+        """One row for each model that was measured: the run, language and test set, which model,
+        and its rates with their intervals. Raises UsageError without pandas."""
+        rows = []
+        for record in self.to_records():
+            about = {name: record[name] for name in ("run", "language", "test_set", "metric")}
+            for which in ("base", "tuned"):
+                if measured := record[which]:
+                    rows.append({**about, "model": which, **_flat(measured)})
+        return _frame(rows)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the report as one self-contained HTML page."""
+        from jobrunner.report import page
+
+        Path(path).write_text(page(self.comparisons), encoding="utf-8")
+
+
+class RunList(list[RunStatus]):
+    """Runs, newest first."""
+
+    def _repr_html_(self) -> str:
+        head = ("Run", "Language", "Model", "State", "Reason")
+        rows = [(s.run, s.lang, s.model, s.state, s.reason) for s in self]
+        cells = ["".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows]
+        titles = "".join(f"<th>{name}</th>" for name in head)
+        return f"<table><tr>{titles}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+    def to_pandas(self) -> DataFrame:
+        """One row for each run. Raises UsageError without pandas."""
+        return _frame([{**s.model_dump(mode="json", exclude={"stages"})} for s in self])
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, names joined by dots."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def _frame(rows: list[dict[str, Any]]) -> DataFrame:
+    try:
+        import pandas
+    except ImportError:
+        raise UsageError("pandas is not installed.", hint="pip install pandas") from None
+    return pandas.DataFrame(rows)
