@@ -44,7 +44,7 @@ test: setup ## run every test that this machine can run
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --ignore tests/cluster
 	@code=0; [[ $${KUBECONFIG:-} ]] || $(CLUSTER) status >/dev/null || code=$$?; \
 	if [[ $$code = 3 ]]; then \
-		echo 'Left out: the tests on a real cluster. Run `make cluster-up` once, or see README.md to test on a cluster of your own.'; \
+		echo 'Left out: the tests on a real cluster. Run `make cluster-up` once, or see CONTRIBUTING.md to test on a cluster of your own.'; \
 	else \
 		$(MAKE) --no-print-directory test-cluster; \
 	fi
