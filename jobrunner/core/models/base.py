@@ -3,8 +3,8 @@
 A *recipe* holds no weights. It lives in the processes that load data: it measures a clip, makes an
 item from one clip or several, and collates items to a batch. A *recogniser* holds the weights: it
 gives the loss of a batch, decodes, and exports. A *packing* says which clips go through the model
-together, and what that costs. The training loop knows sums and weights only, so that windows
-(Whisper), length buckets (CTC) and blocks of text (language models) train in the same loop.
+together, and what that costs. The training loop knows sums and weights only, so that windows,
+length buckets (CTC) and blocks of text (language models) train in the same loop.
 
 A family is a module with one function, `load`, and a row in `catalog/models.py`.
 """

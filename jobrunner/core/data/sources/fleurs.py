@@ -4,8 +4,8 @@ From the hub's parquet conversion of google/fleurs, or from a folder in the same
 
     <config>/<split>/*.parquet      such as el_gr/train/0000.parquet
 
-Columns: audio (a struct of `bytes` and `path`), raw_transcription (with case and punctuation, what
-Whisper learns), transcription (without), id (of the sentence, not the clip), and others. FLEURS
+Columns: audio (a struct of `bytes` and `path`), raw_transcription (with case and
+punctuation), transcription (without), id (of the sentence, not the clip), and others. FLEURS
 names no speakers.
 """
 
