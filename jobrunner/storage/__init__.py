@@ -1,4 +1,4 @@
-"""Where data, checkpoints and results live: a folder or an S3 bucket."""
+"""Storage of data, checkpoints and results: a folder or an S3 bucket."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ def open_storage(url: str, *, endpoint: str = "") -> Storage:
     """The storage behind a URL: a folder, or `s3://BUCKET/PREFIX`.
 
     Args:
-        url: where it is.
-        endpoint: of an S3 server; empty: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS.
+        url: a folder or an S3 URL.
+        endpoint: URL of an S3 server; if empty, that of `AWS_ENDPOINT_URL_S3` or
+            `AWS_ENDPOINT_URL`, else AWS.
 
     Raises:
-        StorageError: the URL or the endpoint cannot be one.
+        StorageError: the URL or the endpoint is invalid.
     """
     if url.startswith("s3://"):
         from jobrunner.storage.s3 import S3Storage

@@ -1,8 +1,8 @@
 """The storage protocol: flat keys, whole objects, one conditional create.
 
-Keys are relative, with `/` between parts. What `write` and `create` acknowledge is durable and
-seen by every later call; a reader never sees half an object. No key may be a folder of another:
-`a` and `a/b` do not go together.
+Keys are relative, with `/` between parts. An object that `write` or `create` acknowledged is
+durable and visible to every later call; a reader never sees half an object. No key may be a folder
+of another: `a` and `a/b` cannot both exist.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import BinaryIO, Protocol
 
 from jobrunner.errors import StorageError
 
-# Bytes of UTF-8. S3 allows 1,024 for prefix and key together; a folder 255 for each part.
+# Bytes of UTF-8. S3 allows 1,024 for prefix and key together, a file system 255 for each part.
 LONGEST_KEY = 900
 LONGEST_PART = 255
-# The folder of a local storage where files are written before they get their name.
+# The folder of a local storage in which files are written before they get their name.
 TEMPORARY = ".incomplete"
 
 
@@ -34,10 +34,10 @@ class Entry:
 
 
 class Storage(Protocol):
-    """Where data, checkpoints and results live.
+    """A store of data, checkpoints and results.
 
-    Every method raises `StorageError` (or `NotFound`, `StorageFull`) and nothing else. A
-    `StorageError` of `write` or `create` leaves open whether the object is there.
+    Every method raises `StorageError` (or `NotFound`, `StorageFull`) and nothing else. After a
+    `StorageError` of `write` or `create`, the object may or may not be there.
     """
 
     @property
@@ -62,45 +62,43 @@ class Storage(Protocol):
         ...
 
     def create(self, key: str, data: bytes) -> bool:
-        """Stores an object only if the key is free; False when somebody else was first."""
+        """Stores an object only if the key is free; False if another writer was first."""
         ...
 
     def stat(self, key: str) -> Entry | None:
-        """Size and time of an object; None where there is none."""
+        """Size and time of an object; None if there is none."""
         ...
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """All objects whose key starts with `prefix`, sorted by key. Half-written ones are never
-        listed."""
+        """All objects whose key starts with `prefix`, sorted by key; never half-written ones."""
         ...
 
     def delete(self, key: str) -> None:
-        """Removes an object; no error when it is not there."""
+        """Removes an object; no error if it is not there."""
         ...
 
     def local_path(self, key: str) -> Path | None:
-        """The file or folder of this machine behind a key or prefix; None where a copy has to be
-        fetched."""
+        """This machine's file or folder for a key or prefix; None if a copy must be fetched."""
         ...
 
     def clean_uploads(self, older_than: float) -> int:
-        """Removes what writers that died left half-written, invisible and taking room.
+        """Removes unfinished uploads of dead writers, which are invisible but take room.
 
         Args:
-            older_than: seconds; younger ones may still be written by somebody.
+            older_than: age in seconds; younger uploads may still be in progress.
 
         Returns:
-            How many were removed.
+            The number of uploads removed.
         """
         ...
 
 
 def check_key(key: str) -> str:
-    """The key as given.
+    """Returns the key unchanged if it is valid.
 
     Raises:
-        StorageError: the key is absolute, empty, too long, climbs out, or holds characters that
-            no storage keeps.
+        StorageError: the key is absolute, empty or too long, has a part such as `..`, or contains
+            control characters or lone surrogates.
     """
     parts = key.split("/")
     if not key or any(part in {"", ".", "..", TEMPORARY} for part in parts):
@@ -113,10 +111,10 @@ def check_key(key: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """The prefix of keys as given; an empty one stands for everything.
+    """Returns the prefix unchanged if a key can start with it; an empty one means all keys.
 
     Raises:
-        StorageError: no key could start with it.
+        StorageError: no key can start with it.
     """
     if prefix:
         check_key(prefix.removesuffix("/"))
@@ -124,11 +122,12 @@ def check_prefix(prefix: str) -> str:
 
 
 def probe(storage: Storage) -> None:
-    """Makes sure that storage can be reached, written, read, listed and deleted from, and that
-    of two writers who create the same key one is refused.
+    """Checks that storage works: creates, reads, lists and deletes an object.
+
+    Also checks that a second writer who creates the same key is refused.
 
     Raises:
-        StorageError: what does not work, and what to do about it.
+        StorageError: it does not; the message says what failed.
     """
     key = f".probe/{uuid.uuid4().hex}"
     body = key.encode()

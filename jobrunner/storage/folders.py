@@ -1,6 +1,7 @@
 """Folders in storage that are complete or invisible: base models, exports.
 
-A folder's files land first and `manifest.json`, with the size and SHA-256 of each, lands last.
+A folder's files are stored first; `manifest.json`, with the size and SHA-256 of each, is stored
+last.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def sha256(path: Path) -> str:
 
 
 def is_published(storage: Storage, prefix: str) -> bool:
-    """True when the folder is complete in storage."""
+    """True if the folder is complete in storage."""
     return storage.stat(prefix + MANIFEST) is not None
 
 
@@ -34,10 +35,10 @@ def publish(storage: Storage, prefix: str, folder: Path, *, changing: Collection
     """Stores all files of a folder, the manifest last.
 
     Args:
-        storage: where to.
-        prefix: ends with a slash.
-        folder: on this machine.
-        changing: names of files that may change later and are left out of the manifest.
+        storage: destination.
+        prefix: prefix of the keys, with a slash at the end.
+        folder: source folder on this machine.
+        changing: names of files that may change later; the manifest leaves them out.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     found = {}
@@ -51,22 +52,22 @@ def publish(storage: Storage, prefix: str, folder: Path, *, changing: Collection
 
 
 def digest(storage: Storage, prefix: str) -> str:
-    """SHA-256 (hex) of a published folder's manifest: it stands for all of its content.
+    """SHA-256 (hex) of a published folder's manifest, which identifies all of its content.
 
     Raises:
-        NotFound: nothing complete is below `prefix`.
+        NotFound: there is no complete folder at `prefix`.
     """
     return hashlib.sha256(_manifest(storage, prefix)).hexdigest()
 
 
 def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
-    """A published folder as a folder on this machine.
+    """Returns a published folder as a folder on this machine.
 
-    A folder storage gives its own folder; from elsewhere the files are downloaded to `scratch`
-    once and verified while they come.
+    Local storage returns its own folder. From other storage the files are downloaded to `scratch`
+    once, and verified while they arrive.
 
     Raises:
-        NotFound: nothing complete is below `prefix`.
+        NotFound: there is no complete folder at `prefix`.
         StorageError: a file differs from the manifest.
         StorageFull: no room left on this machine.
     """
@@ -77,7 +78,7 @@ def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
     with disk_errors(f"in {scratch}"):
         scratch.mkdir(parents=True, exist_ok=True)
         with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-            # Stages of one machine may want the same folder at once.
+            # Several stages on one machine may fetch the same folder at the same time.
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (folder / MANIFEST).exists() and (folder / MANIFEST).read_bytes() == manifest:
                 return folder
@@ -89,17 +90,17 @@ def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
 
 
 def fetch_file(storage: Storage, key: str, path: Path, *, expected: str = "") -> str:
-    """Downloads an object and hashes it while it comes; its SHA-256 (hex).
+    """Downloads an object and returns its SHA-256 (hex), computed while it arrives.
 
     Args:
-        storage: where from.
-        key: the object.
-        path: where to; its folder is made.
-        expected: SHA-256 that it must have.
+        storage: source.
+        key: key of the object.
+        path: destination; its folder is created.
+        expected: SHA-256 that the object must have; not checked if empty.
 
     Raises:
-        NotFound: it is not there.
-        StorageError: it differs from what is expected.
+        NotFound: the object does not exist.
+        StorageError: its SHA-256 differs from `expected`.
         StorageFull: no room left on this machine.
     """
     seen = hashlib.sha256()

@@ -17,7 +17,7 @@ from jobrunner.errors import NotFound, StorageError, full_disk
 from jobrunner.storage.base import TEMPORARY, Entry, check_key, check_prefix
 
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-# How often a folder that another process removed meanwhile is made again.
+# Number of tries when another process keeps removing the folder of a new file.
 TRIES = 100
 
 
@@ -25,7 +25,7 @@ class LocalStorage:
     """A folder as storage.
 
     Args:
-        root: the folder; made when the first object is written.
+        root: the folder; created when the first object is written.
     """
 
     def __init__(self, root: Path) -> None:
@@ -124,7 +124,7 @@ class LocalStorage:
         place: Callable[[Path, Path], None],
     ) -> None:
         path = self.path(key)
-        # Beside its final place, on the same file system, so that a rename is atomic.
+        # Below the same root, hence on the same file system, so that a rename is atomic.
         temporary = self.root / TEMPORARY / uuid.uuid4().hex
         with _mapped(key, writing=True):
             try:
@@ -144,7 +144,7 @@ class _TakenError(Exception):
 
 
 def _link(temporary: Path, path: Path) -> None:
-    """Gives the file its name unless the name is taken; a rename would replace."""
+    """Gives the file its name unless the name is taken; a rename would replace the other file."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -154,21 +154,21 @@ def _link(temporary: Path, path: Path) -> None:
 
 
 def _place(temporary: Path, path: Path, place: Callable[[Path, Path], None]) -> None:
-    # Another process that deletes its last object in a folder removes the folder too, between
-    # this one's mkdir and rename: a vanished folder is made again.
+    # A process that deletes the last object of a folder removes the folder too, perhaps between
+    # our mkdir and rename. A folder that vanished is created again.
     for tries_left in reversed(range(TRIES)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             place(temporary, path)
             break
         except (FileNotFoundError, FileExistsError):
-            # The second is mkdir's: the folder was there, and gone when it looked again.
+            # FileExistsError is mkdir's: the folder existed, and was gone when mkdir checked.
             if not tries_left:
                 raise
 
 
 def _sync_folders(folder: Path, root: Path) -> None:
-    """Makes the new name, and the folders that may be new too, survive a loss of power."""
+    """Makes the new name, and any new folders above it, survive a loss of power."""
     while True:
         with suppress(FileNotFoundError):
             handle = os.open(folder, os.O_RDONLY)

@@ -1,6 +1,6 @@
 """Storage in an S3 bucket, or on any server that speaks S3 with conditional writes.
 
-boto3 is imported with this module, so only `open_storage` imports it, when it is asked for one.
+This module imports boto3, so only `open_storage` imports it, and only for an S3 URL.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from jobrunner.storage.s3_client import CONCURRENT_PARTS, PATIENCE, TRIES_OF_A_P
 from jobrunner.storage.s3_stream import S3Stream
 
 MIB = 1 << 20
-# Files from here on go up in parts. S3 wants parts of 5 MiB and takes 10,000: boto3 makes them
-# larger for files over 312 GiB. Parts are read from the file while they are sent, not before.
+# Files of at least this size are uploaded in parts. S3 takes 10,000 parts of at least 5 MiB: boto3
+# makes parts larger for files over 312 GiB. Parts are read while they are sent, not before.
 MULTIPART_FROM, PART = 64 * MIB, 32 * MIB
 # Bytes that a stream reads ahead.
 READ_AHEAD = MIB
-# Metadata of a created object: which call made it. After a lost reply it tells who won.
+# Metadata of a created object: which call created it. After a lost reply it shows who won.
 WRITER = "jobrunner-writer"
 
 
 class S3Storage:
-    """A prefix of a bucket as storage. Credentials come by the ordinary AWS chain.
+    """A prefix of a bucket as storage. Credentials come from the ordinary AWS chain.
 
     Args:
         url: `s3://BUCKET/PREFIX`.
-        endpoint: the server's URL; empty: the environment's, or AWS.
-        patience: seconds for which a failing request is tried again.
+        endpoint: the server's URL; if empty, the environment's, else AWS.
+        patience: seconds for which a failing request is retried.
     """
 
     def __init__(self, url: str, *, endpoint: str = "", patience: float = PATIENCE) -> None:
@@ -99,12 +99,12 @@ class S3Storage:
         try:
             won = self._client.retry(put, self._place(key), "put_object If-None-Match")
         except StorageError:
-            # The last reply may have been lost after the server had stored the object.
+            # The last reply may have been lost after the server stored the object.
             with contextlib.suppress(StorageError):
                 if self._client.answered and self._writer(key) == writer:
                     return True
             raise
-        # The same holds for a refusal: an earlier try of this call may have been stored.
+        # A refusal is not final either: an earlier try of this call may have stored the object.
         return won or self._writer(key) == writer
 
     def stat(self, key: str) -> Entry | None:
@@ -121,7 +121,7 @@ class S3Storage:
         while True:
             page = self._page("list_objects_v2", place, arguments)
             for found in page.get("Contents", ()):
-                if not found["Key"].endswith("/"):  # a folder that some console made
+                if not found["Key"].endswith("/"):  # a "folder" that a web console made
                     yield Entry(
                         key=found["Key"].removeprefix(self._base),
                         size=found["Size"],
@@ -132,7 +132,7 @@ class S3Storage:
             arguments["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> None:
-        # Singly: delete_objects sends a checksum that some servers refuse.
+        # One by one: delete_objects sends a checksum that some servers refuse.
         try:
             self._call("delete_object", key)
         except NotFound:
@@ -152,8 +152,8 @@ class S3Storage:
     def _page(self, operation: str, place: str, arguments: dict[str, str]) -> dict[str, Any]:
         def ask() -> dict[str, Any]:
             page: dict[str, Any] = getattr(self._client.boto(), operation)(**arguments)
-            # botocore takes a body that was cut before its first byte for an empty list. A run
-            # would see no checkpoints and start again.
+            # botocore reads a body that was cut before its first byte as an empty list. A run
+            # would then see no checkpoints and start from scratch.
             if "IsTruncated" not in page:
                 raise s3_errors.BodyCutError(place)
             return page
@@ -177,7 +177,7 @@ class S3Storage:
                     Bucket=self.bucket, Key=key, UploadId=upload
                 )
             except s3_errors.FAILURES as error:
-                if s3_errors.status(error) == 404:  # its writer ended it meanwhile
+                if s3_errors.status(error) == 404:  # its writer finished it meanwhile
                     return False
                 raise
             return True
@@ -198,7 +198,7 @@ class S3Storage:
         try:
             boto.upload_file(str(path), **self._where(key), Config=config)
         except S3UploadFailedError as error:
-            # boto3 keeps the server's answer as the context only.
+            # boto3 keeps the server's answer only as the exception's context.
             raise error.__context__ or error from None
 
     def _writer(self, key: str) -> str | None:
@@ -213,13 +213,13 @@ class S3Storage:
                 if s3_errors.status(error) == 404:
                     return None
                 if s3_errors.status(error) in {400, 403}:
-                    # The answer to HEAD has no body; the one to GET says why.
+                    # An answer to HEAD has no body; the answer to GET says why.
                     self._client.boto().get_object(**self._where(key), Range="bytes=0-0")
                 raise
 
         found = self._client.retry(head, self._place(key), "head_object")
         if found is None and not self._bucket_seen:
-            # A missing bucket answers 404 too. Listing it says so.
+            # A missing bucket answers 404 too; listing it raises an error that says so.
             self._client.call("list_objects_v2", self.url, Bucket=self.bucket, MaxKeys=1)
         self._bucket_seen = True
         return found

@@ -1,5 +1,5 @@
-"""One S3 client: endpoint, credentials by the ordinary AWS chain, and retries that ride out an
-outage of a minute."""
+"""One S3 client: endpoint, credentials of the ordinary AWS chain, and retries that outlast a
+one-minute outage."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from jobrunner.storage import s3_errors
 
 T = TypeVar("T")
 
-# Seconds for which a server that has answered before is tried again.
+# Seconds for which requests to a server that has answered before are retried.
 PATIENCE = 120.0
-# The same for one that never answered (a wrong address does not mend itself), and for a refusal
-# that other writers cause in passing.
+# Seconds for a server that has never answered (a wrong address does not correct itself), and for a
+# short-lived refusal that other writers cause.
 FIRST_PATIENCE = 10.0
 # Seconds between tries: random, up to twice as long each time, at most LONGEST_WAIT.
 FIRST_WAIT, LONGEST_WAIT = 0.2, 8.0
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
-# botocore's own tries of a request. `S3Client.retry` does better, but for the parts of a large
-# upload, which it cannot see one by one, and starting the file again costs minutes: nine waits of
+# botocore's own tries of a request. `S3Client.retry` does better, except for the parts of a large
+# upload: it cannot retry a single part, and starting the file again costs minutes. Nine waits of
 # botocore's standard mode last a minute on average.
 TRIES, TRIES_OF_A_PART = 1, 10
-# Parts that are uploaded at the same time; connections are kept for as many.
+# Parts that are uploaded at the same time; the pool keeps twice as many connections.
 CONCURRENT_PARTS = 4
 # At DEBUG these print signatures and session tokens.
 _TALKATIVE = ("botocore", "boto3", "s3transfer", "urllib3")
 
 
 class S3Client:
-    """A client of one process; made again after a fork, and left out of pickles.
+    """A client of one process: created anew after a fork, and left out of pickles.
 
     Args:
-        endpoint: the server's URL; empty: the environment's, or AWS.
-        patience: seconds for which a failing request is tried again.
+        endpoint: the server's URL; if empty, the environment's, else AWS.
+        patience: seconds for which a failing request is retried.
 
     Raises:
-        StorageError: the endpoint is no http URL, or holds credentials.
+        StorageError: the endpoint is not an http URL, or contains credentials.
     """
 
     def __init__(self, *, endpoint: str, patience: float = PATIENCE) -> None:
@@ -67,15 +67,15 @@ class S3Client:
         return self._given or "AWS"
 
     def call(self, operation: str, place: str, **arguments: Any) -> dict[str, Any]:
-        """One request, such as `put_object`, with retries.
+        """Sends one request, such as `put_object`, with retries.
 
         Args:
-            operation: boto3's name of it.
-            place: `s3://BUCKET/KEY`, for the error's text.
+            operation: boto3's name for the request.
+            place: `s3://BUCKET/KEY`, for error messages.
             arguments: boto3's arguments.
 
         Raises:
-            StorageError: after the last try.
+            StorageError: the last try failed.
         """
         answer: dict[str, Any] = self.retry(
             lambda: getattr(self.boto(), operation)(**arguments), place, operation
@@ -83,7 +83,7 @@ class S3Client:
         return answer
 
     def retry(self, function: Callable[[], T], place: str, operation: str) -> T:
-        """Calls a function until it succeeds or patience ends; maps its errors."""
+        """Calls a function until it succeeds or patience ends; its errors become storage errors."""
         try:
             result: T = Retrying(
                 retry=retry_if_exception(self._worth_another_try),
@@ -107,12 +107,12 @@ class S3Client:
         )
 
     def boto(self, *, tries: int = TRIES) -> Any:
-        """boto3's client of this process, made when first asked for."""
+        """Returns boto3's client of this process, created on first use."""
         key = (os.getpid(), tries)
         if key not in self._made:
             try:
                 self._made[key] = self._make(tries)
-            except ValueError as error:  # botocore's answer to an endpoint that is no URL
+            except ValueError as error:  # botocore's answer to an endpoint that is not a URL
                 raise StorageError(f"{self.endpoint}: {error}") from None
         return self._made[key]
 
@@ -121,10 +121,10 @@ class S3Client:
             logger = logging.getLogger(name)
             logger.setLevel(max(logger.level, logging.INFO))
         custom = bool(self._given) and not _is_aws(self._given)
-        # Some servers refuse checksums that they do not know; manifests hold hashes anyway.
+        # Some servers refuse checksums that they do not know; manifests have hashes anyway.
         checksums = "when_required" if custom else "when_supported"
         session = boto3.Session()
-        # boto3 reads AWS_DEFAULT_REGION alone; AWS's other tools read AWS_REGION first.
+        # boto3 reads only AWS_DEFAULT_REGION; AWS's other tools read AWS_REGION first.
         region = os.environ.get("AWS_REGION") or session.region_name
         self._session = session
         return session.client(

@@ -1,4 +1,4 @@
-"""What went wrong with S3, in one clear line: what, where, and what to do next."""
+"""Errors of S3 in one clear line: what failed, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from jobrunner.errors import NotFound, StorageError, StorageFull
 
-# Text that a server sent is cut to so many characters.
+# Text from a server is cut to this many characters.
 LONGEST_TEXT = 200
 _RENEW = "Renew them and submit the run again; it goes on where it was."
 _KEYS = (
@@ -19,7 +19,7 @@ _KEYS = (
     "cluster.storage_secret names."
 )
 
-# Error codes of S3 and of the servers that speak it: what to say, and what to do next.
+# Error codes of S3 and compatible servers: the message, and the hint.
 _TOLD = {
     "NoSuchBucket": (
         "The bucket of {place} does not exist at {endpoint}.",
@@ -62,7 +62,7 @@ _SAME = {
 }
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
-# Refusals that another try can turn: the server was busy, or the body was damaged on its way.
+# Refusals that a retry can overcome: the server was busy, or the body was damaged in transit.
 _PASSING = {
     "ConditionalRequestConflict",
     "OperationAborted",
@@ -77,7 +77,8 @@ _PASSING = {
     "429",
 }
 # Servers that keep objects as files remove a folder with its last object. A write that needs the
-# folder in that moment is refused so; it is refused for ever where a key is a folder of others.
+# folder at that moment is refused with this code. A key that is a folder of others is always
+# refused with it.
 _RACES = {"ExistingObjectIsDirectory"}
 _NO_CREDENTIALS = (
     boto.NoCredentialsError,
@@ -86,7 +87,7 @@ _NO_CREDENTIALS = (
     boto.ProfileNotFound,
 )
 _SSO = (boto.SSOError, boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError)
-# A line that is cut, an answer that is not S3's, a body that is not what its checksum says.
+# A broken connection, an answer that is not S3's, a body that does not match its checksum.
 _TRANSIENT = (
     boto.ConnectionError,
     boto.HTTPClientError,
@@ -97,20 +98,20 @@ _TRANSIENT = (
 
 
 class BodyCutError(Exception):
-    """A body ended before its time."""
+    """A body ended too early."""
 
 
-# Everything that botocore raises, to be given to `storage_error`.
+# The errors to give to `storage_error`: all of botocore's, and ours for a body that ended early.
 FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError, BodyCutError)
 
 
 def code(error: BaseException) -> str:
-    """The error code that the server sent; empty where it sent none."""
+    """The error code that the server sent; empty if it sent none."""
     return str(_answer(error).get("Error", {}).get("Code", ""))
 
 
 def status(error: BaseException) -> int:
-    """The HTTP status; 0 where there was no answer."""
+    """The HTTP status; 0 if there was no answer."""
     return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
@@ -119,7 +120,7 @@ def _answer(error: BaseException) -> dict[str, Any]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """True when the same request may succeed a moment later."""
+    """True if the same request may succeed a moment later."""
     if isinstance(error, (boto.SSLError, boto.ProxyConnectionError)):
         return False
     if isinstance(error, (*_TRANSIENT, BodyCutError)):
@@ -130,21 +131,21 @@ def is_transient(error: BaseException) -> bool:
 
 
 def passes_soon(error: BaseException | None) -> bool:
-    """True when what refuses the request is over in moments, or never."""
+    """True if the cause of the refusal passes within moments, or never."""
     return error is not None and code(error) in _RACES
 
 
 def storage_error(
     error: Exception, *, place: str, endpoint: str, operation: str, secrets: Iterable[str] = ()
 ) -> StorageError:
-    """One line for any error of botocore.
+    """Turns any of `FAILURES` into a storage error of one line.
 
     Args:
-        error: as botocore raised it.
+        error: the error that botocore raised.
         place: `s3://BUCKET/KEY`.
-        endpoint: the server, as a URL without credentials.
-        operation: what was tried, such as `put_object`.
-        secrets: texts that must not appear, whatever the server sent.
+        endpoint: the server's URL, without credentials.
+        operation: the request that failed, such as `put_object`.
+        secrets: texts to remove from anything that the server sent.
     """
     where = {"place": place, "endpoint": endpoint, "operation": operation}
     found = code(error)

@@ -1,4 +1,4 @@
-"""A stream over one S3 object that goes on where it was when the line is cut."""
+"""A stream over one S3 object that resumes after a broken connection."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from jobrunner.storage import s3_errors
 if TYPE_CHECKING:
     from jobrunner.storage.s3_client import S3Client
 
-# Bytes that are asked of the connection at a time when everything is read.
+# Bytes per read when the whole object is read.
 CHUNK = 1 << 20
 
 
 class S3Stream(io.RawIOBase):
-    """Bytes of an object as it is now; one that is replaced meanwhile is an error, not a mixture.
+    """The bytes of one version of an object; replacing it while it is read is an error.
 
     Args:
-        client: how to reach the server.
-        bucket: its name.
+        client: client of the server.
+        bucket: name of the bucket.
         key: the full key in the bucket.
 
     Raises:
-        NotFound: there is no such object.
+        NotFound: the object does not exist.
         StorageError: the server refused, or did not answer.
     """
 
@@ -74,7 +74,7 @@ class S3Stream(io.RawIOBase):
         super().close()
 
     def _next(self, size: int) -> bytes:
-        """At least one byte from the offset on; a second call after an error asks again."""
+        """Reads at least one byte from the offset; a call after an error connects again."""
         try:
             body = self._body or self._reopen()
             data: bytes = body.read(min(size, self._size - self._offset))
