@@ -2,20 +2,20 @@
 
     JobrunnerError           1   the run failed
     ├── UsageError           2   wrong input: the field, what is wrong, what would be right
-    │   ├── SpecError        2   a field of the spec with a value that it cannot have
-    │   ├── UnknownRun       2   there is no run of that id
+    │   ├── SpecError        2   a field of the spec has an invalid value
+    │   ├── UnknownRun       2   no run has that id
     │   └── UnreadableRun    2   a recorded run that this version cannot read
     ├── ClusterError         3   the cluster or its API
     ├── StorageError         3   reading or writing storage
     │   ├── StorageFull      3   no room left; nothing that was acknowledged is lost
     │   └── NotFound         3   the key is not there
-    ├── WaitTimeout          4   --wait gave up; the run goes on
+    ├── WaitTimeout          4   --wait gave up; the run continues
     ├── DataError           65   the data cannot be used: a second try would not help
-    ├── CheckpointError     66   checkpoints are there and none verifies
-    ├── DeviceError         67   a GPU was asked for and none is seen
-    ├── Superseded          68   another attempt at the same training has begun since
-    └── Interrupted        143   SIGTERM: the stage stopped between steps and can go on
-    Detached               130   Ctrl-C while following; the run goes on
+    ├── CheckpointError     66   there are checkpoints, but none verifies
+    ├── DeviceError         67   a GPU was requested and none is visible
+    ├── Superseded          68   another attempt at the same training has begun
+    └── Interrupted        143   SIGTERM: the stage stopped between steps and can resume
+    Detached               130   Ctrl-C while following; the run continues
 
 Only the entry points (`cli`, `core.__main__`, the local supervisor) turn these into exit codes.
 """
@@ -32,7 +32,7 @@ PERMANENT_EXIT_CODES = (2, 65, 66, 67, 68)
 
 
 class JobrunnerError(Exception):
-    """What went wrong, and what to do next.
+    """An error for the user: what went wrong, and what to do next.
 
     `str()` gives one line: the message, then the hint.
     """
@@ -55,7 +55,7 @@ class UsageError(JobrunnerError):
 
 
 class SpecError(UsageError):
-    """A field of the spec with a value it cannot have."""
+    """A field of the spec has an invalid value."""
 
     def __init__(self, field: str, problem: str, *, hint: str = "") -> None:
         super().__init__(f"{field}: {problem}", hint=hint)
@@ -63,7 +63,7 @@ class SpecError(UsageError):
 
 
 class UnknownRun(UsageError):
-    """No run of that id, where it was looked for."""
+    """No run with that id was found."""
 
     def __init__(self, run: str, where: str) -> None:
         hint = "`jobrunner list` shows those that there are."
@@ -110,41 +110,41 @@ class DataError(JobrunnerError):
 
 
 class CheckpointError(JobrunnerError):
-    """Checkpoints exist and none can be trusted."""
+    """Checkpoints exist, but none can be trusted."""
 
     exit_code = 66
 
 
 class DeviceError(JobrunnerError):
-    """The devices asked for are not there."""
+    """The requested devices are not there."""
 
     exit_code = 67
 
 
 class Superseded(JobrunnerError):
-    """Another attempt trains this run by now."""
+    """Another attempt is training this run."""
 
     exit_code = 68
 
 
 class Interrupted(JobrunnerError):
-    """Asked to stop; the state is saved."""
+    """The stage was asked to stop; its state is saved."""
 
     exit_code = 143
 
 
 class Detached(Exception):
-    """The user stopped following. The run goes on."""
+    """The user stopped following. The run continues."""
 
     exit_code = 130
 
 
 def full_disk(error: OSError, where: str) -> StorageFull | None:
-    """The error for a disk without room; None if that is not what went wrong.
+    """The error for a full disk; None if something else went wrong.
 
     Args:
-        error: of the operating system.
-        where: what follows "No room left", such as `to write a.txt`.
+        error: the operating system's error.
+        where: the words after "No room left", such as `to write a.txt`.
     """
     if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
         return None
@@ -157,8 +157,8 @@ def disk_errors(where: str, *, name: str = "") -> Iterator[None]:
     """Turns the operating system's errors about files of this machine into storage errors.
 
     Args:
-        where: as `full_disk` takes it.
-        name: the file, for errors that name none.
+        where: see `full_disk`.
+        name: name of the file, for errors that do not name it.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What is installed: this project's version, and which packages of an extra are missing."""
+"""Installed versions: this project's, and which packages of an extra are missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 def packages(extra: str) -> list[str]:
     """Names of the packages that an extra of this project brings.
 
-    Empty where the project runs from its files and was never installed.
+    Empty if the project runs from source and was never installed.
     """
     try:
         required = metadata.requires("jobrunner") or []
@@ -27,7 +27,7 @@ def missing(extra: str) -> list[str]:
 
 
 def version(package: str) -> str:
-    """The version of an installed package; empty when it is not there."""
+    """The version of an installed package; empty if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
