@@ -1,4 +1,4 @@
-"""What is known of a run while it goes on and after: states, progress, attempts. No I/O."""
+"""States, progress and attempts of a run, while it runs and afterwards. No I/O."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class State(StrEnum):
     """State of a stage or a run, the same for every backend."""
 
     WAITING = "Waiting"  # a stage before it has not finished
-    QUEUED = "Queued"  # wants a device or a place in the queue
-    STARTING = "Starting"  # a process or pod is being made
+    QUEUED = "Queued"  # waits for a device or a place in the queue
+    STARTING = "Starting"  # a process or pod is being created
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
-    STOPPED = "Stopped"  # nothing runs and it is not finished; a submit goes on
+    STOPPED = "Stopped"  # nothing runs and it is not finished; a submit resumes it
 
     @property
     def ended(self) -> bool:
-        """True when nothing happens any more unless someone submits again."""
+        """True if nothing more happens until someone submits again."""
         return self in {State.SUCCEEDED, State.FAILED, State.CANCELLED, State.STOPPED}
 
 
@@ -34,10 +34,10 @@ class _Record(BaseModel):
 
 
 class Progress(_Record):
-    """How far a stage is. Written by the stage, read by everybody."""
+    """Progress of a stage: the stage writes it, everyone else reads it."""
 
     message: str = ""
-    """What it is doing, such as `training` or `decoding`."""
+    """Current activity, such as `training` or `decoding`."""
     done: float = 0.0
     """Ratio from 0 to 1."""
     step: int = 0
@@ -47,7 +47,7 @@ class Progress(_Record):
     loss: float | None = None
     learning_rate: float | None = None
     metric: str = ""
-    """What `rate` and `best_rate` are: a metric of `scoring.metrics`, such as `wer`."""
+    """Metric of `rate` and `best_rate`: a name of `scoring.metrics`, such as `wer`."""
     rate: float | None = None
     """The latest value on the validation split."""
     best_rate: float | None = None
@@ -59,14 +59,16 @@ class Progress(_Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A number that training reports at each step: a field of `Progress` that texts and Prometheus
-    metrics loop over."""
+    """A number that training reports at each step: a field of `Progress`.
+
+    Texts and Prometheus metrics loop over `MEASURES`.
+    """
 
     field: str
     label: str
-    """As people read it."""
+    """Label for people."""
     form: str
-    """How Python formats it."""
+    """Python format specification."""
     gauge: str
     """Name of its Prometheus metric, without `jobrunner_`."""
     description: str
@@ -98,7 +100,7 @@ class StageStatus(_Record):
     reason: str = ""
     """One line: why it waits, or why it failed."""
     blocked: bool = False
-    """It cannot start as things are: no node fits, or its image, a Secret or quota is missing."""
+    """True if it cannot start at present: no node fits, or an image, Secret or quota is missing."""
     attempts: int = 0
     restarts: dict[str, int] = {}
     """Attempts that ended without success, by cause, such as `evicted` or `out of memory`."""
@@ -146,7 +148,7 @@ class RunStatus(_Record):
 
 
 def run_status(stages: Sequence[StageStatus], **about: Any) -> RunStatus:
-    """The status of a run from those of its stages.
+    """The status of a run, from the statuses of its stages.
 
     Args:
         stages: all of them, in order.
