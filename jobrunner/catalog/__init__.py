@@ -1,1 +1,1 @@
-"""Facts about languages, models, corpora and GPUs. Nothing here reads a file or asks a network."""
+"""Facts about languages, models, corpora and GPUs. Nothing here reads files or uses the network."""

@@ -1,4 +1,4 @@
-"""Places where runs can run: what everybody may know of a backend without importing it.
+"""Backends that can run a run: facts that any room may read without importing the backend.
 
 A new backend is a package of `backends/` and a row here.
 """
@@ -13,13 +13,13 @@ class BackendFacts:
     """One place where runs run."""
 
     name: str
-    """In jobrunner.toml and in records."""
+    """Name in jobrunner.toml and in records."""
     module: str
-    """Module with a function `connect(namespace)` that gives its `Backend`."""
+    """Module with a function `connect(namespace)` that returns its `Backend`."""
     where: str
-    """As people read it, after "runs"."""
+    """Phrase for people, after "runs"."""
     is_here: bool
-    """True if stages are processes of this machine: they reach its folders and use its GPUs."""
+    """True if stages are processes on this machine: they reach its folders and use its GPUs."""
 
 
 BACKENDS: dict[str, BackendFacts] = {
@@ -39,6 +39,6 @@ BACKENDS: dict[str, BackendFacts] = {
         ),
     )
 }
-# Where a run goes unless somebody says otherwise.
+# The backend of a run whose spec names none.
 DEFAULT = "kubernetes"
 LOCAL = "local"

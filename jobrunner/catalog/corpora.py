@@ -17,41 +17,41 @@ class Corpus:
     """A kind of source."""
 
     kind: str
-    """What stands before the colon of `--data`."""
+    """The word before the colon of `--data`."""
     title: str
-    """As people read it."""
+    """Name for people."""
     reader: str
     """Module of the core with `open_source` (see `core/data/sources/base.py`)."""
     place: Literal["none", "optional", "required"] = "none"
-    """Whether something follows the colon: a folder of the machine that submits."""
+    """Whether a place follows the colon: a folder of the submitting machine."""
     place_name: str = ""
-    """What it is, in help and messages: `PATH`."""
+    """Name of the place in help and messages: `PATH`."""
     light: str = ""
-    """Module of `corpora/` with a light reader, for files of the machine that submits."""
+    """Module of `corpora/` with a light reader, for files of the submitting machine."""
     pinned: bool = False
-    """True if the files themselves are the revision, by their fingerprint: wherever they are, they
-    make the same run, and storage gets them before any pod starts."""
+    """True if the revision is the fingerprint of the files. The same files make the same run
+    wherever they are, and they are in storage before any pod starts."""
     repo: str = ""
-    """Id on the hub; empty where there is none."""
+    """Id on the hub; empty if there is none."""
     licence: str = ""
-    """As the hub names it; empty where it is not known."""
+    """The hub's name of the licence; empty if it is unknown."""
     config_of: Callable[[Language], str | None] | None = None
-    """Name of a language's part in the repository, None for one that is not in it; no function
-    where only the files themselves tell."""
+    """Gives the name of a language's part in the repository, or None if there is no such part.
+    There is no function if only the files themselves show their language."""
     text_column: str = ""
-    """Column with the transcript; empty: found by name."""
+    """Column with the transcript; if empty, it is found by name."""
     usual_train: tuple[str, ...] = ("train",)
     """Splits to train on when the spec names none."""
     usual_validation: str = "validation"
-    """Split that validates when the spec names none; empty: held out."""
+    """Split to validate on when the spec names none; if empty, clips are held out."""
 
     def config(self, language: Language) -> str:
-        """Name of a language's part in the repository; empty where there is none."""
+        """Name of a language's part in the repository; empty if there is none."""
         return (self.config_of(language) if self.config_of else None) or ""
 
     @property
     def forms(self) -> list[str]:
-        """How the source is written: `fleurs`, `fleurs:MIRROR`."""
+        """Ways to write the source: `fleurs`, `fleurs:MIRROR`."""
         alone = [self.kind] if self.place != "required" else []
         return alone + ([f"{self.kind}:{self.place_name}"] if self.place != "none" else [])
 
@@ -59,8 +59,8 @@ class Corpus:
 CORPORA: dict[str, Corpus] = {
     corpus.kind: corpus
     for corpus in (
-        # Conneau et al. 2022, arXiv 2205.12446. Its transcripts with case and punctuation are what
-        # Whisper learns; its validation splits are small, so they train too.
+        # Conneau et al. 2022, arXiv 2205.12446. Whisper learns its transcripts with case and
+        # punctuation. Its validation splits are small, so runs train on them too.
         Corpus(
             kind="fleurs",
             title="FLEURS",

@@ -1,4 +1,4 @@
-"""GPUs: what each is called, how fast it is, and the profile that asks for a node with it."""
+"""GPUs: their names, their speed, and the profiles that request a node with one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Gpu:
     product: str
     """Label that NVIDIA's GPU feature discovery gives its nodes."""
     name: str
-    """What every product of its kind has in its label."""
+    """Text that the label of every product of this kind contains."""
     peak_tflops: float
     """bf16 matrix peak of one device (vendor's data sheet, dense)."""
     profile: str = ""
-    """Name for `--profile`; empty: there is none."""
+    """Name for `--profile`; empty if there is no profile."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the profile sets besides the product, by dotted path."""
+    """Values that the profile sets besides the product, by dotted path."""
 
 
 # `device_seconds` is sized for the largest model, so that no preset runs out of memory; smaller
@@ -62,7 +62,7 @@ GPUS: tuple[Gpu, ...] = (
     Gpu(product="NVIDIA-L40S", name="L40S", peak_tflops=362.0),
     Gpu(product="Tesla-T4", name="T4", peak_tflops=65.0),
 )
-# What each profile sets, by its name.
+# Values that each profile sets, by its name.
 PROFILES: dict[str, dict[str, Any]] = {
     gpu.profile: {"resources.gpu_product": gpu.product, **gpu.settings}
     for gpu in GPUS
@@ -71,7 +71,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def peak_tflops(product: str) -> float:
-    """The bf16 peak of a product; of the A100 where nothing is known."""
+    """The bf16 peak of a product; an unknown product counts as an A100."""
     names = sorted({gpu.name: gpu for gpu in GPUS}.values(), key=lambda gpu: -len(gpu.name))
     known = (gpu.peak_tflops for gpu in names if gpu.name in product.upper())
     return next(known, GPUS[0].peak_tflops)

@@ -17,7 +17,7 @@ from jobrunner.errors import SpecError
 
 # Scripts whose vowels are combining marks: Whisper's basic normaliser deletes them.
 _VOWEL_SIGN_SCRIPTS = "Beng Deva Gujr Guru Khmr Knda Laoo Mlym Mymr Orya Sinh Taml Telu Thai Tibt"
-# Written without spaces between words, so words cannot be counted and characters are.
+# Written without spaces between words: characters are counted, because words cannot be.
 _SPACELESS = frozenset(("bo", "ja", "km", "lo", "my", "th", "yue", "zh"))
 
 
@@ -42,7 +42,7 @@ class Language:
 
     @property
     def unit(self) -> Literal["words", "characters"]:
-        """What errors are counted in: characters where words are not separated by spaces."""
+        """Unit of errors: characters if words are not separated by spaces."""
         return "characters" if self.code in _SPACELESS else "words"
 
     @property
@@ -200,7 +200,7 @@ def _read(table: str) -> Iterator[Language]:
 
 
 def _key(name: str) -> str:
-    """The name without what makes no difference: case, and how its parts are joined."""
+    """The name without differences of case and of the characters that join its parts."""
     return "-".join(name.casefold().replace("_", "-").split())
 
 
@@ -218,16 +218,16 @@ _NAMES: dict[str, Language] = {
     )
 }
 
-# Longer than any name here: what comes after it cannot matter and is not echoed.
+# Longer than any name here; the rest of a longer text is neither looked up nor echoed.
 _LONGEST = 40
 # The form of a language tag (RFC 5646): a language of 2 or 3 letters, then subtags.
 _TAG = re.compile(r"([a-z]{2,3})((?:-[a-z0-9]{1,8})+)")
 
 
 def find(text: str) -> Language:
-    """The language that a code, a tag, an English name or a FLEURS configuration means.
+    """Finds a language by its code, tag, English name or FLEURS configuration.
 
-    Takes any case, `-` or `_`, and language tags with script and region (`zh-Hant_TW`, `pt-BR`).
+    Accepts any case, `-` or `_`, and language tags with script and region (`zh-Hant_TW`, `pt-BR`).
 
     Raises:
         SpecError: no language has this name; the hint gives the nearest ones.

@@ -1,4 +1,4 @@
-"""Families of models, and the models that can be fine-tuned by name, with what a plan needs."""
+"""Families of models, and the presets: models that can be fine-tuned by name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jobrunner.errors import SpecError
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What everybody may know of a family without importing it."""
+    """Facts about a family that any room may read without importing the family."""
 
     title: str
-    """As people read it; its tag on the hub in lower case."""
+    """Name for people; in lower case, its tag on the hub."""
     module: str
     """Module of the core with `load` (see `core/models/base.py`)."""
     takes_language: bool
@@ -29,14 +29,14 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_in(config: bytes, *, shown: str) -> Family:
-    """The family of a model.
+    """Returns the family of a model.
 
     Args:
         config: content of the model's config.json.
-        shown: the model as messages name it.
+        shown: name of the model in messages.
 
     Raises:
-        SpecError: the content is no model's config, or of no family that is known here.
+        SpecError: the content is not JSON, or its family is unknown here.
     """
     try:
         kind = json.loads(config).get("model_type")
@@ -50,7 +50,7 @@ def family_in(config: bytes, *, shown: str) -> Family:
 
 
 def wanted_form() -> str:
-    """What a model must look like, for hints."""
+    """The form that a model must have, for hints."""
     known = " or ".join(family.title for family in FAMILIES.values())
     return f"It must be a {known} in Hugging Face form: config.json, *.safetensors, tokenizer."
 
@@ -60,9 +60,9 @@ class ModelPreset:
     """A pre-trained model of the hub."""
 
     name: str
-    """What `--model` takes."""
+    """Name for `--model`."""
     repo: str
-    """The hub id."""
+    """Id on the hub."""
     parameters: int
     """Number of weights."""
     learning_rate: float
@@ -74,13 +74,13 @@ class ModelPreset:
     english_only: bool = False
     """True for the `.en` models."""
     cantonese: bool = False
-    """True if its tokenizer has the token of Cantonese, which Whisper has since large-v3."""
+    """True if its tokenizer has the token of Cantonese, new in Whisper's large-v3."""
     licence: str = "apache-2.0"
-    """As the hub names it; that of OpenAI's Whisper models."""
+    """The hub's name of the licence; the default is that of OpenAI's Whisper models."""
 
 
 def _whisper(name: str, repo: str, parameters: int, rate: float, tflop: float) -> list[ModelPreset]:
-    """A size of Whisper, and its English-only sister where there is one."""
+    """The preset of one size of Whisper, and its English-only sister if there is one."""
     preset = ModelPreset(
         name=name,
         repo=repo,
@@ -112,20 +112,20 @@ PRESETS: dict[str, ModelPreset] = {
     ]
 }
 
-# For a model that is no preset: the rate of whisper-small, the size in the middle.
+# For a model that is not a preset: the rate of whisper-small, the size in the middle.
 DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
 
 
 def is_folder(model: str) -> bool:
-    """True when `--model` names a folder: it has a path's form rather than a hub id's."""
+    """True if `--model` names a folder: it has the form of a path, not of a hub id."""
     return model.startswith(("/", "./", "../", "~")) or model.count("/") > 1
 
 
 def check_model(model: str) -> str:
-    """The model as given, if it can be one: a preset, a hub id `owner/name`, or a folder.
+    """Returns the model unchanged if it is a preset, a hub id `owner/name`, or a folder.
 
     Raises:
-        SpecError: the text is none of them; the hint names the nearest presets.
+        SpecError: it is none of them; the hint names the nearest presets.
     """
     if model in PRESETS or is_folder(model):
         return model
@@ -139,15 +139,15 @@ def check_model(model: str) -> str:
 
 
 def check_language(model: str, code: str, *, field: str) -> None:
-    """Makes sure that a preset knows a language.
+    """Checks that a preset knows a language.
 
     Args:
         model: name of a preset.
-        code: of the language.
-        field: of the spec, for the error.
+        code: code of the language.
+        field: field of the spec, for the error.
 
     Raises:
-        SpecError: it does not; the hint names what would do.
+        SpecError: it does not; the hint says what to use instead.
     """
     preset, language = PRESETS[model], languages.find(code)
     if preset.english_only and code != "en":
