@@ -30,7 +30,7 @@ Counts = Sequence[tuple[int, int]]
 def clusters(
     speakers: list[str], utterances: int
 ) -> tuple[Literal["utterances", "speakers"], list[int]]:
-    """What is resampled, and the cluster of each utterance, numbered by first appearance."""
+    """The unit of resampling, and the cluster of each utterance, numbered by first appearance."""
     numbers: dict[str, int] = {}
     groups = [
         numbers.setdefault(name or f"\0{position}", len(numbers))
@@ -44,7 +44,7 @@ def clusters(
 def by_cluster(rates: Sequence[Counts], groups: Sequence[int]) -> NDArray[np.float64]:
     """Sums of errors and lengths: (clusters, 2 × rates), errors first.
 
-    The rows are sorted, so that the order of the utterances makes no difference.
+    The rows are sorted, so the order of the utterances makes no difference.
     """
     import numpy as np
 

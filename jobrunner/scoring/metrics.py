@@ -1,6 +1,6 @@
-"""What is measured of a model: a table that reports, pages, cards, history and progress loop over.
+"""The metrics of a model: a table that reports, pages, cards, history and progress loop over.
 
-A new metric of recognition is a row here, with the rule that cuts a text into what it counts.
+A new metric of recognition is a row here, with the rule that cuts a text into the units it counts.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ class Metric:
     """One number that judges a model."""
 
     name: str
-    """In records, labels of metrics, and history."""
+    """Name in records, in labels of Prometheus metrics, and in the history."""
     label: str
-    """As people read it."""
+    """Label for people."""
     description: str
-    """One sentence for a reader who has never met it."""
+    """One sentence for readers who do not know the metric."""
     unit: Unit | None = None
-    """What its errors are counted in; None for a metric that compares no texts."""
+    """Unit of its errors; None for a metric that does not compare texts."""
     cut: Callable[[str, bool], list[str]] | None = None
-    """Cuts a normalised text into what is counted; the flag says whether spaces count."""
+    """Cuts a normalised text into the units it counts; the flag says whether spaces count."""
     direction: Literal["lower", "higher"] = "lower"
     """Which values are better."""
     ratio: bool = False
-    """True for a share, which people read in %."""
+    """True for a share, which is shown in %."""
 
     def better(self, value: float, other: float) -> bool:
         """True if the value is better than the other."""
         return value < other if self.direction == "lower" else value > other
 
     def shown(self, value: float) -> str:
-        """The value as people read it: `13.4%`, or `2.317`."""
+        """The value as text for people: `13.4%`, or `2.317`."""
         return f"{100 * value:.1f}%" if self.ratio else f"{value:.3f}"
 
 
@@ -72,10 +72,10 @@ METRICS: dict[str, Metric] = {
         Metric(name="perplexity", label="perplexity", description="the exponential of the loss"),
     )
 }
-# Those that compare a hypothesis with a reference, in the order of reports.
+# Metrics that compare a hypothesis with a reference, in the order of reports.
 RATES: tuple[Metric, ...] = tuple(metric for metric in METRICS.values() if metric.cut)
 
 
 def leading(unit: Unit) -> Metric:
-    """The metric to look at first in a language that is counted in this unit."""
+    """The metric to look at first for languages counted in this unit."""
     return next(metric for metric in RATES if metric.unit == unit)

@@ -1,8 +1,8 @@
 """Error rates of a test set, each with a 95 % interval.
 
-Rates are corpus-level: all errors over all reference units. They are given for each metric of
-`metrics.RATES` in each way of `text.WAYS`; the way that leads is `marks`, and the metric that leads
-is CER for languages written without spaces, WER for all others.
+Rates are corpus-level: all errors over all reference units. There is one for each metric of
+`metrics.RATES` in each way of `text.WAYS`. The leading way is `marks`; the leading metric is CER
+for languages written without spaces, WER for all others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Rate(_Record):
 
 
 class Scores(_Record):
-    """What a model scores on a test set."""
+    """The scores of a model on a test set."""
 
     unit: Unit
     utterances: int
@@ -49,7 +49,7 @@ class Scores(_Record):
     """Scored utterances for which the model wrote nothing."""
     resampled: Literal["utterances", "speakers"]
     clusters: int
-    """How many of them there are."""
+    """Number of clusters that were resampled."""
     rates: dict[str, dict[str, Rate]]
     """Metric → way → rate."""
     counts: tuple[tuple[int, int], ...] = ()
@@ -60,7 +60,7 @@ class Scores(_Record):
     @model_validator(mode="before")
     @classmethod
     def _read_version_1(cls, given: Any) -> Any:
-        """Results of version 1 have a field for each of their two metrics."""
+        """Reads results of version 1, which have one field for each of their two metrics."""
         if isinstance(given, Mapping) and "rates" not in given:
             old = {name: given[name] for name in ("wer", "cer") if name in given}
             return {**given, "rates": old}
@@ -68,7 +68,7 @@ class Scores(_Record):
 
     @property
     def metric(self) -> Metric:
-        """The metric that leads."""
+        """The leading metric."""
         return leading(self.unit)
 
     @property
@@ -77,12 +77,12 @@ class Scores(_Record):
         return self.rates[self.metric.name][LEADING.name]
 
     def rate(self, metric: Metric, way: Way = LEADING) -> Rate | None:
-        """One rate; None in a result that was made before the metric or way was known."""
+        """One rate; None if the result is older than the metric or the way."""
         return self.rates.get(metric.name, {}).get(way.name)
 
 
 class Difference(_Record):
-    """How the leading rate changed on the same utterances: second minus first, a ratio."""
+    """Change of the leading rate on the same utterances: second minus first, a ratio."""
 
     value: float
     low: float
@@ -107,12 +107,12 @@ def score(
     """Scores a test set.
 
     Args:
-        references: what was said, one text per utterance.
-        hypotheses: what the model wrote, in the same order.
-        unit: what the language is counted in. With `characters`, CER ignores white space except
+        references: the correct text of each utterance.
+        hypotheses: the model's text of each utterance, in the same order.
+        unit: unit of errors in the language. With `characters`, CER ignores white space except
             in the raw way, as Whisper's authors do for these languages.
-        speakers: who speaks, per utterance; an empty name is somebody else each time.
-        seed: of the bootstrap.
+        speakers: name of each utterance's speaker; each empty name is a speaker of its own.
+        seed: seed of the bootstrap.
 
     Raises:
         ValueError: the lists differ in length.
@@ -153,9 +153,9 @@ def score(
 
 
 def paired_difference(first: Scores, second: Scores, *, seed: int = 0) -> Difference:
-    """How much better or worse the second model is on the same test set.
+    """Compares a second model with a first one on the same test set.
 
-    Both are resampled together, so what is hard for both does not widen the interval.
+    Both are resampled together, so utterances that are hard for both do not widen the interval.
 
     Raises:
         ValueError: the two do not score the same utterances.
@@ -178,12 +178,12 @@ _RATES: list[tuple[Metric, Way]] = list(product(RATES, WAYS))
 
 
 def _has_text(reference: str) -> bool:
-    """True if the reference has text left in each of the ways."""
+    """True if the reference still has text after every way of normalising."""
     return all(way.normalise(reference).strip() for way in WAYS)
 
 
 def _splitter(metric: Metric, way: Way, unit: Unit) -> Callable[[str], list[str]]:
-    """What turns a text into the units that are counted."""
+    """Returns a function that turns a text into the units to count."""
     cut, spaces = metric.cut, unit == "words" or way.spaces_count
     assert cut is not None
     return lambda text: cut(way.normalise(text), spaces)

@@ -1,4 +1,4 @@
-"""What one evaluation found: `result.json`, written by the evaluate stage and read by reports."""
+"""The result of one evaluation: `result.json`, written by the evaluate stage, read by reports."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Which = Literal["base", "tuned"]
 
 
 class Settings(BaseModel):
-    """What determines the hypotheses, besides model and data."""
+    """Settings that determine the hypotheses, besides model and data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     language: str
-    """Language token that decoding was given; empty: the model has none for it."""
+    """Language token used for decoding; empty if the model has none for the language."""
     max_utterances: int
-    """Utterances of the test set that were used at most, evenly spaced in its order; 0: all."""
+    """Most utterances to use of the test set, evenly spaced in its order; 0 means all."""
     precision: Literal["fp32", "bf16"]
     batch_size: int
-    """Part of the settings: padding changes the last bits of the logits."""
+    """Part of the settings because padding changes the last bits of the logits."""
     decoding: str = "greedy"
 
 
@@ -43,7 +43,7 @@ class Result(BaseModel):
     trained_on: str
     """Language that the run fine-tunes for."""
     language: str
-    """Language that was measured."""
+    """Language of the test set."""
     test_set: str
     split: str
     model_digest: str
@@ -55,7 +55,7 @@ class Result(BaseModel):
     too_long: int = 0
     """Utterances left out because they are longer than the model's window."""
     looped: int = 0
-    """Hypotheses that repeat themselves, as a decoder does that has lost its place."""
+    """Hypotheses that repeat themselves, a sign that the decoder lost its place."""
     change: Difference | None = None
     """Tuned against base on the same utterances; None if the base model was not measured."""
     audio_seconds: float
@@ -66,7 +66,7 @@ class Result(BaseModel):
     finished: float
     """Unix time."""
     software: dict[str, str] = {}
-    """Versions of what made it."""
+    """Versions of the software that made the result, by package."""
 
     @property
     def rtfx(self) -> float:
@@ -75,10 +75,10 @@ class Result(BaseModel):
 
 
 def parse(data: bytes, key: str) -> Result:
-    """The result in a `result.json`.
+    """Reads the result in a `result.json`.
 
     Raises:
-        StorageError: the file at `key` is no result that this version can read.
+        StorageError: the file at `key` is not a result that this version can read.
     """
     try:
         return Result.model_validate_json(data)
@@ -103,7 +103,7 @@ class Comparison:
 
     @property
     def either(self) -> Result:
-        """The result to take common facts from: the tuned one where there is one."""
+        """The result to take common facts from: the tuned one if there is one."""
         result = self.tuned or self.base
         assert result is not None
         return result
@@ -115,7 +115,7 @@ class Comparison:
 
 
 def compare(results: Iterable[Result]) -> list[Comparison]:
-    """Pairs base and tuned results: by run, the run's own language first, then by language."""
+    """Pairs base and tuned results, sorted by run; the run's own language is its first."""
     found: dict[tuple[str, str, str], dict[Which, Result]] = {}
     for result in results:
         key = (result.run, result.language, result.test_set)

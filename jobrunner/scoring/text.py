@@ -1,12 +1,12 @@
 """The ways to normalise a transcript before errors are counted: a table that reports loop over.
 
     raw     as written; only white space is collapsed
-    marks   NFC, case and punctuation off, combining marks kept: the way that leads
+    marks   NFC without case and punctuation, with combining marks: the leading way
     basic   Whisper's basic normaliser, for comparison with published tables
 
-`basic` replaces every combining mark by a space. In Hindi, Malayalam and others those are vowels,
-so it cuts words apart and flatters (openai/whisper#2849; Manohar and Pillai 2024,
-arXiv 2409.02449).
+`basic` replaces every combining mark by a space. In Hindi, Malayalam and other languages these
+marks are vowels, so it cuts words apart and the rates look better than they are
+(openai/whisper#2849; Manohar and Pillai 2024, arXiv 2409.02449).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Way:
     """One way to normalise."""
 
     name: str
-    """In records."""
+    """Name in records."""
     label: str
-    """As people read it."""
+    """Label for people."""
     description: str
-    """One sentence for a reader who has never met it."""
+    """One sentence for readers who do not know the way."""
     normalise: Callable[[str], str]
     spaces_count: bool = False
-    """True if white space counts as characters where words are written without."""
+    """True if white space counts as characters in languages written without spaces."""
 
 
 class _Spacing(dict[int, str]):
@@ -46,10 +46,10 @@ class _Spacing(dict[int, str]):
 
 
 class _Invisible(dict[int, str]):
-    """A table for `str.translate` that deletes what has no glyph: format characters, selectors.
+    """A table for `str.translate` that deletes characters without a glyph: format, selectors.
 
-    Joiners and direction marks are written or left out at will. The zero-width space separates
-    words in Khmer and Thai text, so it becomes a space.
+    Writers use or omit joiners and direction marks at will. The zero-width space separates words
+    in Khmer and Thai text, so it becomes a space.
     """
 
     def __missing__(self, code: int) -> str:
@@ -88,8 +88,8 @@ def marks(text: str) -> str:
 def basic(text: str) -> str:
     """The text as Whisper's `BasicTextNormalizer` gives it (Radford et al. 2022, appendix C).
 
-    Lower case; what stands in brackets goes; NFKC; marks, symbols and punctuation become spaces;
-    runs of white space become one space, also at the ends, exactly as there.
+    Lower case, without text in brackets, in NFKC. Marks, symbols and punctuation become spaces.
+    Runs of white space become one space, even at the ends, exactly as in Whisper.
     """
     text = _BRACKETED.sub("", text.lower())
     text = _PARENTHESISED.sub("", text)
