@@ -1,4 +1,4 @@
-"""What a run is, without any I/O: its spec, its plan, and the names that follow from them."""
+"""The definition of a run, without any I/O: its spec, its plan, and the names of its parts."""
 
 from jobrunner.spec.parsing import parse
 from jobrunner.spec.placement import ClusterSpec, ResourcesSpec

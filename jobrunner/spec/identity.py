@@ -1,11 +1,11 @@
-"""What determines a result: the part of a spec that digests are taken of.
+"""The part of a spec that determines the result, and its digest.
 
 Only a submit computes the digest of a run; afterwards it is data (see `record.py`). Since version
-2 only what differs from the version's defaults counts, so a field that is added later changes no
-run that is known. Version 1 counted whole dumps: the fields that it knew are listed here and never
-change, so that its runs and prepared data keep their names.
+2, only values that differ from the version's defaults count, so a field added later changes no
+known run. Version 1 counted all of its fields: they are listed here and never change, so that its
+runs and prepared data keep their names.
 
-A folder counts by its fingerprint, so that the same files elsewhere are the same run.
+A folder counts by its fingerprint, so the same files elsewhere make the same run.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _TRAIN_OF_VERSION_1 = {
 
 
 def digest(spec: RunSpec) -> str:
-    """SHA-256 (hex) of what determines the result of a run."""
+    """SHA-256 (hex) of the fields that determine the result of a run."""
     return hashlib.sha256(canonical_json(of_run(spec)).encode()).hexdigest()
 
 
 def of_run(spec: RunSpec) -> dict[str, Any]:
-    """What determines the result of a run, not where or how it runs."""
+    """The fields that determine the result of a run, not where or how it runs."""
     trains = spec.task == "fine-tune"
     first = spec.version == 1
     found = spec.model_dump(mode="json", include=_RUN, exclude_defaults=not first)
@@ -52,7 +52,7 @@ def of_run(spec: RunSpec) -> dict[str, Any]:
 
 
 def of_data(spec: RunSpec) -> dict[str, Any]:
-    """What determines prepared speech."""
+    """The fields that determine prepared speech."""
     data, source = spec.data, spec.data.source
     if spec.version == 1:
         found = data.model_dump(mode="json", include=_DATA_OF_VERSION_1)
@@ -70,5 +70,5 @@ def _of_source(source: Source) -> dict[str, Any]:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces, the form that digests are taken of."""
+    """JSON with sorted keys and no spaces, the form that is hashed for digests."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,7 +1,6 @@
-"""Keys of storage: where everything that a run reads or writes has its place.
+"""Storage keys of everything that a run reads or writes.
 
-All are relative to the storage URL; prefixes end with a slash. Nothing else in the project builds
-one.
+Keys are relative to the storage URL; prefixes end with a slash. Only this module builds them.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from jobrunner.storage.folders import MANIFEST
 RUNS = "runs/"
 # Name of the object that makes a checkpoint count.
 COMMIT = "COMMIT"
-# Files of a checkpoint, beside its manifest.
+# Files of a checkpoint besides its manifest.
 WEIGHTS = "model.safetensors"
 OPTIMISER = "optimizer.safetensors"
 STATE = "state.json"
 HISTORY = "history.jsonl"
-# Files of an export, beside the model's own.
+# Files of an export besides the model's own.
 CARD = "README.md"
 TRAINING = "training.json"
 _EVALUATIONS = "evaluations/"
 _RESULT = "result.json"
 _LOG = ".log"
-# How the key of an attempt's end ends.
+# Suffix of the key of an attempt's end.
 END = ".json"
 
 
@@ -42,7 +41,7 @@ def model_prefix(spec: RunSpec) -> str:
 
 
 def data_prefix(spec: RunSpec, language: str) -> str:
-    """`data/<digest>/`: prepared speech of one language, shared by the runs that prepare alike."""
+    """`data/<digest>/`: prepared speech of one language, shared by runs with equal data fields."""
     return f"data/{_digest(canonical_json(of_data(spec)), language)}/"
 
 
@@ -52,7 +51,7 @@ def run_prefix(run: str) -> str:
 
 
 def run_file(run: str) -> str:
-    """The spec as it was submitted."""
+    """Key of the run's record, with the spec as submitted."""
     return f"{run_prefix(run)}run.json"
 
 
@@ -73,17 +72,17 @@ def checkpoint_step(run: str, key: str) -> int | None:
 
 
 def claims_prefix(run: str) -> str:
-    """`runs/<run>/attempts/`: one object for each attempt at training that began."""
+    """`runs/<run>/attempts/`: one object for each attempt at training that has begun."""
     return f"{run_prefix(run)}attempts/"
 
 
 def claim_file(run: str, number: int) -> str:
-    """The claim of the attempt that began as the `number`th, from 1."""
+    """Key of the claim of the `number`th attempt at training, counted from 1."""
     return f"{claims_prefix(run)}{number:08d}"
 
 
 def proof_file(plan: Plan, stage: Stage) -> str:
-    """What is in storage once a stage is done; empty for one that leaves nothing of this run."""
+    """Key of the object that proves a stage done; empty if the stage stores nothing of this run."""
     if stage.facts.trains:
         return f"{export_prefix(plan.run)}{MANIFEST}"
     if stage.language:
@@ -93,12 +92,12 @@ def proof_file(plan: Plan, stage: Stage) -> str:
 
 
 def history_file(run: str) -> str:
-    """One JSON object a line: what was measured at each step of training so far."""
+    """Key of the history: one JSON object a line, with the measurements of training so far."""
     return f"{run_prefix(run)}{HISTORY}"
 
 
 def export_prefix(run: str) -> str:
-    """The model for use, in Hugging Face form."""
+    """Prefix of the fine-tuned model, in Hugging Face form."""
     return f"{run_prefix(run)}export/"
 
 
@@ -108,12 +107,12 @@ def evaluations_prefix(run: str) -> str:
 
 
 def result_file(run: str, model: str, test_set: str, language: str) -> str:
-    """The result of one model (`base` or `tuned`) in one language, written last."""
+    """Key of the result of one model (`base` or `tuned`) in one language; it is written last."""
     return f"{_evaluation(run, model, test_set, language)}{_RESULT}"
 
 
 def predictions_file(run: str, model: str, test_set: str, language: str) -> str:
-    """What the model heard in each utterance, beside the result."""
+    """Key of the model's texts of all utterances, beside the result."""
     return f"{_evaluation(run, model, test_set, language)}predictions.parquet"
 
 
@@ -128,17 +127,17 @@ def logs_prefix(run: str, stage: str = "") -> str:
 
 
 def log_file(run: str, stage: str, attempt: str) -> str:
-    """The log of one attempt."""
+    """Key of the log of one attempt."""
     return f"{logs_prefix(run, stage)}{attempt}{_LOG}"
 
 
 def end_file(run: str, stage: str, attempt: str) -> str:
-    """How an attempt ended: its exit code, beside its log."""
+    """Key of the end of an attempt: its exit code, beside its log."""
     return f"{logs_prefix(run, stage)}{attempt}{END}"
 
 
 def attempt_of_log(run: str, key: str) -> tuple[str, str] | None:
-    """Stage and attempt of a log; None for any other key."""
+    """Stage and attempt of the log at a key; None for any other key."""
     stage, _, file = key.removeprefix(logs_prefix(run)).partition("/")
     return (stage, file.removesuffix(_LOG)) if file.endswith(_LOG) else None
 

@@ -1,4 +1,4 @@
-"""Names and labels of Kubernetes objects. YAML repeats some of them, and a test compares."""
+"""Names and labels of Kubernetes objects. YAML files repeat some; a test compares them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import PurePosixPath
 from jobrunner.errors import SpecError
 from jobrunner.spec.types import slug
 
-# A Job's name becomes a pod label, so the limit of labels holds (RFC 1123).
+# A Job's name becomes a pod label, so the limit of labels applies (RFC 1123).
 LONGEST_NAME = 63
-# Room in LONGEST_NAME for "-evaluate-", the longest language code (3) and the end of a pod's name
+# LONGEST_NAME less room for "-evaluate-", the longest language code (3) and the end of a pod's name
 # ("-xxxxx"): the API server cuts longer names of pods, and admission.yaml reads them.
 LONGEST_RUN_ID = 44
 LABEL_PREFIX = "jobrunner.dev"
 # Label of all objects of a run, and of all that belongs to one of its stages.
 RUN_LABEL = f"{LABEL_PREFIX}/run"
 STAGE_LABEL = f"{LABEL_PREFIX}/stage"
-# Annotations that a stage writes on its Job: progress for people, the same for programs, and that
-# it has done its work and looked for what to release. Stages may write those that begin so.
+# Annotations that a stage may write on its Job (admission.yaml allows this prefix only): progress
+# for people, progress for programs, and "done", set before it releases the next stages.
 PROGRESS_ANNOTATION = f"{LABEL_PREFIX}/progress"
 DETAILS_ANNOTATION = f"{PROGRESS_ANNOTATION}-details"
 DONE_ANNOTATION = f"{PROGRESS_ANNOTATION}-done"
-# Annotation that a submit writes on the Jobs of a live run: the languages that it has by now.
+# Annotation that a submit writes on the Jobs of a live run: the run's current languages.
 LANGUAGES_ANNOTATION = f"{LABEL_PREFIX}/languages"
 # Annotations of a run's ConfigMap, in Unix time.
 SUBMITTED_ANNOTATION = f"{LABEL_PREFIX}/submitted"
 CANCELLED_ANNOTATION = f"{LABEL_PREFIX}/cancelled"
-# Kueue's label with the queue of a Job, its annotation that holds one back, and our gate in it.
+# Kueue's label with a Job's queue, its annotation that holds a Job back, and our gate in it.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 GATE_ANNOTATION = "kueue.x-k8s.io/admission-gated-by"
 GATE = f"{LABEL_PREFIX}/stage"
@@ -53,10 +53,10 @@ def run_id(lang: str, model: str, digest: str) -> str:
 
 
 def check_run_id(text: str) -> str:
-    """The run id as given.
+    """Returns the run id unchanged if it is valid.
 
     Raises:
-        SpecError: the text cannot be one.
+        SpecError: it is not.
     """
     if not RUN_ID.fullmatch(text):
         shown = repr(text[:60])

@@ -1,4 +1,4 @@
-"""New specs from what people gave: strict, with the first problem in one line."""
+"""Strict parsing of new specs, with the first problem in one line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jobrunner.spec.run import RunSpec
 
 
 def parse(values: dict[str, Any]) -> RunSpec:
-    """A spec from nested dictionaries.
+    """Parses nested dictionaries as a spec.
 
     Raises:
-        SpecError: names the first wrong field by its dotted path, and what would be right.
+        SpecError: names the first wrong field by its dotted path, and what is wrong with it.
     """
     try:
         return RunSpec.model_validate(values)
@@ -24,10 +24,10 @@ def parse(values: dict[str, Any]) -> RunSpec:
 
 
 def first_problem(error: ValidationError) -> SpecError:
-    """The first error of a validation in one line, with the field as people set it."""
+    """The first error of a validation in one line, with the field's path as people set it."""
     first = error.errors(include_url=False)[0]
     cause = getattr(first.get("ctx", {}).get("error"), "__cause__", None)
-    # Places in a list are left out: `evaluate.languages`, not `evaluate.languages.0`.
+    # Positions in a list are left out: `evaluate.languages`, not `evaluate.languages.0`.
     field = as_set(".".join(str(part) for part in first["loc"] if isinstance(part, str)) or "spec")
     if isinstance(cause, SpecError):
         problem = cause.message.removeprefix(f"{cause.field}: ")

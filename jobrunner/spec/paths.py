@@ -14,7 +14,7 @@ from jobrunner.catalog import corpora
 from jobrunner.errors import SpecError
 from jobrunner.spec.run import RunSpec
 
-# The format's own version is not a choice.
+# Users cannot choose the version of the format.
 NOT_SETTABLE = {"version"}
 
 
@@ -30,7 +30,7 @@ class Setting:
     required: bool = False
 
 
-# What people set of a field that is a list of tables.
+# Settings that stand for a field which is a list of tables.
 _SHORT: dict[str, dict[str, Setting]] = {
     "data.sources": {
         "data.source": Setting(
@@ -45,7 +45,7 @@ _SHORT: dict[str, dict[str, Setting]] = {
         ),
     }
 }
-# Parts of such a field, as errors name them → the setting that they come from.
+# Parts of such a field, as errors name them → the setting behind them.
 _PARTS = {"data.sources": "data.source", "data.sources.revision": "data.revision"}
 
 
@@ -82,7 +82,7 @@ def sections() -> frozenset[str]:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted path as dictionaries within dictionaries."""
+    """Turns values by dotted path into nested dictionaries."""
     found: dict[str, Any] = {}
     for path, value in values.items():
         section, _, name = path.rpartition(".")
@@ -91,7 +91,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_set(path: str) -> str:
-    """The setting that a path within the spec comes from."""
+    """The setting behind a path within the spec."""
     for part in (path, path.rpartition(".")[0]):
         if part in _PARTS:
             return _PARTS[part]
@@ -99,12 +99,12 @@ def as_set(path: str) -> str:
 
 
 def unknown(key: str, where: str = "", others: Iterable[str] = ()) -> SpecError:
-    """The error for a key that is no field, with the nearest one.
+    """The error for a key that is not a field; the hint names the nearest one.
 
     Args:
-        key: what was given.
+        key: the key that was given.
         where: the file, variable or option that gave it.
-        others: names that are right there beside the fields.
+        others: names that are allowed there besides the fields.
     """
     known = [*settings(), *sections(), *others]
     last = key.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""Where a run runs: the parts of the spec that are not part of the run's id."""
+"""Resources and cluster: parts of the spec that do not count for the run's id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Hours = Annotated[float, Field(gt=0, le=87_600)]
 
 
 class ResourcesSpec(Section):
-    """What a stage may use. Not part of the run's id: a run continues on other devices."""
+    """Resources of a stage. Not part of the run's id: a run continues on other devices."""
 
     device: Literal["auto", "cuda", "cpu"] = Field(
         "auto",
@@ -50,7 +50,7 @@ class ResourcesSpec(Section):
 
 
 class ClusterSpec(Section):
-    """Where on a cluster the run goes. Not part of the run's id."""
+    """Place of the run on a cluster. Not part of the run's id."""
 
     namespace: Annotated[ObjectName, Field(min_length=1)] = Field(
         "jobrunner", description="Namespace of the run's objects."

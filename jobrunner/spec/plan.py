@@ -1,4 +1,4 @@
-"""Spec → stages, who releases whom, and what it will cost. Pure."""
+"""The plan of a run: its stages, which of them releases which, and its cost. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobrunner.spec.types import slug
 
 Kind = Literal["prepare", "train", "evaluate"]
 
-# Share of the peak that packed Whisper training reaches; SkyPilot-style estimates, not promises.
+# Share of the peak that packed Whisper training reaches: for an estimate, as SkyPilot gives one.
 UTILISATION = 0.3
 # Seconds of audio that one GPU decodes per second with large-v3 in batches (Open ASR leaderboard).
 DECODE_SPEED = 145.0
@@ -22,16 +22,16 @@ DECODE_SPEED = 145.0
 
 @dataclass(frozen=True, kw_only=True)
 class StageKind:
-    """What everybody may know of a kind of stage."""
+    """Facts about a kind of stage."""
 
     on_cpu: bool = False
-    """True if it asks for the CPUs and memory of `prepare`, and for no GPU."""
+    """True if it requests the CPUs and memory of `prepare`, and no GPU."""
     trains: bool = False
     """True if it reports optimiser steps, and saves a checkpoint after SIGTERM."""
 
 
-# A new kind is a row here, a command of `core/__main__.py`, a module of the core, and its place in
-# `plan`; policies of the cluster name kinds too.
+# A new kind is a row here, a command of `core/__main__.py`, a module of the core, and a place in
+# `plan`; the cluster's policies name the kinds too.
 KINDS: dict[Kind, StageKind] = {
     "prepare": StageKind(on_cpu=True),
     "train": StageKind(trains=True),
@@ -52,27 +52,27 @@ class Stage:
     """Unique in the run: `prepare`, `train`, `evaluate-el`."""
     kind: Kind
     args: tuple[str, ...]
-    """What follows `python -m jobrunner.core`."""
+    """Arguments of `python -m jobrunner.core`."""
     gpus: int
     after: tuple[str, ...] = ()
-    """Stages that must have succeeded."""
+    """Stages that must have succeeded before it starts."""
     language: str = ""
 
     @property
     def facts(self) -> StageKind:
-        """What is known of its kind."""
+        """Facts about its kind."""
         return KINDS[self.kind]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All stages of one run, in an order in which each comes after those it waits for."""
+    """All stages of one run; every stage comes after those it waits for."""
 
     record: RunRecord
     """The run."""
     stages: tuple[Stage, ...]
     gpu_hours: float | None
-    """Estimate for training and evaluation; None where nothing is known (CPU, own models)."""
+    """Estimate for training; None if it is unknown (CPU, own models) or nothing is trained."""
 
     @property
     def run(self) -> str:
@@ -89,7 +89,7 @@ class Plan:
         return tuple(other for other in self.stages if stage in other.after)
 
     def releasable(self, done: Collection[str]) -> list[Stage]:
-        """Stages that are not done and wait for none that is not done."""
+        """Stages that are not done, while all stages before them are."""
         ready = [stage for stage in self.stages if self.before(stage.name) <= set(done)]
         return [stage for stage in ready if stage.name not in done]
 
@@ -127,7 +127,7 @@ def plan(record: RunRecord) -> Plan:
 
 
 def _gpu_hours(spec: RunSpec, gpus: int) -> float | None:
-    """Hours × GPUs of the training stage: FLOP of the windows over what the GPU sustains."""
+    """Hours × GPUs of the training stage: FLOP of all windows over FLOP that a GPU sustains."""
     preset = models.PRESETS.get(spec.model)
     if not gpus or preset is None or spec.task != "fine-tune":
         return None

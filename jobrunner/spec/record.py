@@ -1,12 +1,12 @@
-"""The record of a run: its spec and the id that a submit gave it, as `run.json` keeps them.
+"""The record of a run, `run.json`: its spec, and the id that a submit gave it.
 
-The id is data. It is computed once, by the submit that makes the run, and travels in run.json, in
-labels and in a pod's environment; nobody computes it again. New specs are read strictly
+The id is data. The submit that creates the run computes it once, and it travels in run.json, in
+labels and in a pod's environment; nothing computes it again. New specs are read strictly
 (`parsing.py`), records leniently: a client must be able to show runs of newer clients.
 
     {"version": 2, "run": "el-whisper-small-1f6e09ab", "digest": "1f6e09ab…", "client": "0.1.0",
-     "spec": {…}}    a field at its default is not written: one that is not known does matter
-    {…}              version 1: the spec alone, whole
+     "spec": {…}}    only fields that differ from their defaults, so an unknown field does matter
+    {…}              version 1: only the spec, with all fields
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class RunRecord:
     run: str
     """The run id."""
     digest: str
-    """SHA-256 (hex) of what determines its result."""
+    """SHA-256 (hex) of the fields that determine its result."""
     spec: RunSpec
     client: str = installed.__version__
     """Version of the client that wrote it."""
     unknown: tuple[str, ...] = ()
-    """Paths of fields that this version does not know and has left out of the spec."""
+    """Paths of fields that this version does not know and left out of the spec."""
 
     def with_spec(self, spec: RunSpec) -> RunRecord:
         """The run with other options, written by this client."""
@@ -46,14 +46,14 @@ class RunRecord:
 
 
 def new_record(spec: RunSpec) -> RunRecord:
-    """The record of a run that is submitted. Nobody else gives ids."""
+    """Makes the record of a run that is submitted. Ids of runs are computed only here."""
     digest = identity.digest(spec)
     run = names.run_id(spec.lang, spec.model, digest)
     return RunRecord(run=run, digest=digest, spec=spec)
 
 
 def write_record(record: RunRecord) -> str:
-    """The record as JSON, for people to read as well."""
+    """The record as JSON that people can read too."""
     spec = record.spec.model_dump(mode="json", exclude_defaults=True)
     told = {
         "version": FORMAT,
@@ -66,10 +66,10 @@ def write_record(record: RunRecord) -> str:
 
 
 def read_record(text: str | bytes) -> RunRecord:
-    """The record in a `run.json`, whichever client wrote it.
+    """Reads a `run.json`, whichever client wrote it.
 
     Raises:
-        UnreadableRun: a newer client wrote it in a form that is not known here, or it is damaged.
+        UnreadableRun: a newer client wrote it in a form unknown here, or it is damaged.
     """
     try:
         told = json.loads(text)
@@ -94,12 +94,12 @@ def read_record(text: str | bytes) -> RunRecord:
 
 
 def newer(client: str) -> str:
-    """What is said of a run that a newer client made."""
+    """Message about a run that a newer client made."""
     return f"made by a newer jobrunner{f' ({client})' if client else ''}"
 
 
 def _lenient(values: Any, client: str) -> tuple[RunSpec, tuple[str, ...]]:
-    """The spec without the fields that are not known here, and their paths."""
+    """The spec without the fields that are unknown here, and the paths of these fields."""
     unknown: list[str] = []
     while True:
         try:

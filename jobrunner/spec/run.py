@@ -1,7 +1,7 @@
-"""`RunSpec`: the validated description of a run, the only thing that passes from CLI to pod.
+"""`RunSpec`: the validated description of a run, which its record takes from client to pod.
 
-Everything else is derived from it: the plan, the chart's values, `values.schema.json`,
-`docs/reference.md` and the `--set` keys. Field descriptions here are what users read there.
+The plan, the chart's values, `values.schema.json`, `docs/reference.md` and the `--set` keys are
+derived from it. Users read the descriptions of its fields there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class RunSpec(Section):
     """One run: one language, one model, its data and options."""
 
-    # A default that changes, or a field that changes its meaning, makes another version.
+    # A changed default, or a changed meaning of a field, makes another version.
     version: Literal[1, 2] = Field(2, description="Version of this format.")
     lang: LanguageCode = Field(description="Language to fine-tune for, such as `el`.")
     model: Annotated[Text, AfterValidator(models.check_model)] = Field(
@@ -51,7 +51,7 @@ class RunSpec(Section):
 
     @model_validator(mode="after")
     def _speaks(self) -> RunSpec:
-        """Model and corpora must have every language."""
+        """Checks that model and corpora have every language."""
         asked = [("lang", self.lang)]
         asked += [("evaluate.languages", code) for code in self.evaluate.languages]
         for field, code in asked:
@@ -64,7 +64,7 @@ class RunSpec(Section):
 
     @property
     def evaluation_languages(self) -> tuple[str, ...]:
-        """Languages to evaluate, the run's own when none is named."""
+        """Languages to evaluate; the run's own if none is named."""
         return self.evaluate.languages or (self.lang,)
 
     @property
@@ -74,7 +74,7 @@ class RunSpec(Section):
 
     @property
     def is_here(self) -> bool:
-        """True if model or speech are files of the machine that submits, which no pod can reach."""
+        """True if model or speech are files of the submitting machine, which no pod can reach."""
         return models.is_folder(self.model) or any(each.is_pinned for each in self.data.sources)
 
     def evaluating(self, languages: tuple[str, ...]) -> RunSpec:
@@ -88,7 +88,7 @@ class RunSpec(Section):
         """The storage of the run.
 
         Raises:
-            StorageError: the URL or the endpoint cannot be one.
+            StorageError: the URL or the endpoint is invalid.
         """
         from jobrunner.storage import open_storage
 

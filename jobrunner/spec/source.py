@@ -1,4 +1,4 @@
-"""Where the speech of a run comes from. A source is parsed here, once, and asked afterwards."""
+"""Sources of a run's speech. Only this module parses the text of a source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobrunner.catalog.corpora import Corpus
 from jobrunner.errors import SpecError
 from jobrunner.spec.types import NotNegative, Positive, Ratio, Section, Text, slug
 
-# The field that people set; `data.sources` is what it becomes.
+# The field that people set; it becomes `data.sources`.
 FIELD = "data.source"
 
 
@@ -35,10 +35,10 @@ class Source(Section):
 
     @classmethod
     def parse(cls, text: str, *, revision: str = "") -> Source:
-        """The source that a text such as `folder:speech/welsh` means.
+        """Parses a text such as `folder:speech/welsh`.
 
         Raises:
-            SpecError: it means none.
+            SpecError: the text is not a source.
         """
         kind, colon, place = text.partition(":")
         facts = corpora.CORPORA.get(kind)
@@ -50,7 +50,7 @@ class Source(Section):
 
     @property
     def facts(self) -> Corpus:
-        """What is known of its kind."""
+        """Facts about its kind."""
         return corpora.CORPORA[self.kind]
 
     @property
@@ -60,33 +60,33 @@ class Source(Section):
 
     @property
     def folder(self) -> Path | None:
-        """The folder that it is read from, if it has one."""
+        """The folder to read it from, if it has one."""
         return Path(self.place).expanduser() if self.place else None
 
     @property
     def is_pinned(self) -> bool:
-        """True if its files make the run, wherever they are."""
+        """True if its revision is the fingerprint of its files."""
         return self.facts.pinned
 
     @property
     def name(self) -> str:
-        """Short name, in results and reports: of the corpus, or of the folder."""
+        """Short name for results and reports: that of the corpus, or of the folder."""
         return slug(PurePosixPath(self.place).name, 40) if self.is_pinned else self.kind
 
     def missing(self, code: str) -> str:
-        """Why it has no speech in a language; empty if it has, or if only its files tell."""
+        """Why it has no speech in a language; empty if it has some, or only its files show it."""
         language = languages.find(code)
         if self.facts.config_of is None or self.facts.config(language):
             return ""
         return f"{self.facts.title} has no {language.name} ({code})."
 
     def placed(self, folder: Path) -> Source:
-        """The source read from another folder."""
+        """The source with another folder to read it from."""
         return self.model_copy(update={"place": str(folder)})
 
 
 class DataSpec(Section):
-    """Which speech, and how it is read."""
+    """The speech of a run, and how it is read."""
 
     sources: tuple[Source, ...] = Field(
         (Source(kind="fleurs"),),
@@ -116,7 +116,7 @@ class DataSpec(Section):
     @model_validator(mode="before")
     @classmethod
     def _one_source(cls, given: Any) -> Any:
-        """`source` and `revision`, as people set them and as version 1 has them."""
+        """Turns `source` and `revision`, which people and version 1 set, into `sources`."""
         if not isinstance(given, dict) or not {"source", "revision"} & given.keys():
             return given
         others = {name: v for name, v in given.items() if name not in {"source", "revision"}}

@@ -1,4 +1,4 @@
-"""How a model is trained and measured: the parts of the spec that say so."""
+"""Training and evaluation: the parts of the spec for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobrunner.spec.types import (
 
 
 class TrainSpec(Section):
-    """How the model is fine-tuned. All of it is part of the run's id."""
+    """Options of fine-tuning. All of them are part of the run's id."""
 
     steps: Count = Field(2000, description="Optimiser steps.")
     learning_rate: Positive = Field(
@@ -66,7 +66,7 @@ class TrainSpec(Section):
 
 
 class EvaluateSpec(Section):
-    """What is measured after training. Not part of the run's id: more can be added later."""
+    """Measurements after training. Not part of the run's id: more can be added later."""
 
     languages: tuple[LanguageCode, ...] = Field(
         (),

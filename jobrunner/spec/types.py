@@ -1,4 +1,4 @@
-"""Types of the spec's values, each with the check that belongs to it."""
+"""Types of the spec's values, each with its check."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LARGEST_INT = 2**53 - 1
 # Control characters, lone surrogates, line and paragraph separators: YAML readers refuse some of
 # them and fold others into spaces.
 _UNPRINTABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
-# Marks that turn the direction of what follows, the byte order mark, and two that are no
-# characters at all.
+# Marks that change the direction of text, the byte order mark, and two code points that are not
+# characters.
 _HIDDEN = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\ufffe\uffff"
 
 
@@ -51,12 +51,12 @@ def _language(text: str) -> str:
     try:
         return languages.find(text).code
     except SpecError as error:
-        # A ValueError, so that pydantic adds the field; `spec` takes the hint from its cause.
+        # A ValueError, so that pydantic adds the field; `parsing.py` reads the hint from its cause.
         raise ValueError(error.message) from error
 
 
 def is_remote(url: str) -> bool:
-    """True for storage that every machine can reach; False for a folder of this one."""
+    """True for storage that every machine can reach; False for a folder of this machine."""
     return url.startswith("s3://")
 
 
@@ -67,7 +67,7 @@ def slug(text: str, limit: int) -> str:
 
 
 def storage_url(url: str) -> str:
-    """The URL without a trailing slash; a folder without `file://`."""
+    """The URL without a trailing slash, or the folder without `file://`."""
     if is_remote(url):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
