@@ -1,7 +1,7 @@
 """Kubernetes objects as YAML, read and written so that Python, Go and people see the same.
 
-YAML readers disagree about plain scalars: PyYAML takes `no` for False, Go's takes `y` for true
-and `1e3` for 1000. So only words that no reader takes for anything else are written plain.
+YAML readers disagree about plain scalars: PyYAML reads `no` as False, Go's reader reads `y` as true
+and `1e3` as 1000. So only words that every reader reads as text are written plain.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WORDS_THAT_READERS_CONVERT = frozenset(
 
 
 class _Loader(yaml.CSafeLoader):
-    """Refuses a key that stands twice in a mapping: readers disagree which of them counts."""
+    """Refuses a mapping that has a key twice: readers disagree about which one counts."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep=deep)
@@ -55,5 +55,5 @@ def load(text: str) -> list[dict[str, Any]]:
 
 
 def dump(document: dict[str, Any]) -> str:
-    """One object as YAML, its keys in their order."""
+    """One object as YAML, with its keys in their order."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)

@@ -1,6 +1,6 @@
-"""Helm's engine: in this process by `helm-python-sdk`, or the `helm` binary where that is missing.
+"""Helm's engine: `helm-python-sdk` in this process, or the `helm` binary if the SDK is missing.
 
-The only file that knows either of them. Nothing here asks a cluster.
+No other file uses either of them. Nothing here contacts a cluster.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ def render(chart: Path, values: dict[str, Any], *, release: str, namespace: str)
 
     Args:
         chart: folder of the chart.
-        values: what overrides its `values.yaml`; anything that JSON can say.
+        values: overrides of its `values.yaml`; anything that JSON can express.
         release: name of the release.
         namespace: namespace of the release.
 
     Raises:
-        UsageError: values that the schema refuses, a chart that cannot be rendered, no Helm.
+        UsageError: the schema refuses the values, the chart cannot be rendered, or Helm is missing.
     """
     engine = _render_in_process if _has_library() else _render_by_binary
     return engine(chart, values, release, namespace)
 
 
 def _has_library() -> bool:
-    """True when the SDK is installed and its library loads: it has none for some platforms."""
+    """True if the SDK is installed and its library loads: it has none for some platforms."""
     try:
         import helm_python
     except ImportError:

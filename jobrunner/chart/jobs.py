@@ -1,6 +1,6 @@
-"""What the state of a Job means for its run: whether its stage is done, and how it is released.
+"""State of a Job: whether its stage is done, and how to release it.
 
-Pure functions over objects of the API server, which pods and clients share.
+Pure functions of the API server's objects; pods and clients share them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ def condition(found: Object, kind: str) -> Object | None:
 
 
 def is_done(job: Object) -> bool:
-    """True when a stage's work is done, even if its pod has not ended yet."""
+    """True if a stage's work is done, even if its pod has not ended yet."""
     annotations = job["metadata"].get("annotations") or {}
     return names.DONE_ANNOTATION in annotations or condition(job, "Complete") is not None
 
 
 def release_patch(job: Object) -> Object | None:
-    """What makes a Job start that waited for other stages; None if nothing holds it back.
+    """Patch that starts a Job which waits for other stages; None if nothing holds it back.
 
-    In a queue of Kueue the gate comes off, and Kueue itself unsuspends the Job.
+    In a queue of Kueue it takes off the gate, and Kueue itself unsuspends the Job.
     """
     metadata = job["metadata"]
     if names.QUEUE_LABEL in (metadata.get("labels") or {}):

@@ -1,9 +1,9 @@
 """Plan → Helm values → manifests.
 
-`render` prints the objects that `submit` sends: both come from `manifests`. The chart has no
-logic of its own beyond what an object looks like; what a stage is, and in which order, the plan
-says. Strings reach the templates as data and leave them as JSON, so no value can become another
-type or add an object, and what comes back is compared with what the plan must give.
+`render` prints the objects that `submit` sends: both come from `manifests`. The chart decides only
+what an object looks like; the plan decides which stages there are, and in which order. Strings
+reach the templates as data and leave them as JSON, so no value can change its type or add an
+object. The rendered objects are compared with those that the plan requires.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def manifests(plan: Plan) -> list[dict[str, Any]]:
 
     Raises:
         UsageError: Helm is missing, or its engine refuses the chart.
-        JobrunnerError: the chart gave other objects than the plan has.
+        JobrunnerError: the chart's objects are not those of the plan.
     """
     namespace = plan.spec.cluster.namespace
     text = helm.render(chart_folder(), values(plan), release=plan.run, namespace=namespace)
@@ -48,10 +48,10 @@ def owned(objects: list[dict[str, Any]], *, uid: str) -> list[dict[str, Any]]:
     """The objects with the run's ConfigMap as the owner of all others.
 
     The API server gives an object its uid when it is created, so a backend creates the ConfigMap
-    first. Deleting it then deletes the rest, and a Job's own end takes nothing along.
+    first. Deleting it deletes the rest; deleting a Job deletes no other object.
 
     Args:
-        objects: what `manifests` gave.
+        objects: result of `manifests`.
         uid: `metadata.uid` of the ConfigMap in the cluster.
     """
     owner, *others = objects

@@ -1,4 +1,4 @@
-"""What a pod finds about its own cluster: the API server, and the account that it runs under."""
+"""A pod's own cluster: the API server, and the account that the pod runs under."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Account:
     server: str
     """URL of the API server."""
     token: Path
-    """Read anew for each request: the kubelet replaces it long before it expires."""
+    """File to read anew for each request: the kubelet replaces it long before it expires."""
     authority: Path
     """Certificate authorities of the cluster, in PEM."""
 
 
 def own_account(folder: Path = FOLDER) -> Account | None:
-    """The account of the pod that this process is in; None elsewhere, and without a token."""
+    """The account of the pod of this process; None outside a pod, or without a token."""
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
     if not (host and port and (folder / "token").exists()):
         return None

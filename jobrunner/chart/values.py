@@ -1,4 +1,4 @@
-"""The values of the chart: what a plan gives it, typed, so that the schema follows from them."""
+"""The chart's values as types; its schema is generated from them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jobrunner.spec.types import Count, CountOrZero, Section, Text
 
 # fp32 weights and the two moments of Adam: bytes that a checkpoint stores for each weight.
 CHECKPOINT_BYTES_PER_WEIGHT = 12
-# Upload to S3 that a pod can count on, in bytes a second.
+# Upload speed to S3 that a pod can rely on, in bytes a second.
 UPLOAD_SPEED = 100e6
-# Time to end the step that is running and to leave, in seconds, on top of the upload.
+# Seconds to finish the current step and to exit, on top of the upload.
 SECONDS_TO_STOP = 30
-# Nodes that shut down give a pod ten minutes at the very most.
+# Seconds: nodes that shut down give a pod ten minutes at most.
 LONGEST_GRACE = 600
 
 
@@ -30,7 +30,7 @@ class _Values(Section):
 
 
 class StageValues(_Values):
-    """What the chart must know of a stage."""
+    """The chart's values of a stage."""
 
     name: Text = Field(description="Unique in the run, such as `evaluate-el`.")
     kind: Kind = Field(description="What the stage does.")
@@ -45,7 +45,7 @@ class StageValues(_Values):
 
 
 class RunValues(_Values):
-    """What `jobrunner` gives to the chart."""
+    """Values that `jobrunner` gives to the chart."""
 
     run: Text = Field(min_length=1, description="The run id.")
     run_file: str = Field(min_length=1, description="The run's record, which becomes run.json.")
@@ -75,7 +75,7 @@ class Variable(_Values):
 
 
 class PodValues(_Values):
-    """What all pods share: the second half of values.yaml."""
+    """Values that all pods share: the second half of values.yaml."""
 
     user: Count = Field(description="Numeric id of the image's user and group.")
     metrics_port: Count = Field(le=65535, description="Port with Prometheus metrics.")
@@ -98,7 +98,7 @@ class ChartValues(RunValues):
 
 
 def values(plan: Plan) -> dict[str, Any]:
-    """The chart's values for a plan; `pod` is left to the chart's own values.yaml."""
+    """The chart's values for a plan; `pod` comes from the chart's own values.yaml."""
     spec = plan.spec
     told = RunValues(
         run=plan.run,
@@ -119,7 +119,7 @@ def _labels(plan: Plan, stage: str = "") -> dict[str, str]:
 
 
 def grace_seconds(spec: RunSpec, kind: Kind) -> int:
-    """Seconds between SIGTERM and SIGKILL: training must upload a checkpoint in them.
+    """Seconds between SIGTERM and SIGKILL, in which training must upload a checkpoint.
 
     A model of unknown size counts as the largest preset.
     """
