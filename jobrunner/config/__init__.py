@@ -1,4 +1,4 @@
-"""Flags, environment and jobrunner.toml → `RunSpec`, and where each value came from.
+"""Flags, environment and jobrunner.toml → `RunSpec`, and the origin of each value.
 
 flags > JOBRUNNER_* > --profile > ./jobrunner.toml > the user's jobrunner.toml > preset > default
 """

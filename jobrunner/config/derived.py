@@ -1,4 +1,4 @@
-"""Values that follow from others unless they are given: learning rate, warm-up, save points."""
+"""Defaults that depend on other values: learning rate, warm-up, save points."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 from jobrunner.catalog import models
 from jobrunner.spec.paths import settings
 
-# A run that is killed loses at most so many steps; also the step count that `save_every` has
-# by default in the spec.
+# Most steps that a killed run loses by default; also the default of `save_every` in the spec.
 MOST_BETWEEN_SAVES = 250
 
 
 def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
-    """Value and origin by dotted path, for fields that nobody gave.
+    """Value and origin by dotted path, for fields that were not given.
 
     Args:
-        given: what the user gave, by dotted path; wrong values are left for the spec to refuse.
+        given: the user's values by dotted path; the spec refuses wrong ones later.
     """
     found: dict[str, tuple[Any, str]] = {}
     model = given.get("model", settings()["model"].default)
@@ -33,7 +32,7 @@ def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
 
 
 def _save_points(given: Mapping[str, Any], steps: int) -> dict[str, tuple[Any, str]]:
-    """Both steps of saving and validating, where validating is a multiple of saving."""
+    """Steps between saves and between validations; the latter are a multiple of the former."""
     most = min(MOST_BETWEEN_SAVES, steps)
     save, validate = _given(given, "train.save_every"), _given(given, "train.validate_every")
     if validate and not save:

@@ -23,31 +23,31 @@ from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec.paths import sections, settings, unknown
 
 NAME = "jobrunner.toml"
-# More than a configuration can need; keeps /dev/zero out of memory.
+# Bytes. More than any configuration needs; keeps files such as /dev/zero out of memory.
 LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigFile:
-    """What one file says."""
+    """The content of one file."""
 
     shown: str
-    """The file as messages name it."""
+    """Name of the file in messages."""
     folder: Path
     """Relative folders in the file are relative to this one."""
     values: dict[str, Any] = field(default_factory=dict)
-    """By dotted path."""
+    """Values by dotted path."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     backend: str | None = None
     profile: str | None = None
 
 
 def read(path: Path, shown: str) -> ConfigFile:
-    """The file's content, checked for names; values are checked with the spec.
+    """Reads a file and checks its keys; the spec checks the values later.
 
     Raises:
-        UsageError: the file cannot be read or is no TOML.
-        SpecError: a key that does not exist, with the nearest one.
+        UsageError: the file cannot be read or is not TOML.
+        SpecError: a key does not exist; the hint names the nearest one.
     """
     top = _toml(path, shown)
     profiles = top.pop("profiles", {})

@@ -1,4 +1,4 @@
-"""Values that were typed, and what their text becomes: number, truth, list or text."""
+"""Typed values, and their conversion from text to number, truth value, list or text."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Flag:
 
 
 def from_text(flag: Flag) -> Any:
-    """The value that a text means for its field.
+    """Converts a typed text to the type of its field.
 
     Raises:
-        SpecError: there is no such field, or the text is nothing of its type.
+        SpecError: there is no such field, or the text does not fit its type.
     """
     if flag.path not in settings():
         raise unknown(flag.path, flag.origin)
@@ -41,7 +41,7 @@ def from_text(flag: Flag) -> Any:
             return text.lower() in TRUE
         raise _wrong(flag, "true or false")
     if kind is int:
-        # 4,300 digits is the most that Python converts.
+        # Python converts at most 4,300 digits.
         if re.fullmatch(r"[+-]?[0-9]{1,4000}", text):
             return int(text)
         raise _wrong(flag, "a whole number")

@@ -1,4 +1,4 @@
-"""The layers of configuration, the strongest last, and the spec that they make."""
+"""The layers of configuration, strongest last, and the spec that results from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VARIABLE = "JOBRUNNER_"
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """A value and where it came from."""
+    """A value and its origin."""
 
     value: Any
     origin: str
@@ -34,23 +34,23 @@ class Value:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """All values of a run, by dotted path, before they are a spec."""
+    """All values of a run, by dotted path, before they become a spec."""
 
     values: dict[str, Value]
     backend: str
-    """Where runs go: a name in `catalog/backends.py`."""
+    """Name of the backend, from `catalog/backends.py`."""
     profile: str | None = None
 
     @property
     def facts(self) -> BackendFacts:
-        """What is known of the place where runs go."""
+        """Facts about the backend."""
         return BACKENDS[self.backend]
 
     def spec(self) -> RunSpec:
         """The run that the values describe.
 
         Raises:
-            SpecError: names the first wrong field and where its value came from.
+            SpecError: names the first wrong field and the origin of its value.
         """
         lang = self.values["lang"]
         if lang.value is None:
@@ -60,7 +60,7 @@ class Configuration:
         return self._parse(lang.value)
 
     def check(self) -> None:
-        """Raises the same errors as `spec`, but for a language that is missing."""
+        """Raises the same errors as `spec`, except for a missing language."""
         self._parse(self.values["lang"].value or "en")
 
     def _parse(self, lang: Any) -> RunSpec:
@@ -87,18 +87,18 @@ def load(
     backend: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Configuration:
-    """Every value of a run and where it came from.
+    """Loads every value of a run with its origin.
 
     Args:
-        flags: what was typed.
-        arguments: what a program gives, by dotted path, in the fields' own types.
+        flags: values that were typed.
+        arguments: values that a program gives, by dotted path, in the fields' own types.
         config: a file to read instead of ./jobrunner.toml.
         profile: name of a profile.
-        backend: where the run goes, whatever the files say.
+        backend: the backend to use, whatever the files say.
         environment: variables; those of this process unless given.
 
     Raises:
-        UsageError: a file, profile, key or value that cannot be used.
+        UsageError: a file, profile, key or value cannot be used.
     """
     variables = os.environ if environment is None else environment
     user, project = _user_file(), _project_file(config)
@@ -158,7 +158,7 @@ def _from_file(read: ConfigFile) -> dict[str, Value]:
 
 
 def _from_profile(name: str, user: ConfigFile, project: ConfigFile) -> dict[str, Value]:
-    """The profile of that name: the built-in one, changed by the user's, by the project's."""
+    """The built-in profile of that name, overridden by the user's, then by the project's."""
     found: dict[str, Value] = {}
     if name in PROFILES:
         found |= _values(PROFILES[name], f"profile {name}", Path())
@@ -199,7 +199,7 @@ def _from_arguments(arguments: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _plain(value: Any) -> Any:
-    """Lists as tuples and paths as texts, as the spec has them."""
+    """Turns a list into a tuple and a path into text, the types of the spec."""
     return (
         tuple(value)
         if isinstance(value, list)
@@ -210,10 +210,10 @@ def _plain(value: Any) -> Any:
 
 
 def _variables(variables: Mapping[str, str]) -> list[Flag]:
-    """`JOBRUNNER_TRAIN__STEPS` → `train.steps`; empty ones count as unset.
+    """Flags from variables: `JOBRUNNER_TRAIN__STEPS` → `train.steps`; empty ones count as unset.
 
-    Names without `__` that are no field belong to others: to stages, to the backend, to
-    Kubernetes, which names services in this way.
+    Names without `__` that are not fields have other owners: stages, the backend, and Kubernetes,
+    which gives such names to variables of services.
     """
     found = []
     for name, text in variables.items():
@@ -228,14 +228,14 @@ def _variables(variables: Mapping[str, str]) -> list[Flag]:
 
 
 def _listed(path: str, value: Any) -> Any:
-    """A list in TOML may be written as one text, `"el,en"`."""
+    """Splits a list that TOML gives as one text, `"el,en"`."""
     if isinstance(value, str) and get_origin(settings()[path].kind) is tuple:
         return from_text(Flag(origin="", path=path, text=value))
     return value
 
 
 def _placed(path: str, value: Any, folder: Path) -> Any:
-    """A folder made absolute: relative to where it was written down."""
+    """Makes a folder absolute, relative to the folder of the file that names it."""
     if not isinstance(value, str) or not value:
         return value
     if path == "storage" and ("://" not in value or value.startswith("file://")):
@@ -247,7 +247,7 @@ def _placed(path: str, value: Any, folder: Path) -> Any:
 
 
 def _source(text: str, folder: Path) -> str:
-    """A source with its folder made absolute; the path of a folder alone names one too."""
+    """Makes the folder of a source absolute; a bare path of a folder is a source too."""
     try:
         source = Source.parse(text)
     except SpecError:

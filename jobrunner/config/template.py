@@ -1,4 +1,4 @@
-"""The commented jobrunner.toml that `jobrunner init` writes, made from the spec itself."""
+"""The commented jobrunner.toml that `jobrunner init` writes, generated from the spec."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOOT = """\
 
 
 def template() -> str:
-    """The file's text. With every # before a key taken off it still loads."""
+    """The file's text. It still loads if the # before every key is removed."""
     parts = [HEAD.format(profiles=", ".join(PROFILES), first=next(iter(PROFILES)))]
     section = ""
     for path, setting in settings().items():
@@ -48,5 +48,5 @@ def template() -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    # JSON's texts, numbers and truths are TOML's.
+    # JSON and TOML write texts, numbers and truth values alike.
     return json.dumps(value)
