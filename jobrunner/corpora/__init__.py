@@ -1,6 +1,6 @@
 """Light readers of corpora that the client and the core share; splits and fingerprints.
 
-A corpus of local files has a reader here that the client can import: it says what is wrong before
+A corpus of local files has a reader here that the client can import. It reports problems before
 anything starts, and pins the files.
 """
 
@@ -16,10 +16,10 @@ class LightReader(Protocol):
     """The module of a corpus of local files. It decodes nothing and imports nothing heavy."""
 
     def warnings(self, source: Source, spec: RunSpec, language: str) -> list[str]:
-        """What the user should know of the speech of one language, one line each.
+        """Warnings about the speech of one language, one line each.
 
         Raises:
-            SpecError: it cannot be used; what is wrong, and what would be right.
+            SpecError: the speech cannot be used; says what is wrong, and what would be right.
         """
         ...
 
@@ -33,6 +33,6 @@ class LightReader(Protocol):
 
 
 def light_reader(source: Source) -> LightReader | None:
-    """The light reader of a source; None for one that only `prepare` can see."""
+    """The light reader of a source; None if only `prepare` can read it."""
     module = source.facts.light
     return cast("LightReader", importlib.import_module(module)) if module else None

@@ -1,4 +1,4 @@
-"""The fingerprint of a folder: what pins a model or data set that has no revision of its own."""
+"""The fingerprint of a folder: it pins a model or data set that has no revision of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from jobrunner.errors import SpecError
 
 # Bytes that are hashed at each end of a long audio file. Whole files would take minutes for a
-# corpus of 100 GB; name, size and both ends tell re-encoded or replaced audio apart.
+# corpus of 100 GB; name, size and both ends reveal re-encoded or replaced audio.
 _END = 4096
 _TABLES = frozenset((".csv", ".tsv", ".jsonl", ".parquet"))
 
@@ -21,21 +21,21 @@ def of_model(folder: Path) -> str:
 
 
 def of_speech(folder: Path) -> str:
-    """16 hex digits over a folder of speech. Of long audio files only both ends are hashed."""
+    """16 hex digits over a folder of speech. Long audio files are hashed only at both ends."""
     return _digest(folder, ends_only=True)
 
 
 def pin(field: str, given: str, folder: Path, digest: Callable[[Path], str]) -> str:
-    """The fingerprint of a folder, which must be the given one if one is given.
+    """Returns the fingerprint of a folder, which must equal the given one if there is one.
 
     Args:
-        field: of the spec, for errors.
-        given: the fingerprint that the spec names; empty: none.
-        folder: what is pinned.
+        field: field of the spec, for errors.
+        given: the fingerprint in the spec; empty if there is none.
+        folder: the folder to pin.
         digest: `of_model` or `of_speech`.
 
     Raises:
-        SpecError: a file cannot be read, or the folder is another one.
+        SpecError: a file cannot be read, or the fingerprint differs.
     """
     try:
         found = digest(folder)
@@ -66,7 +66,7 @@ def _digest(folder: Path, *, ends_only: bool) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files that count, in order: hidden ones do not."""
+    """The files to hash, in order: all but hidden ones."""
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))

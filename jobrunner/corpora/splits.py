@@ -1,4 +1,4 @@
-"""Which splits of a source train, validate and test; what is held out; what splits share. Pure."""
+"""The roles of a source's splits, the sentences to hold out, and what splits share. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from jobrunner.errors import SpecError
 from jobrunner.scoring import text
 from jobrunner.spec import DataSpec, RunSpec
 
-# Names by which corpora call the same split.
+# Names that corpora use for the same split.
 _ALIASES = (
     ("train", "training"),
     ("validation", "valid", "val", "dev"),
     ("test", "testing", "eval", "evaluation"),
 )
 KNOWN = frozenset(name for names in _ALIASES for name in names)
-# More held-out utterances than these tell a validation nothing new and are lost to training.
+# More held-out utterances than this add nothing to a validation and are lost to training.
 LARGEST_HOLDOUT = 1000
 
 
@@ -27,7 +27,7 @@ class SplitChoice:
 
     train: tuple[str, ...] = ()
     validation: str = ""
-    """Empty: a share of the training sentences is held out."""
+    """If empty, a share of the training sentences is held out."""
     test: str = ""
 
     @property
@@ -42,7 +42,7 @@ class SplitChoice:
 
 
 def wanted(spec: RunSpec, language: str) -> tuple[str, ...]:
-    """The roles that a run needs of a language: `train` brings validation with it."""
+    """The roles that a run needs in a language; `train` includes validation."""
     trained = ("train",) if spec.task == "fine-tune" and language == spec.lang else ()
     return trained + (("test",) if language in spec.evaluation_languages else ())
 
@@ -53,13 +53,13 @@ def choose(
     *,
     wanted: Collection[str],
 ) -> SplitChoice:
-    """The splits that the spec names, or the source's usual ones.
+    """Chooses the splits that the spec names, or the source's usual ones.
 
     Args:
         existing: names of the source's splits.
-        data: `train_split`, `validation_split` and `test_split`; where they are empty, what is
-            usual for its source, as far as that exists.
-        wanted: roles that are needed: `train` (and with it `validation`), `test`.
+        data: `train_split`, `validation_split` and `test_split`; an empty one means the source's
+            usual split, if that exists.
+        wanted: roles that are needed: `train` (which includes `validation`), `test`.
 
     Raises:
         SpecError: a split does not exist (the message lists those that do), or has two roles.
@@ -72,7 +72,7 @@ def choose(
         test = _find("data.test_split", data.test_split or "test", existing)
     if "train" not in wanted:
         return SplitChoice(test=test)
-    # Without an evaluation the test split may be missing, but it is still not trained on.
+    # A run without an evaluation needs no test split, but never trains on an existing one.
     kept = {named_validation, test or _match(data.test_split or "test", existing)}
     if data.train_split:
         parts = [part.strip() for part in data.train_split.split("+")]
@@ -128,15 +128,15 @@ def _find(field: str, name: str, existing: Sequence[str]) -> str:
 
 
 def sentence(transcript: str) -> str:
-    """What makes two transcripts the same sentence: all but case, punctuation and spacing."""
+    """The sentence of a transcript, without differences of case, punctuation and spacing."""
     return text.marks(transcript) or text.raw(transcript)
 
 
 def hold_out(sentences: Sequence[str], share: float) -> set[str]:
-    """The sentences to hold out, of all utterances' sentences (one entry an utterance).
+    """Chooses the sentences to hold out from those of all utterances (one entry per utterance).
 
-    They depend on the sentences alone: those with the smallest hashes, `share` of them, at least
-    one and never all, with at most `LARGEST_HOLDOUT` utterances.
+    The choice depends only on the sentences: it takes those with the smallest hashes, `share` of
+    them, at least one and never all, with at most `LARGEST_HOLDOUT` utterances.
     """
     counts: dict[str, int] = {}
     for one in sentences:

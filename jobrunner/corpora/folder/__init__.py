@@ -3,9 +3,9 @@
     metadata.csv (.tsv, .jsonl, .parquet) at the root, or one in each split's folder
     columns: file_name, a transcript, and if known the speaker, the split, the language
 
-A folder that holds one such folder a language (`speech/el`, `speech/en`) serves as well. Used by
-the client, to say what is wrong before anything starts, and by the core: standard library only,
-but for metadata.parquet.
+A folder with one such folder per language (`speech/el`, `speech/en`) works too. The client uses
+this room to report problems before anything starts; the core uses it too. It needs only the
+standard library, except for metadata.parquet.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = ["Clip", "check", "locate", "pinned", "read", "warnings"]
 
 
 def warnings(source: Source, spec: RunSpec, language: str) -> list[str]:
-    """As `LightReader.warnings`."""
+    """Warnings about the speech of one language; see `LightReader.warnings`."""
     wanted = splits.wanted(spec, language)
     return check(_root(source), language, spec.data, own=language == spec.lang, wanted=wanted)
 
 
 def pinned(source: Source, spec: RunSpec) -> Source:
-    """As `LightReader.pinned`.
+    """The source with its fingerprint; see `LightReader.pinned`.
 
-    The run's own language alone is pinned: another language that is added to the folder later must
-    not make another run of this one.
+    Only the run's own language is pinned: another language that is added to the folder later must
+    not turn this run into another.
     """
     root = _root(source)
     folder, _ = locate(root, spec.lang)

@@ -1,4 +1,4 @@
-"""What can be said of an audio folder before anything starts, without decoding a clip."""
+"""Checks of an audio folder before anything starts, without decoding a clip."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from jobrunner.corpora.folder.read import Clip, locate, read
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
 
-# Ratio of clips that may be missing on disk. The same as `prepare` allows of unreadable ones.
+# Share of clips that may be missing on disk; `prepare` allows the same share of unreadable ones.
 MOST_MISSING = 0.05
-# Bytes from the middle of a file that are compared before whole files are: sizes of MP3s of one
-# bit rate coincide often, their content does not.
+# Bytes from the middle of a file that are compared before whole files. MP3s of one bit rate often
+# have equal sizes, but not equal content.
 _SAMPLE = 1024
 
 
@@ -33,12 +33,12 @@ def check(
     Args:
         root: the audio folder, or a folder with one for each language.
         language: code of the language.
-        data: columns and splits, where they are given.
+        data: columns and splits, if given.
         own: True for the run's own language.
         wanted: roles that are needed, from `splits.wanted`.
 
     Raises:
-        SpecError: the folder cannot be used; what is wrong, and what would be right.
+        SpecError: the folder cannot be used; says what is wrong, and what would be right.
     """
     clips = read(root, language, data, own=own)
     existing = list(dict.fromkeys(clip.split for clip in clips))
@@ -101,10 +101,10 @@ def _empty(roles: Mapping[str, list[Clip]], data: DataSpec) -> list[str]:
 
 
 def _same_clip(roles: Mapping[str, list[Clip]], sizes: Mapping[str, int]) -> None:
-    """A clip that trains and tests: the same path, or the same bytes.
+    """Refuses clips that are in train and in test: the same path, or the same bytes.
 
     Raises:
-        SpecError: there is one.
+        SpecError: there is such a clip.
     """
     train, test = roles.get("train", []), roles.get("test", [])
     trained = {clip.name for clip in train}
@@ -121,7 +121,7 @@ def _same_clip(roles: Mapping[str, list[Clip]], sizes: Mapping[str, int]) -> Non
 def _same_bytes(
     train: list[Clip], test: list[Clip], sizes: Mapping[str, int]
 ) -> list[tuple[str, str]]:
-    """Compares sizes, then samples, then whole files, each only where the one before agrees."""
+    """Compares sizes, then samples, then whole files; each only if the one before agrees."""
     there = [[clip for clip in clips if clip.name in sizes] for clips in (train, test)]
     groups = [(there[0], there[1])]
     keys: tuple[Callable[[Clip], object], ...] = (
@@ -146,7 +146,7 @@ def _alike(
 
 
 def _digest(path: Path, *, sample: bool) -> bytes:
-    """SHA-256 of a file; of one that cannot be read, its path, which is like no other."""
+    """SHA-256 of a file, or its path if it cannot be read: a path equals no other's digest."""
     try:
         with path.open("rb") as file:
             if not sample:

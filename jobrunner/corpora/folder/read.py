@@ -13,7 +13,7 @@ from jobrunner.corpora.folder import tables
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
 
-# Names of columns, the most usual first: Hugging Face, Common Voice, LibriSpeech-like tables.
+# Names of columns, most usual first: Hugging Face, Common Voice, LibriSpeech-like tables.
 FILE = ("file_name", "path", "audio", "file", "filename", "audio_file", "audio_path")
 TEXT = (
     "sentence",
@@ -40,9 +40,9 @@ class Clip:
     text: str
     """The transcript with runs of white space made one space."""
     speaker: str
-    """Empty when unknown."""
+    """Empty if unknown."""
     split: str
-    """As the source calls it."""
+    """The source's name for the split."""
 
     @property
     def path(self) -> Path:
@@ -56,11 +56,11 @@ def read(root: Path, language: str, data: DataSpec, *, own: bool = True) -> list
     Args:
         root: the audio folder, or a folder with one for each language.
         language: code of the language.
-        data: the columns, where they are given.
-        own: True for the run's own language: a table that names no language is taken to be in it.
+        data: the columns, if given.
+        own: True for the run's own language, which is assumed for a table without languages.
 
     Raises:
-        SpecError: what is wrong with the folder, and what would be right.
+        SpecError: says what is wrong with the folder, and what would be right.
     """
     place, found = locate(root, language, own=own)
     clips = [clip for path in found for clip in _table(place, path, language, data, own=own)]
@@ -156,7 +156,7 @@ def _table(place: Path, path: Path, language: str, data: DataSpec, *, own: bool)
 
 
 def _below_language(place: Path, language: str) -> bool:
-    """True if the folder is one language's by its name."""
+    """True if the folder's name means the language."""
     return _means(place.name, language)
 
 
@@ -180,7 +180,7 @@ def _inside(folder: Path, name: str, where: str) -> str:
 
 
 def _split_of(folder: Path, name: str) -> str:
-    """From the table's folder, else from the first folder of the path, else `train`."""
+    """The split named by the table's folder, else by the first folder of the path, else `train`."""
     if folder.parts:
         return folder.parts[0]
     first = name.partition("/")[0]

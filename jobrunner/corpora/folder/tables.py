@@ -124,7 +124,7 @@ def _parquet(path: Path):  # type: ignore[no-untyped-def]
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns what readers raise into one line. `pyarrow.ArrowInvalid` is a ValueError."""
+    """Turns errors of readers into one line. `pyarrow.ArrowInvalid` is a ValueError."""
     try:
         yield
     except UnicodeDecodeError as error:
