@@ -1,4 +1,4 @@
-"""The results of runs, as they lie in storage. They outlive the Jobs that made them."""
+"""The results of runs in storage. They outlive the Jobs that made them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def collect(
 
     Args:
         storage: where the runs are.
-        runs: run ids; None: all. For all of them every key below `runs/` is listed.
+        runs: run ids; None means all runs, for which every key below `runs/` is listed.
         warn: gets one line for each result that cannot be read; such a result is left out.
     """
     prefixes = [keys.RUNS] if runs is None else [keys.evaluations_prefix(run) for run in runs]

@@ -1,4 +1,4 @@
-"""Numbers of results as people read them."""
+"""Numbers of results as text for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def percent(rate: Rate | None, *, interval: bool = True) -> str:
 
 
 def points(change: Difference | None) -> str:
-    """`−87.1*`: a difference in percentage points, marked where it is significant."""
+    """`−87.1*`: a difference in percentage points, marked if it is significant."""
     if change is None:
         return NOTHING
     sign = "−" if change.value < 0 else "+"
@@ -25,5 +25,5 @@ def points(change: Difference | None) -> str:
 
 
 def hours(seconds: float) -> str:
-    """Seconds as hours, with as many digits as say something: `0.05`, `9.8`."""
+    """Seconds as hours, with one or two decimals: `0.05`, `12.8`."""
     return f"{seconds / 3600:.2f}" if seconds < 36_000 else f"{seconds / 3600:.1f}"

@@ -1,7 +1,7 @@
 """The model card of an export: `README.md` with the front matter of the Hugging Face hub.
 
-A pure function of spec and results. Training writes it without results; each evaluation that ends
-writes it again with all there are.
+A pure function of record and results. Training writes the card without results; every evaluation
+rewrites it with all results so far.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def model_card(record: RunRecord, results: Sequence[Result], family: Family) -> 
 
     Args:
         record: the run that made the model.
-        results: what its evaluations found so far, base and tuned, in any order.
-        family: of the model.
+        results: results of its evaluations so far, base and tuned, in any order.
+        family: family of the model.
     """
     spec = record.spec
     front = yaml.safe_dump(

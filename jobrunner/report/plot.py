@@ -1,6 +1,6 @@
 """An inline SVG: error rates of base and fine-tuned models with their 95 % intervals.
 
-Colours come from the page's CSS variables, so the picture follows light and dark.
+Colours come from the page's CSS variables, so the picture follows its light and dark schemes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def svg(comparisons: Sequence[Comparison]) -> str:
-    """One row for each comparison: hollow is the base model, filled the fine-tuned one."""
+    """One row for each comparison: the base model is hollow, the fine-tuned one filled."""
     highest = max(
         (r.scores.lead.high for c in comparisons for r in (c.base, c.tuned) if r), default=1.0
     )
@@ -84,7 +84,7 @@ def _labels(comparison: Comparison, note: str, y: float) -> str:
 
 
 def _mark(result: Result, ends: list[float], y: float) -> str:
-    """An interval with its point; the value above it (fine-tuned) or below (base)."""
+    """An interval with its point, and the value above it (fine-tuned) or below it (base)."""
     low, value, high = (f"{end:.1f}" for end in ends)
     which = result.which
     name, above = ("base model", -20) if which == "base" else ("fine-tuned", 11)

@@ -15,9 +15,9 @@ from jobrunner.scoring.text import LEADING, WAYS
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Shown beside the metric that leads: it can be compared over all languages.
+# Shown beside the leading metric: it can be compared across all languages.
 SECOND = RATES[-1]
-# Shown in a wide table beside the way that leads.
+# Shown in a wide table beside the leading way.
 OTHER_WAYS = [way for way in WAYS if way != LEADING]
 CAPTION = (
     "Rates in % with their 95 % interval. * the change is significant: the 95 % interval of the "
@@ -29,9 +29,9 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
     """One row for each run, language and test set.
 
     Args:
-        comparisons: what to show, in this order.
-        wide: adds the run, hours, the other normalisations, texts that are empty (references and
-            hypotheses) and decode speed.
+        comparisons: the rows, in this order.
+        wide: adds the run, hours, the other normalisations, the number of empty texts (references
+            and hypotheses) and decode speed.
     """
     from rich import box
     from rich.table import Table
@@ -84,7 +84,7 @@ def _wide_cells(comparison: Comparison) -> list[str]:
 
 
 def records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """The same as plain data for JSON and YAML; rates are ratios, times are seconds."""
+    """Comparisons as plain data for JSON and YAML; rates are ratios, times are seconds."""
     return [
         {
             "run": comparison.run,

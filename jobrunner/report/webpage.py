@@ -64,7 +64,7 @@ def page(comparisons: Sequence[Comparison], *, title: str = "Speech recognition 
     """The page as one HTML document.
 
     Args:
-        comparisons: what to show, in this order; at least one.
+        comparisons: the rows, in this order; at least one.
         title: heading and name of the page.
     """
     return "\n".join(
@@ -90,7 +90,7 @@ def page(comparisons: Sequence[Comparison], *, title: str = "Speech recognition 
 
 
 def _summary(comparisons: Sequence[Comparison]) -> str:
-    """What a reader should know first: the run's own language, then how many others changed."""
+    """The main finding: the run's own language first, then how many others changed."""
     measured = [c for c in comparisons if c.change]
     if not measured:
         return "Base and fine-tuned model were not both measured."
