@@ -1,4 +1,4 @@
-"""Where stages run: processes on this machine, or Jobs on a cluster."""
+"""Backends, where stages run: processes on this machine, or Jobs on a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobrunner.catalog.backends import BACKENDS, LOCAL
 from jobrunner.errors import UsageError
 
-# The supervisor of a local run starts through this package: it imports next to nothing here.
+# The supervisor of a local run starts through this package, so it imports almost nothing.
 if TYPE_CHECKING:
     from jobrunner.backends.base import Backend
 
@@ -18,11 +18,11 @@ def open_backend(name: str, *, namespace: str = "") -> Backend:
     """The backend of that name.
 
     Args:
-        name: of a row in `catalog/backends.py`.
-        namespace: of a cluster, where runs are looked for.
+        name: name of a row in `catalog/backends.py`.
+        namespace: namespace of the cluster, in which to look for runs.
 
     Raises:
-        UsageError: there is no cluster to speak to, or no such backend.
+        UsageError: there is no cluster to talk to, or no such backend.
     """
     if name not in BACKENDS:
         known = " and ".join(BACKENDS)
@@ -32,11 +32,11 @@ def open_backend(name: str, *, namespace: str = "") -> Backend:
 
 
 def find_backend(*, namespace: str, warn: Callable[[str], None]) -> Backend:
-    """The backend for runs that are there already, on this machine or on the cluster.
+    """The backend for existing runs, on this machine or on the cluster.
 
     Args:
-        namespace: of the cluster.
-        warn: gets one line when the cluster cannot be asked for its runs.
+        namespace: namespace of the cluster.
+        warn: gets one line if the cluster cannot be asked for its runs.
     """
     from jobrunner.backends.kubernetes.api.kubeconfig import is_configured
 

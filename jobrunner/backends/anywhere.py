@@ -1,4 +1,4 @@
-"""Runs of this machine and of the cluster together, for commands that name one that is there."""
+"""Runs of this machine and of the cluster together, for commands about existing runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from jobrunner.status import RunStatus
 
 
 class Anywhere:
-    """A run that this machine knows is here; any other is looked for on the cluster.
+    """Both backends: runs that this machine knows are here, others are sought on the cluster.
 
     Args:
         here: the local backend.
-        there: connects to the cluster, when it is first needed.
-        warn: gets one line when the cluster cannot be asked for its runs.
+        there: connects to the cluster; called when it is first needed.
+        warn: gets one line if the cluster cannot be asked for its runs.
     """
 
     name = "anywhere"
@@ -62,7 +62,7 @@ class Anywhere:
         self.backend_of(run).delete(run)
 
     def backend_of(self, run: str) -> Backend:
-        """Where a run is, or may be."""
+        """The backend that has a run, or may have it."""
         try:
             self._here.record(run)
         except UnreadableRun:

@@ -1,4 +1,4 @@
-"""The backend protocol: the verbs that a place to run must know."""
+"""The backend protocol: the operations of every place where runs run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Backend(Protocol):
     name: str
 
     def submit(self, plan: Plan) -> Outcome:
-        """Starts a run, continues a stopped one, or finds that it is there already.
+        """Starts a run, continues a stopped one, or finds that it already exists.
 
-        Stages of a finished run that the plan adds (more languages to evaluate) are started.
+        Stages that the plan adds to a finished run (more languages to evaluate) are started.
         """
         ...
 
     def status(self, run: str) -> RunStatus:
-        """Raises UsageError when there is no such run."""
+        """The status now. Raises UsageError if there is no such run."""
         ...
 
     def list(self) -> list[RunStatus]:
@@ -52,9 +52,9 @@ class Backend(Protocol):
         ...
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
-        """The status now and at each change, until the run has ended or `timeout` seconds are over.
+        """The status now and at each change, until the run ends or `timeout` seconds have passed.
 
-        Raises UsageError when there is no such run.
+        Raises UsageError if there is no such run.
         """
         ...
 

@@ -1,13 +1,13 @@
-"""Reads back why a stage failed from what it wrote to its log (`core/attempt/progress.py`)."""
+"""Finds the reason of a stage's failure in its log, which `core/attempt/progress.py` writes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# Characters of a reason: one line of a status.
+# Most characters of a reason, which is one line of a status.
 LONGEST = 500
-# As the core writes it; not `ValueError: …` of a traceback.
+# The core's form of an error; it does not match `ValueError: …` of a traceback.
 _ERROR = re.compile(r"[\d: ]*error: (?P<message>.*\S)")
 
 
@@ -22,6 +22,6 @@ def last_error(lines: Iterable[str]) -> str:
 
 
 def short(text: str) -> str:
-    """A text in one line of at most `LONGEST` characters."""
+    """A text as one line of at most `LONGEST` characters."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -1,4 +1,4 @@
-"""What a submit of a run that is known already does: the rules of every backend. Pure."""
+"""Rules of all backends for submitting a run that already exists. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from jobrunner.spec.record import RunRecord, newer
 
 
 def check(asked: RunRecord, before: RunRecord, *, live: bool) -> None:
-    """Makes sure that a submit may touch a run that is there.
+    """Checks that a submit may change an existing run.
 
     Args:
-        asked: what is submitted.
-        before: the run as it is recorded.
-        live: True while something of it runs or will.
+        asked: the submitted run.
+        before: the recorded run.
+        live: True if something of it runs or will run.
 
     Raises:
-        UnreadableRun: a newer client made the run and its record holds more than is known here.
+        UnreadableRun: a newer client made the run, and its record has fields unknown here.
         UsageError: another spec has the same id, or a live run has another storage.
     """
     if before.unknown:
@@ -38,14 +38,14 @@ def check(asked: RunRecord, before: RunRecord, *, live: bool) -> None:
 def merged(asked: RunRecord, before: Plan, *, done: Collection[str], live: bool) -> RunRecord:
     """The run to continue with.
 
-    A live run keeps its options and gets the new languages. An ended one takes the new options,
-    and keeps its evaluations that succeeded.
+    A live run keeps its options and gets the new languages. An ended one gets the new options and
+    keeps its successful evaluations.
 
     Args:
-        asked: what is submitted.
-        before: the plan of the run as it is recorded.
+        asked: the submitted run.
+        before: the plan of the recorded run.
         done: its stages that succeeded.
-        live: True while something of it runs or will.
+        live: True if something of it runs or will run.
     """
     kept = [s.language for s in before.stages if s.language and (live or s.name in done)]
     wanted = tuple(dict.fromkeys((*kept, *asked.spec.evaluation_languages)))
@@ -57,14 +57,14 @@ def merged(asked: RunRecord, before: Plan, *, done: Collection[str], live: bool)
 def prepares_again(
     planned: Plan, *, done: Collection[str], prepared: Collection[str], changed: bool = False
 ) -> bool:
-    """True if a `prepare` that has succeeded must run again before what is left of a run.
+    """True if a successful `prepare` must run again before the rest of a run.
 
     Args:
         planned: the run to continue with.
         done: its stages that succeeded.
-        prepared: languages whose speech `prepare` has brought.
-        changed: True if another image or client does the rest. `prepare` comes first then, on the
-            CPU, so that an image that is too old for the run is named before a GPU is asked for.
+        prepared: languages whose speech is prepared.
+        changed: True if another image or client does the rest. `prepare` then runs first, on the
+            CPU, so that an image that is too old for the run fails before a GPU is requested.
     """
     left = any(stage.name not in done for stage in planned.stages if stage.kind != "prepare")
     return left and (changed or not set(planned.spec.languages) <= set(prepared))

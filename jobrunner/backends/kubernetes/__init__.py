@@ -1,1 +1,1 @@
-"""Runs as Jobs of a Kubernetes cluster: a ConfigMap with the spec owns one Job for each stage."""
+"""Runs as Jobs of a Kubernetes cluster: a ConfigMap with its record owns one Job per stage."""

@@ -1,4 +1,4 @@
-"""Makes objects of a run that belong together, several at a time."""
+"""Creates the objects of a run, several at a time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from jobrunner.backends.kubernetes.delete import until_gone
 from jobrunner.chart import manifests
 from jobrunner.errors import ClusterError
 
-# Times that a submit looks anew when others change the run at the same moment.
+# Tries of a submit while others change the run at the same moment.
 TRIES = 10
-# Requests of one submit that are under way together: a run has six objects or a few more.
+# Simultaneous requests of one submit: a run has six objects or a few more.
 AT_ONCE = 6
 
 
 class Changed(ClusterError):
-    """Somebody else changed the run meanwhile."""
+    """Another client changed the run in the meantime."""
 
 
 def dry_run(cluster: Cluster, objects: list[Object]) -> None:
-    """Lets the API server judge everything before anything is made."""
+    """Lets the API server check all objects before any is created."""
 
     def judge(body: Object) -> None:
         try:
             cluster.create(body, dry_run=True)
         except Refused as error:
-            # AlreadyExists is fine: admission has accepted the object by then.
+            # AlreadyExists is fine: admission has already accepted the object.
             if error.reason != "AlreadyExists":
                 raise
 
@@ -36,11 +36,11 @@ def dry_run(cluster: Cluster, objects: list[Object]) -> None:
 
 
 def create_owned(cluster: Cluster, owner: Object, objects: list[Object]) -> None:
-    """Makes what a run's ConfigMap owns; what another submit of the run made is left as it is.
+    """Creates the objects that a run's ConfigMap owns; keeps those that another submit created.
 
     Raises:
-        Changed: look again and repeat.
-        ClusterError: the cluster refuses one, or something else has its name.
+        Changed: the run changed; read it again and repeat.
+        ClusterError: the cluster refuses an object, or something else has its name.
     """
     config_map = {**owner, "apiVersion": "v1", "kind": "ConfigMap"}
     _, *owned = manifests.owned([config_map, *objects], uid=owner["metadata"]["uid"])
@@ -71,9 +71,9 @@ def _create_one(cluster: Cluster, body: Object) -> None:
 
 
 def _at_once(request: Callable[[Object], None], objects: Sequence[Object]) -> None:
-    """Makes a request about each object, several at a time; raises the first error in their order.
+    """Makes a request for each object, several at a time; raises the first error in their order.
 
-    One after the other, a submit waits 13 times for the way to the API server and back.
+    One after the other, the requests of a submit would take 13 round trips to the API server.
     """
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(request, objects):

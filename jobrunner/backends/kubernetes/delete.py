@@ -1,4 +1,4 @@
-"""Stops and removes objects, and waits until nothing of them runs."""
+"""Stops and removes objects, and waits until their pods are gone."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from jobrunner.chart.jobs import condition, is_done
 from jobrunner.errors import ClusterError
 from jobrunner.spec import names
 
-# Seconds between looks at what is being deleted, and beyond the grace of its pods.
+# Seconds between looks at an object that is being deleted, and to wait beyond its pods' grace.
 INTERVAL = 0.2
 SECONDS_BEYOND_GRACE = 60.0
-# Seconds in which the pod of a stage that has done its work ends: it stores its log.
+# Seconds for the pod of a stage that has done its work to end: it stores its log.
 SECONDS_TO_END = 30.0
 
 
 def until_gone(cluster: Cluster, kind: str, namespace: str, name: str, *, uid: str) -> None:
-    """Waits until an object that is being deleted is gone, its pods too.
+    """Waits until an object that is being deleted, and its pods, are gone.
 
     Raises:
         ClusterError: it is still there long after its pods' grace.
@@ -40,7 +40,7 @@ def until_gone(cluster: Cluster, kind: str, namespace: str, name: str, *, uid: s
 def stop(cluster: Cluster, namespace: str, run: str) -> None:
     """Deletes the Jobs of a run that have not ended; returns when their pods are gone.
 
-    A stage that has done its work and is about to end does so: its Job tells of it from then on.
+    A stage that has done its work may end by itself, so that its Job records the success.
     """
     jobs, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={run}")
     live = [job for job in jobs if not has_ended(job)]
@@ -57,12 +57,12 @@ def stop(cluster: Cluster, namespace: str, run: str) -> None:
 
 
 def has_ended(job: Object) -> bool:
-    """True when nothing of a Job runs any more or will."""
+    """True if a Job has ended: nothing of it runs or will run."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 
 def _ends(cluster: Cluster, job: Object) -> bool:
-    """Waits for the end of a Job whose work is done; False where its pod hangs."""
+    """Waits for the end of a Job whose work is done; False if its pod hangs."""
     name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
     deadline = time.monotonic() + SECONDS_TO_END
     there: Object | None = job

@@ -1,4 +1,4 @@
-"""What storage tells of a run whose Jobs the cluster has removed some time after their end."""
+"""Finds done stages in storage, for runs whose Jobs the cluster has removed after their end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobrunner.storage import Storage
 class Storages:
     """Storages of runs, each opened once; threads may share them.
 
-    Opening one takes 0.1 s, and to find that one does not answer 10 s.
+    Opening one takes 0.1 s; noticing that it does not answer takes 10 s.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Storages:
         self._opened: dict[tuple[str, str], Storage | StorageError] = {}
 
     def open(self, spec: RunSpec) -> Storage:
-        """The storage of a run. Raises StorageError where it does not answer."""
+        """The storage of a run. Raises StorageError if it does not answer."""
         place = (spec.storage, spec.cluster.storage_endpoint)
         with self._lock:
             if place not in self._opened:
@@ -36,7 +36,7 @@ class Storages:
 def _first_seen(spec: RunSpec) -> Storage | StorageError:
     try:
         storage = spec.open_storage()
-        # Makes its client, which each of several threads would do otherwise.
+        # Creates its client now; otherwise each of several threads would create one.
         storage.stat(keys.RUNS.rstrip("/"))
     except StorageError as error:
         return error
@@ -44,11 +44,11 @@ def _first_seen(spec: RunSpec) -> Storage | StorageError:
 
 
 def with_results(snapshot: Snapshot, storages: Storages) -> Snapshot:
-    """The record with the stages whose results lie in storage, if Jobs have been removed.
+    """The snapshot with the stages whose results are in storage, if Jobs have been removed.
 
     Args:
         snapshot: a run.
-        storages: where it looks.
+        storages: the storages to ask.
     """
     try:
         spec, planned = snapshot.spec, snapshot.plan
@@ -61,7 +61,7 @@ def with_results(snapshot: Snapshot, storages: Storages) -> Snapshot:
     done: set[str] = set()
     try:
         storage = storages.open(spec)
-        # What was before something that is done was done as well, and is not asked for.
+        # Stages before a stage that is done are done too; storage is not asked about them.
         for stage in reversed(gone):
             proof = keys.proof_file(planned, stage)
             if stage.name not in done and proof and storage.stat(proof):

@@ -1,4 +1,4 @@
-"""Logs of a run's pods: attempts in order, no line lost or doubled, earlier ones from storage."""
+"""Logs of a run's pods: attempts in order, no line lost or repeated, old attempts from storage."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from jobrunner.storage import Storage
 
 @dataclass(frozen=True, kw_only=True)
 class LogSource:
-    """One attempt whose log there is, or soon will be."""
+    """One attempt that has a log, or soon will have one."""
 
     stage: str
     id: str
     """The pod's uid."""
     at: float
-    """Unix time by which attempts are sorted: a pod's start, a stored log's end."""
+    """Unix time to sort attempts by: a pod's creation, or the end of a stored log."""
     pod: str
-    """Name of the pod; empty where only storage has the log."""
+    """Name of the pod; empty if only storage has the log."""
     ended: bool
 
 
@@ -41,9 +41,9 @@ def lines(
     """Lines of all attempts of a run; with `follow`, until it has ended.
 
     Args:
-        cluster, namespace, run: which run; it is there.
+        cluster, namespace, run: the run, which must exist.
         stage: only this stage.
-        follow: waits for pods, and goes on until the run or the stage has ended.
+        follow: waits for pods, and continues until the run or the stage has ended.
     """
     if follow:
         with RunWatch(cluster, namespace, run) as seen:
@@ -57,7 +57,7 @@ def lines(
 
 
 def attempts(snapshot: Snapshot, storage: Storage, stage: str | None = None) -> list[LogSource]:
-    """All attempts of which pods or stored logs tell, in order."""
+    """All attempts that have a pod or a stored log, in order."""
     found = [
         LogSource(
             stage=pod["metadata"]["labels"][names.STAGE_LABEL],
@@ -96,7 +96,7 @@ def _read(
     *,
     follow: bool = False,
 ) -> Iterator[LogLine]:
-    """Lines of one attempt: from its pod, and from storage what the pod took with it."""
+    """Lines of one attempt: from its pod, and from storage those that were lost with the pod."""
     given = 0
     if attempt.pod:
         whole = False
@@ -115,10 +115,10 @@ def _read(
 
 
 class _Follower:
-    """Reads each attempt in a thread, so that evaluations that run side by side are told so.
+    """Reads each attempt in a thread, so that lines of parallel stages come as they are written.
 
     Args:
-        cluster: where.
+        cluster: the cluster.
         seen: the run.
         stage: only this stage.
     """
@@ -138,7 +138,7 @@ class _Follower:
         """All lines until the run, or the stage, has ended and every attempt was read."""
         snapshot = self._seen.snapshot()
         while snapshot is not None:
-            # Asked before the attempts: of what has ended by now, all attempts are known.
+            # Checked before looking for attempts: after the end no new attempt can appear.
             over = self._is_over(snapshot)
             self._begin(snapshot)
             if over and not self._open:
@@ -154,7 +154,7 @@ class _Follower:
         return status.state.ended or any(each.state.ended for each in chosen)
 
     def _begin(self, snapshot: Snapshot) -> None:
-        """Starts to read the attempts that come next."""
+        """Starts reading the attempts whose turn it is."""
         planned = snapshot.plan
         storage = snapshot.spec.open_storage()
         namespace = snapshot.config_map["metadata"]["namespace"]
@@ -177,7 +177,7 @@ class _Follower:
             self._told.put(attempt.id)
 
     def _next(self) -> Iterator[LogLine]:
-        """What was told since; waits for it, or for a change of the run."""
+        """The next line, if there is one; waits for it, or for a change of the run."""
         if not self._open:
             self._seen.wait(None)
             return

@@ -10,9 +10,9 @@ from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Cluster, Query, Refused, path
 from jobrunner.errors import ClusterError
 
-# Silence after which a connection is made anew: a training step may take a while.
+# Seconds of silence after which to connect again: a training step may take a while.
 SILENCE = 60.0
-# Seconds before another try while the API server or the node is away: first and most.
+# Seconds before another try while the API server or the node is away: at first and at most.
 RETRY = (0.5, 8.0)
 
 
@@ -21,12 +21,12 @@ def pod_lines(
 ) -> Iterator[str | None]:
     """Lines without their newline, then None if the log was read to its end.
 
-    Lines come with the time at which the node took them, to the nanosecond. A new connection asks
-    for what came since the last one, in whole seconds, and leaves out what was given already.
+    The node stamps each line with a time, to the nanosecond. A new connection asks for lines since
+    the last one, in whole seconds, and skips those that were given already.
 
     Args:
-        cluster, namespace, pod: which pod.
-        uid: of the pod: another one of the same name is not read.
+        cluster, namespace, pod: the pod.
+        uid: uid of the pod; another pod of the same name is not read.
         follow: waits for more until the container has ended.
     """
     place = Place()
@@ -55,18 +55,18 @@ def pod_lines(
 
 
 class Place:
-    """How far a log was read."""
+    """Position up to which a log was read."""
 
     def __init__(self) -> None:
         self.time = ""
-        """Of the last line that was given."""
+        """Time of the last line that was given."""
         self.at_time = 0
-        """Lines that were given with this time."""
+        """Number of lines that were given with this time."""
         self.given = 0
         self._again = 0
 
     def connected(self) -> None:
-        """A new connection repeats lines from here on."""
+        """Notes that a new connection will repeat lines."""
         self._again = self.at_time
 
     def take(self, stamp: str) -> bool:
@@ -111,7 +111,7 @@ def _connection(
 
 
 def _rest(cluster: Cluster, namespace: str, pod: str, place: Place) -> Iterator[str]:
-    """What was written between the last look and the end of the container."""
+    """Lines that were written between the last look and the end of the container."""
     try:
         yield from _connection(cluster, namespace, pod, place, follow=False)
     except ClusterError:
@@ -119,7 +119,7 @@ def _rest(cluster: Cluster, namespace: str, pod: str, place: Place) -> Iterator[
 
 
 def _has_ended(cluster: Cluster, namespace: str, pod: str, uid: str) -> bool | None:
-    """True when the pod's container has ended; None when the API server does not answer."""
+    """True if the pod's container has ended; None if the API server does not answer."""
     try:
         found = cluster.get("Pod", namespace, pod)
     except ClusterError:

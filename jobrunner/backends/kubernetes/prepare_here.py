@@ -1,6 +1,6 @@
-"""Brings what lies in folders of this machine into storage, where pods find it.
+"""Prepares speech and models from folders of this machine into storage, where pods find them.
 
-It is the stage `prepare`, run here: pods then find everything complete and leave it alone.
+It runs the stage `prepare` here. Pods then find everything complete and change nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def prepare_here(record: RunRecord) -> None:
     """Prepares the speech and the model of a run, if one of them is a folder of this machine.
 
     Raises:
-        SpecError: this machine has the client only, which cannot prepare speech.
-        JobrunnerError: what the stage said when it failed.
+        SpecError: this machine has only the client, which cannot prepare speech.
+        JobrunnerError: the stage failed; the message has its error.
     """
     spec = record.spec
     if not spec.is_here:

@@ -1,4 +1,4 @@
-"""Reads what the API server knows of runs: once, of all of them, or as it changes."""
+"""Reads runs from the API server: one run, all runs, or one run as it changes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from jobrunner.spec import names
 
 OURS = "app.kubernetes.io/name=jobrunner"
 WARNINGS = "type=Warning"
-# Runs whose results are looked for together.
+# Runs whose results are looked for at the same time.
 AT_ONCE = 8
-# Kueue's answer to who waits in a queue, in order.
+# Path of Kueue's list of the workloads that wait in a queue, in order.
 QUEUE = "/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/{}/localqueues/{}/pendingworkloads"
 
 
 def read_jobs(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
-    """One run by its Jobs alone, which say what is done, failed or goes on; None where none is."""
+    """One run with its Jobs, which show what is done, failed or running; None if there is none."""
     config_map = cluster.get("ConfigMap", namespace, run)
     if config_map is None or not _is_run(config_map):
         return None
@@ -37,7 +37,7 @@ def read_jobs(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
 
 
 def read_run(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
-    """One run with the reasons of what waits; None where there is none."""
+    """One run with all that explains why stages wait; None if there is no such run."""
     snapshot = read_jobs(cluster, namespace, run)
     if snapshot is None:
         return None
@@ -53,7 +53,7 @@ def read_run(cluster: Cluster, namespace: str, run: str) -> Snapshot | None:
 
 
 def read_runs(cluster: Cluster, namespace: str) -> Iterator[Snapshot]:
-    """All runs, by three requests: ConfigMaps, Jobs, and the pods that wait.
+    """All runs, from three requests: ConfigMaps, Jobs, and pending pods.
 
     Storage is asked only about runs whose Jobs the cluster has removed.
     """
@@ -68,7 +68,7 @@ def read_runs(cluster: Cluster, namespace: str) -> Iterator[Snapshot]:
             for each in filter(_is_run, config_maps)
             for run in [each["metadata"]["name"]]
         ]
-        # What the specs say is read while the API server puts the Jobs together.
+        # The records are parsed while the API server puts the Jobs together.
         for each in runs:
             with contextlib.suppress(UnreadableRun):
                 each.plan  # noqa: B018
@@ -80,10 +80,10 @@ def read_runs(cluster: Cluster, namespace: str) -> Iterator[Snapshot]:
 
 
 class RunWatch:
-    """One run as it changes; a context that ends its watches.
+    """One run as it changes; a context manager that ends its watches.
 
     Args:
-        cluster, namespace, run: which.
+        cluster, namespace, run: the run.
     """
 
     def __init__(self, cluster: Cluster, namespace: str, run: str) -> None:
@@ -124,7 +124,7 @@ class RunWatch:
             each.stop()
 
     def snapshot(self) -> Snapshot | None:
-        """What is known now; None when the run is deleted."""
+        """The run now; None if it was deleted."""
         with self._changed:
             self._versions = self._version()
             config_maps = self._config_maps.objects()
@@ -156,9 +156,9 @@ class RunWatch:
 def _queued(
     cluster: Cluster, namespace: str, jobs: Sequence[Object]
 ) -> tuple[list[Object], dict[str, int]]:
-    """Kueue's workloads, and how many are before each in its queue; nothing where one may not ask.
+    """Kueue's workloads, and how many are before each in its queue; empty if access is refused.
 
-    Its visibility API is asked only while a Job waits in a queue.
+    Kueue is asked only while a Job waits in a queue.
     """
     waiting = [job for job in jobs if job["spec"].get("suspend")]
     queues = {job["metadata"]["labels"].get(names.QUEUE_LABEL) for job in waiting} - {None}

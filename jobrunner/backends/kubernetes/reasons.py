@@ -1,4 +1,4 @@
-"""Why a pod waits or died, in a few words. Pure: reads snapshot objects only."""
+"""Reasons why a pod waits or died, in a few words. Pure: reads snapshot objects only."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jobrunner.chart.jobs import Object, condition
 from jobrunner.errors import Interrupted
 
 CONTAINER = "stage"
-# A container waits in these while nothing is wrong.
+# Reasons of a waiting container while nothing is wrong.
 ON_THE_WAY = frozenset(("ContainerCreating", "PodInitializing", ""))
 OUT_OF_MEMORY = "out of memory"
-# Causes of an end by the reason that Kubernetes gives a disruption.
+# Causes of an end, by Kubernetes' reason of a disruption.
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted",
     "DeletionByTaintManager": "node tainted",
@@ -55,26 +55,26 @@ def waiting(pod: Object, events: Iterable[Object] = ()) -> tuple[str, bool]:
 
 
 def unschedulable(message: str) -> str:
-    """The scheduler's message without what it tells of preemption and claims after the nodes."""
+    """The scheduler's message without its last part, about preemption and claims."""
     text = message.split(". ")[0].strip().rstrip(".")
     text = re.sub(r"^\d+/(\d+) nodes are available: ", r"no node of \1 fits: ", text)
     return short(text or "no node fits")
 
 
 def pull_error(message: str) -> str:
-    """The end of a chain of errors, which is where it broke."""
+    """The end of a chain of errors, which names the cause."""
     parts = [part.strip() for part in re.split(r": (?=[a-zA-Z])", message) if part.strip()]
     return short(": ".join(parts[-2:]).rstrip(".")) if parts else ""
 
 
 def refused(message: str) -> str:
-    """A `FailedCreate` of a Job's pod: `Error creating: pods "…" is forbidden: …`."""
+    """Reason from a Job's event `FailedCreate`: `Error creating: pods "…" is forbidden: …`."""
     text = re.sub(r'^Error creating: pods? "[^"]*" is forbidden: ', "", message)
     return short(f"the cluster refuses its pod: {text}")
 
 
 def ended(pod: Object) -> tuple[str, str, int | None]:
-    """How a pod ended: its cause in two or three words, one line, and the exit code if any."""
+    """The end of a pod: its cause in two or three words, one line, and the exit code if any."""
     status = pod.get("status", {})
     state = container(pod).get("terminated") or {}
     code = state.get("exitCode")
@@ -96,7 +96,7 @@ def ended(pod: Object) -> tuple[str, str, int | None]:
 
 
 def latest(events: Iterable[Object], reason: str, name: str, since: float = 0.0) -> str:
-    """Message of the newest event of a kind about an object; empty where there is none."""
+    """Message of an object's newest event with a reason; empty if there is none."""
     found = [
         (when, each.get("message", ""))
         for each in events

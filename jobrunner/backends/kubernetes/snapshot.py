@@ -1,4 +1,4 @@
-"""What the API server knows of one run, as objects that were read from it."""
+"""The API server's objects of one run at one moment."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ SPEC_FILE = "run.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What the API server knows of one run."""
+    """The API server's objects of one run."""
 
     config_map: Object
     jobs: Sequence[Object] = ()
     pods: Sequence[Object] = ()
     events: Sequence[Object] = ()
-    """Warnings of the namespace, those of other objects too."""
+    """Warnings of the namespace, including those of other objects."""
     workloads: Sequence[Object] = ()
-    """Kueue's."""
+    """Kueue's workloads of the namespace."""
     positions: dict[str, int] = field(default_factory=dict)
-    """Workload's name → how many are before it in its queue."""
+    """Workload's name → number of workloads before it in its queue."""
     stored: frozenset[str] = frozenset()
-    """Stages whose results lie in storage, where somebody looked."""
+    """Stages whose results were found in storage, if it was asked."""
     now: float = 0.0
     """Unix time."""
     brief: bool = False
-    """Only pods that wait were asked for, and no events: what a list of all runs does."""
+    """True in a list of all runs, which asks only for pending pods, and for no events."""
 
     @property
     def run(self) -> str:
@@ -58,7 +58,7 @@ class Snapshot:
         return plans.plan(self.record)
 
     def job(self, stage: str) -> Object | None:
-        """The Job of a stage, if it is there."""
+        """The Job of a stage, if it exists."""
         for each in self.jobs:
             if each["metadata"]["labels"].get(names.STAGE_LABEL) == stage:
                 return each
@@ -83,6 +83,6 @@ class Snapshot:
 
     @property
     def cancelled(self) -> bool:
-        """True when the run was cancelled after its last submit."""
+        """True if the run was cancelled after its last submit."""
         annotations = self.config_map["metadata"].get("annotations", {})
         return names.CANCELLED_ANNOTATION in annotations

@@ -16,7 +16,7 @@ from jobrunner.spec import names
 from jobrunner.spec.plan import Plan, Stage
 from jobrunner.status import Progress, RunStatus, StageStatus, State
 
-# Seconds in which a Job that may start gets a pod, unless something is in the way.
+# Seconds within which an unsuspended Job gets a pod, unless something prevents it.
 SECONDS_TO_MAKE_A_POD = 10.0
 
 
@@ -39,7 +39,7 @@ def run_status(snapshot: Snapshot) -> RunStatus:
 
 
 def unreadable(snapshot: Snapshot, error: UnreadableRun) -> RunStatus:
-    """What the Jobs alone say of a run whose record cannot be read here."""
+    """The status of a run whose record cannot be read here, from its Jobs alone."""
     return states.run_status(
         [_of_job(job) for job in snapshot.jobs],
         run=snapshot.run,
@@ -89,7 +89,7 @@ def _stage_status(
 
 
 def _without_job(snapshot: Snapshot, planned: Plan, stage: Stage) -> StageStatus:
-    """Cancelled, removed after its end, or never made."""
+    """The status of a stage without a Job: cancelled, removed after its end, or never created."""
     found = StageStatus(stage=stage.name, state=State.STOPPED)
     after = [other for other in planned.stages if stage.name in planned.before(other.name)]
     released = any(
@@ -133,7 +133,7 @@ def _failed(job: Object, end: Object, pods: list[Object], found: StageStatus) ->
 
 
 def _held(snapshot: Snapshot, job: Object, found: StageStatus) -> StageStatus:
-    """A Job that could run and is suspended: in a queue, or by somebody's hand."""
+    """The status of a Job that could run but is suspended: in a queue, or by hand."""
     reason = "suspended; submit the run again to go on"
     if names.QUEUE_LABEL in job["metadata"]["labels"]:
         reason = _queue_reason(snapshot, job)
@@ -176,7 +176,7 @@ def _live(snapshot: Snapshot, job: Object, pods: list[Object], found: StageStatu
         changes = {"state": State.QUEUED, "reason": reasons.refused(refusal), "blocked": True}
         return found.model_copy(update=changes)
     if job.get("status", {}).get("active"):
-        # Its pod does not wait, so a list did not ask for it.
+        # Its pod is not pending, so a list of all runs did not ask for it.
         return found.model_copy(update={"state": State.RUNNING})
     reason = _failed_before(job)
     if pods:
@@ -194,7 +194,7 @@ def _failed_before(job: Object) -> str:
 
 
 def _lacks_a_pod(snapshot: Snapshot, job: Object) -> bool:
-    """True if a Job that may start has had no pod for so long that there must be a reason."""
+    """True if an unsuspended Job has had no pod for longer than is normal."""
     status = job.get("status", {})
     begun = reasons.seconds(status.get("startTime"))
     waited = snapshot.now - begun if begun else 0.0

@@ -1,4 +1,4 @@
-"""Makes the objects of a run, or what is missing of them. Every step may be repeated."""
+"""Creates the objects of a run, or those that are missing. Every step may be repeated."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
 from jobrunner.status import RunStatus, State
 
-# Seconds after a submit in which objects that are missing may still be made by it.
+# Seconds after a submit in which it may still create missing objects.
 SECONDS_TO_MAKE = 30.0
 
 
 def submit(
     cluster: Cluster, asked: Plan, snapshot: Snapshot | None, command: Sequence[str] = ()
 ) -> Outcome:
-    """Makes a run, goes on with it, or finds that it is there.
+    """Creates a run, continues it, or finds that it already exists.
 
     Args:
-        cluster: where.
-        asked: what the user wants.
-        snapshot: the run as it is there.
-        command: the program of a stage, in place of the image's.
+        cluster: the cluster.
+        asked: plan of the submitted run.
+        snapshot: the run in the cluster; None if it does not exist.
+        command: the program of a stage, instead of the image's.
 
     Raises:
-        Changed: look again and repeat.
-        UsageError: the run goes on with another storage.
-        ClusterError: the cluster refuses, with its reason; nothing was made if it refuses the
-            objects as such.
+        Changed: the run changed; read it again and repeat.
+        UsageError: the live run has another storage, or the id belongs to another run.
+        ClusterError: the cluster refuses, with its reason; if it refuses an object as such,
+            nothing was created.
     """
     if snapshot is None:
         objects = _objects(asked, command)
@@ -71,7 +71,7 @@ def submit(
 
 
 def _stale(snapshot: Snapshot, planned: Plan, status: RunStatus) -> list[str]:
-    """Stages whose Jobs are there and must be made anew, because a Job cannot be changed."""
+    """Stages whose Jobs exist but must be replaced, because a Job cannot be changed."""
     failed = {stage.stage for stage in status.stages if stage.state is State.FAILED}
     done = {stage.stage for stage in status.stages if stage.state is State.SUCCEEDED}
     before, now = snapshot.record, planned.record
@@ -93,7 +93,7 @@ def _stale(snapshot: Snapshot, planned: Plan, status: RunStatus) -> list[str]:
 
 
 def _program(record: RunRecord) -> tuple[str, str]:
-    """What decides whether a pod can read the run: its image, and the client that wrote it."""
+    """Image and client of a run: they decide whether a pod can read its record."""
     return record.spec.cluster.image, record.client
 
 
@@ -108,7 +108,7 @@ def _is_missing(snapshot: Snapshot, stage: str, stale: list[str], status: RunSta
 
 
 def _is_being_made(snapshot: Snapshot, planned: Plan, stale: list[str]) -> bool:
-    """True if another submit of the same has begun and may not be through."""
+    """True if another submit of the same run has begun and may not have finished."""
     same = planned.spec == snapshot.spec and not stale and not snapshot.cancelled
     return same and time.time() - snapshot.submitted < SECONDS_TO_MAKE
 
@@ -121,19 +121,19 @@ def _remove(cluster: Cluster, job: Object | None) -> None:
 
 
 def _waits(snapshot: Snapshot, planned: Plan, job: Object, missing: list[str]) -> bool:
-    """True if a stage before this one has still to be done."""
+    """True if a stage before this one is not done yet."""
     if job["kind"] != "Job":
         return False
     for name in planned.before(_stage(job)):
         there = snapshot.job(name)
-        # A Job that is neither there nor to be made was removed some time after its success.
+        # A Job that neither exists nor is missing was removed some time after its success.
         if name in missing or (there is not None and not is_done(there)):
             return True
     return False
 
 
 def _held(job: Object, waits: bool) -> Object:
-    """The object with its Job held back, or not."""
+    """The object; a Job that waits for no other stage is made to start at once."""
     if job["kind"] != "Job" or waits:
         return job
     free = copy.deepcopy(job)
@@ -185,7 +185,7 @@ def _annotated(config_map: Object) -> Object:
 
 
 def _add_languages(cluster: Cluster, snapshot: Snapshot, planned: Plan, stale: list[str]) -> None:
-    """Writes evaluations that were added on Jobs that had started before."""
+    """Writes added languages on the existing Jobs that will release their evaluations."""
     languages = planned.spec.evaluation_languages
     if languages == snapshot.spec.evaluation_languages:
         return
@@ -199,10 +199,11 @@ def _add_languages(cluster: Cluster, snapshot: Snapshot, planned: Plan, stale: l
 
 
 def _release(cluster: Cluster, planned: Plan) -> bool:
-    """Releases what nothing holds back any more; True if there was something.
+    """Releases the stages whose earlier stages are all done; True if there was one.
 
-    A stage that has just ended may have looked before new evaluations were on its Job. Both mark
-    first and look then, so at least one of the two sees what the other has done.
+    A stage that has just ended may have looked for stages before the new languages were on its
+    Job. Stage and submit both write first and look afterwards, so at least one of them sees what
+    the other wrote.
     """
     namespace = planned.spec.cluster.namespace
     found, _ = cluster.list("Job", namespace, labels=f"{names.RUN_LABEL}={planned.run}")

@@ -1,7 +1,7 @@
 """`python -m jobrunner.backends.local STATE RUN FD FD FD`: the supervisor of a run, detached.
 
-Started by a submit with the run's locks open (launch.py). It leaves its parent before it imports
-anything large, so that a submit waits for a few milliseconds only.
+A submit starts it with the run's locks open (launch.py). It leaves its parent before it imports
+anything large, so the submit waits only a few milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 
 def main(state: str, run: str, own: str, shared: str, place: str) -> None:
-    """Runs the supervisor in a child of its own; the parent returns at once."""
+    """Runs the supervisor in a child process; the parent exits at once."""
     if os.fork():
         os._exit(0)
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""One attempt at a stage: what it is started with, why it failed, where its log goes."""
+"""One attempt at a stage: its start, the reason of its failure, and the storage of its log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jobrunner.errors import Interrupted, JobrunnerError, disk_errors
 from jobrunner.spec import keys
 from jobrunner.spec.plan import Stage
 
-# Below so many free bytes an attempt that failed without a word failed for want of room.
+# Bytes. With less free space, an attempt that failed without a message failed for lack of space.
 ROOM_FOR_A_LOG = 1 << 20
 
 
@@ -34,16 +34,16 @@ class Running:
     process: StageProcess
     claim: Claim
     languages: tuple[str, ...]
-    """Whose speech it prepares, if it does."""
+    """Languages whose speech it prepares, if it is an attempt at `prepare`."""
 
 
 def start(
     folder: RunFolder, submitted: LocalRun, stage: Stage, claim: Claim, shared: Lock
 ) -> Running:
-    """Starts a stage on the devices that it has.
+    """Starts a stage on the devices that it has claimed.
 
     Raises:
-        StorageError: its files cannot be made, or the program cannot be started.
+        StorageError: its files cannot be created, or the program cannot be started.
     """
     attempt_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + uuid.uuid4().hex[:8]
     with disk_errors(f"in {folder.path}"):
@@ -77,7 +77,7 @@ def start(
 
 
 def why(folder: RunFolder, attempt: Attempt, code: int) -> str:
-    """One line on why an attempt failed: what the stage said, or how it died."""
+    """One line on why an attempt failed: the stage's last error, or how it died."""
     if code > 128 and code != Interrupted.exit_code:
         hint = "; was there enough memory?" if code == 128 + signal.SIGKILL else ""
         return f"killed by {signal.Signals(code - 128).name}{hint}"
@@ -88,7 +88,7 @@ def why(folder: RunFolder, attempt: Attempt, code: int) -> str:
 
 
 def archived(folder: RunFolder, submitted: LocalRun, known: RunState) -> RunState:
-    """The state after the logs of ended attempts were stored; those that fail wait on."""
+    """Stores the logs of ended attempts and returns the new state; what fails is tried later."""
     storage = submitted.spec.open_storage()
     for attempt in known.attempts:
         path = folder.log(attempt.stage, attempt.id)
@@ -107,5 +107,5 @@ def archived(folder: RunFolder, submitted: LocalRun, known: RunState) -> RunStat
 
 
 def say(line: str) -> None:
-    """One line to the supervisor's log, which its standard output goes to."""
+    """Writes one line to standard output, which is the supervisor's log."""
     os.write(1, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode())

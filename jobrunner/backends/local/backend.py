@@ -1,7 +1,7 @@
-"""The verbs of the local backend, each a short look at or change of a run's files.
+"""The operations of the local backend: each one reads or changes a run's files for a moment.
 
-What does the work is one supervisor process per run (supervisor.py), so any number of shells can
-submit, follow and cancel at the same time.
+One supervisor process per run (supervisor.py) does the work, so any number of shells can submit,
+follow and cancel at the same time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, write_record
 from jobrunner.status import RunStatus, State, run_state, run_status
 
-# Seconds beyond the grace that a run may need to stop: its logs go to storage meanwhile.
+# Seconds beyond the grace that a run may need to stop: it stores its logs.
 TIME_TO_STOP = 60.0
 
 
@@ -41,8 +41,8 @@ class LocalBackend:
     Args:
         state: the state directory; `$JOBRUNNER_STATE` or the user's unless given.
         command: the program of a stage.
-        grace_seconds: between SIGTERM and SIGKILL.
-        retry_seconds: wait before the second attempt, doubled for each further one.
+        grace_seconds: seconds between SIGTERM and SIGKILL.
+        retry_seconds: seconds before the second attempt, doubled for each further one.
     """
 
     name = "local"
@@ -61,7 +61,7 @@ class LocalBackend:
         self._retry_seconds = retry_seconds
 
     def submit(self, plan: Plan) -> Outcome:
-        """As `Backend.submit`.
+        """Submits a run; see `Backend.submit`.
 
         Raises:
             StorageError: storage or the state directory cannot be written.
@@ -82,7 +82,7 @@ class LocalBackend:
         folder = self._folder(run)
         live = folder.is_live()
         submitted, state = folder.submitted(), self._state_of(folder)
-        # Asked before and after: the state was read while nobody could change it.
+        # Checked before and after: no supervisor could change the state while it was read.
         if not live and not folder.is_live():
             state = states.without_supervisor(state)
         stages = tuple(
@@ -138,7 +138,7 @@ class LocalBackend:
         return logs.lines(folder, stage, follow=follow, ended=self._ended(run, stage))
 
     def cancel(self, run: str) -> None:
-        """As `Backend.cancel`; returns when nothing of the run is alive.
+        """Cancels a run and waits until none of its processes is alive; see `Backend.cancel`.
 
         Raises:
             UsageError: there is no such run.
@@ -177,12 +177,12 @@ class LocalBackend:
         )
 
     def _is_ending(self, folder: RunFolder) -> bool:
-        """True for a live run that is being cancelled, or whose supervisor is about to leave."""
+        """True for a live run that is being cancelled, or whose supervisor is about to exit."""
         over = run_state(self._state_of(folder).stages) is State.SUCCEEDED
         return over or folder.cancel_marker.exists()
 
     def _extend(self, folder: RunFolder, asked: RunRecord) -> Outcome:
-        """A submit of a live run: its supervisor takes up new languages."""
+        """Submits to a live run, whose supervisor then adds the new languages."""
         before = folder.submitted()
         resubmit.check(asked, before.record, live=True)
         planned, done = plans.plan(before.record), folder.state().succeeded
@@ -194,7 +194,7 @@ class LocalBackend:
         return "continued"
 
     def _start(self, folder: RunFolder, asked: RunRecord) -> Outcome:
-        """A submit of a run that is not live. The caller holds its submit lock."""
+        """Submits a run that is not live. The caller holds its submit lock."""
         before, old = self._known(folder, asked)
         record = asked
         if before:
@@ -230,7 +230,7 @@ class LocalBackend:
         return "continued" if before else "created"
 
     def _known(self, folder: RunFolder, asked: RunRecord) -> tuple[LocalRun | None, RunState]:
-        """What is known of a run, and nothing if that cannot be read or its results are gone."""
+        """The recorded run and its state; empty if unreadable or not in the requested storage."""
         try:
             before, state = folder.submitted(), folder.state()
         except (UnknownRun, StorageError):

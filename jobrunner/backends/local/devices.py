@@ -1,7 +1,8 @@
 """The queue for this machine's devices: one slot for the CPU and one for each GPU.
 
-Slots and tickets are locked files, so whoever dies frees them. Runs go in the order of their
-submits, and a stage that wants several GPUs is never overtaken by one that wants some of the same.
+Slots and tickets are locked files, so a process that dies frees its own. Runs are served in the
+order of their submits. A stage that wants several GPUs is never overtaken by a stage that wants
+some of the same GPUs.
 """
 
 from __future__ import annotations
@@ -27,27 +28,27 @@ class Ticket:
     lock: Lock
     run: str
     slots: tuple[str, ...]
-    """Slots that would do."""
+    """Slots that the stage can use."""
     count: int
-    """How many of them are wanted."""
+    """Number of slots that it wants."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Slots that a stage has. They are free again when nobody holds their files open."""
+    """Slots of a stage. They are free again when no process holds their files open."""
 
     slots: tuple[str, ...]
     held: tuple[Lock, ...]
 
     def release(self) -> None:
-        """Gives up this process's hold."""
+        """Closes this process's locks."""
         for lock in self.held:
             lock.close()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """It is not the ticket's turn, or not enough slots are free."""
+    """Reason to wait: it is not the ticket's turn, or not enough slots are free."""
 
     reason: str
     """One line, such as `waits for the CPU: 2 runs before it`."""
@@ -59,7 +60,7 @@ class DeviceQueue:
     """All tickets and slots of this machine.
 
     Args:
-        folder: where their files lie.
+        folder: folder of their files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,7 +71,7 @@ class DeviceQueue:
     def enter(
         self, run: str, *, submitted: float, place: int, slots: Sequence[str], count: int
     ) -> Ticket:
-        """A ticket, ordered by when its run was submitted (Unix time), then by `place` in it.
+        """Takes a ticket; tickets are ordered by `submitted` (Unix time), then by `place`.
 
         Raises:
             StorageError: the state directory cannot be written.
@@ -82,8 +83,8 @@ class DeviceQueue:
     def reserve(self, run: str, *, submitted: float) -> Lock:
         """Keeps a run's place until its supervisor has started and its stages have tickets.
 
-        What they want is not known yet, so nobody behind it gets any slot meanwhile. Whoever holds
-        the lock in the end gives it to `give_up`.
+        It is not known yet which slots they want, so no run behind it gets any slot until then. The
+        last holder of the lock passes it to `give_up`.
 
         Raises:
             StorageError: the state directory cannot be written.
@@ -103,7 +104,7 @@ class DeviceQueue:
             ticket.lock.close()
 
     def take(self, ticket: Ticket) -> Claim | Wait:
-        """The slots when it is the ticket's turn; else what it waits for."""
+        """Returns the slots if it is the ticket's turn, else the reason to wait."""
         with locks.take(self._mutex):
             ahead = self._ahead(ticket)
             free: dict[str, Lock] = {}
@@ -135,7 +136,7 @@ class DeviceQueue:
         return lock
 
     def _reservation(self, run: str, submitted: float) -> Path:
-        # Before all tickets of the run in order.
+        # Sorts before all tickets of the run.
         return self._tickets / f"{submitted:020.6f}-{run}-"
 
     def _slot(self, slot: str) -> Path:
@@ -144,7 +145,7 @@ class DeviceQueue:
 
     def _claim(self, ticket: Ticket, free: dict[str, Lock], chosen: list[str]) -> Claim:
         for slot in chosen:
-            # Only told to others who wait; a full disk must not keep anybody from working.
+            # Only a message for others that wait; a full disk must not keep a stage from working.
             with contextlib.suppress(OSError):
                 free[slot].note(ticket.run)
         for slot in free.keys() - set(chosen):
@@ -154,7 +155,7 @@ class DeviceQueue:
         return Claim(slots=tuple(chosen), held=tuple(free[slot] for slot in chosen))
 
     def _ahead(self, ticket: Ticket) -> list[str]:
-        """Runs with an earlier place for any of the same slots; those of the dead are removed."""
+        """Runs with an earlier ticket for any of the same slots; removes tickets of the dead."""
         runs = []
         for path in sorted(self._tickets.iterdir()):
             if path.name >= ticket.path.name:

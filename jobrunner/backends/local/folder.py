@@ -1,9 +1,9 @@
 """The files of one run below the state directory.
 
-runs/<run>/record.json                  what was submitted
+runs/<run>/record.json                  the submitted run
 runs/<run>/spec.json                    the record that stages read
-runs/<run>/state.json                   how far the stages are
-runs/<run>/cancel                       there when the run shall stop
+runs/<run>/state.json                   states of stages and attempts
+runs/<run>/cancel                       exists if the run is to stop
 runs/<run>/supervisor.log
 runs/<run>/progress/<stage>.json        written by the stage
 runs/<run>/logs/<stage>/<attempt>.log
@@ -53,7 +53,7 @@ def runs(state: Path) -> Iterator[RunFolder]:
 
 
 class RunFolder:
-    """Paths, reads and writes. Whatever is read is whole: writes replace files atomically.
+    """Paths, reads and writes. Writes replace files atomically, so a read is never partial.
 
     Args:
         state: the state directory.
@@ -77,16 +77,16 @@ class RunFolder:
         return self.path / "logs" / stage / f"{attempt}.log"
 
     def progress_file(self, stage: str) -> Path:
-        """Where a stage tells how far it is."""
+        """The file to which a stage writes its progress."""
         return self.path / "progress" / f"{stage}.json"
 
     def scratch(self, stage: str) -> Path:
-        """The stage's scratch folder, below `$JOBRUNNER_SCRATCH` where that is set."""
+        """The stage's scratch folder, below `$JOBRUNNER_SCRATCH` if that is set."""
         base = os.environ.get("JOBRUNNER_SCRATCH")
         return (Path(base) / self.run if base else self.path / "scratch") / stage
 
     def exists(self) -> bool:
-        """True when a run was submitted here."""
+        """True if the run was submitted here."""
         return (self.path / "record.json").exists()
 
     def is_live(self) -> bool:
@@ -94,7 +94,7 @@ class RunFolder:
         return locks.is_held(self.supervisor_lock)
 
     def submitted(self) -> LocalRun:
-        """What was submitted.
+        """Reads the submitted run.
 
         Raises:
             UnknownRun: there is no such run.
@@ -107,38 +107,38 @@ class RunFolder:
             raise UnknownRun(self.run, "on this machine") from None
 
     def record_version(self) -> tuple[int, int]:
-        """Changes whenever the record is written anew."""
+        """A value that changes whenever the record is rewritten."""
         found = (self.path / "record.json").stat()
         return found.st_ino, found.st_mtime_ns
 
     def state(self) -> RunState:
-        """How far the run is. Raises StorageError when the file cannot be read."""
+        """Reads the run's state. Raises StorageError if the file cannot be read."""
         try:
             return self._read(RunState, "state.json")
         except NotFound:
             return RunState()
 
     def progress(self, stage: str) -> Progress:
-        """What the stage told last."""
+        """The progress that the stage wrote last."""
         try:
             return Progress.model_validate_json(self.progress_file(stage).read_bytes())
         except (OSError, ValidationError):
             return Progress()
 
     def has_spoken(self, attempt: Attempt) -> bool:
-        """True when an attempt has written to its log, or has told how far it is."""
+        """True if an attempt has written to its log or its progress file."""
         if self.log(attempt.stage, attempt.id).stat().st_size:
             return True
         return self.progress(attempt.stage).updated >= attempt.started
 
     def save(self, run: LocalRun) -> None:
-        """Raises StorageFull, StorageError."""
+        """Writes the submitted run. Raises StorageFull, StorageError."""
         text = write_record(run.record)
         self._storage.write(f"runs/{self.run}/spec.json", text.encode())
         self._write("record.json", run)
 
     def save_state(self, state: RunState) -> None:
-        """Raises StorageFull, StorageError."""
+        """Writes the run's state. Raises StorageFull, StorageError."""
         self._write("state.json", state)
 
     def mark_cancelled(self) -> None:
@@ -146,7 +146,7 @@ class RunFolder:
         self._storage.write(f"runs/{self.run}/cancel", b"")
 
     def remove(self) -> None:
-        """Removes everything but the logs in storage. The caller holds the submit lock."""
+        """Removes the run's folder and locks. The caller holds the submit lock."""
         gone = self.path.parent / f".{uuid.uuid4().hex}"
         with disk_errors(f"in {self.path}"):
             if self.path.exists():

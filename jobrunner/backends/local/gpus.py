@@ -1,4 +1,4 @@
-"""Which GPUs this machine has, asked of `nvidia-smi`: no torch, no CUDA context."""
+"""The GPUs of this machine according to `nvidia-smi`: no torch, no CUDA context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from jobrunner.errors import DeviceError
 
-# A driver that loads for the first time takes some seconds to answer.
+# A driver that is loaded for the first time takes some seconds to answer.
 SECONDS_TO_ANSWER = 30
 
 
@@ -18,16 +18,16 @@ class Gpu:
     """One device that a stage can be given."""
 
     id: str
-    """What CUDA_VISIBLE_DEVICES takes: a UUID, which means the same device in any order."""
+    """UUID for CUDA_VISIBLE_DEVICES; it means the same device in any order of devices."""
     product: str
-    """Such as `NVIDIA A100-SXM4-80GB`; empty for a part of a GPU (MIG)."""
+    """Name such as `NVIDIA A100-SXM4-80GB`; empty for a part of a GPU (MIG)."""
 
 
 def visible(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
-    """The GPUs of this machine, as far as CUDA_VISIBLE_DEVICES shows them.
+    """The GPUs of this machine that CUDA_VISIBLE_DEVICES shows.
 
     Raises:
-        DeviceError: `nvidia-smi` is there and does not answer.
+        DeviceError: `nvidia-smi` exists but does not answer.
     """
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None and not chosen.strip():
@@ -40,7 +40,7 @@ def visible(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
 
 
 def check(found: int, wanted: int) -> None:
-    """Raises DeviceError when fewer GPUs were found than a stage wants."""
+    """Raises DeviceError if fewer GPUs were found than a stage wants."""
     if found < wanted:
         raise DeviceError(
             f"The run asks for {wanted} GPU{'s' * (wanted > 1)} and this machine shows "
@@ -71,7 +71,7 @@ def _ask(environment: Mapping[str, str]) -> list[Gpu]:
 
 
 def _choose(found: list[Gpu], chosen: str) -> list[Gpu]:
-    """Follows CUDA: an index or a UUID's beginning each; what follows an unknown one is hidden."""
+    """Chooses as CUDA does, by index or start of a UUID; all after an unknown one are hidden."""
     shown: list[Gpu] = []
     for token in (part.strip() for part in chosen.split(",")):
         if token.startswith("MIG-"):

@@ -1,4 +1,4 @@
-"""Starting the supervisor of a run, and making sure that nothing of an earlier one is left."""
+"""Starts the supervisor of a run, and ends all processes of an earlier one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from jobrunner.backends.local.logs import Tail
 from jobrunner.backends.logline import last_error
 from jobrunner.errors import JobrunnerError, disk_errors
 
-# Seconds that the children of a killed supervisor have to vanish before they are killed, and
-# then before the submit gives up.
+# Seconds in which children of a killed supervisor may end before they are killed, and then
+# seconds before the submit gives up.
 TIME_TO_VANISH = 2.0
 TIME_TO_DIE = 10.0
 
@@ -33,7 +33,7 @@ def start_supervisor(folder: RunFolder, *handed: Lock) -> None:
             place in the queue for devices.
 
     Raises:
-        StorageError: its log cannot be made.
+        StorageError: its log cannot be created.
         JobrunnerError: it did not start.
     """
     with disk_errors(f"in {folder.path}"), folder.supervisor_log.open("ab") as log:
@@ -62,17 +62,17 @@ def start_supervisor(folder: RunFolder, *handed: Lock) -> None:
 
 
 def end_processes(folder: RunFolder) -> Lock:
-    """The lock that stages inherit, when no process of an earlier supervisor has it any more.
+    """Ends processes of an earlier supervisor and returns the lock that stages inherit.
 
     Raises:
-        JobrunnerError: one cannot be ended.
+        JobrunnerError: one of the processes does not end.
     """
     began = time.monotonic()
     while not (lock := locks.take_if_free(folder.processes_lock)):
         waited = time.monotonic() - began
         if waited > TIME_TO_VANISH:
             for attempt in folder.state().attempts:
-                # The lock is held, so the group has a member and nobody else has its number.
+                # The lock is held, so the group has a member and its number is not reused.
                 if attempt.ended is None and attempt.group:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.killpg(attempt.group, signal.SIGKILL)
@@ -86,10 +86,10 @@ def end_processes(folder: RunFolder) -> Lock:
 
 
 def _environment() -> dict[str, str]:
-    """This process's own, but stages import the same jobrunner, and nothing by accident.
+    """This process's environment, with which stages import the same jobrunner.
 
-    Without the safe path a file `evaluate.py` in the user's folder would be imported in place of
-    the library.
+    It sets the safe path: otherwise a file `evaluate.py` in the user's folder would be imported
+    instead of the library.
     """
     found = {**os.environ, "PYTHONSAFEPATH": "1"}
     package = Path(__file__).resolve().parents[3]

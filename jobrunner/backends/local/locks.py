@@ -1,7 +1,7 @@
 """Locks that the kernel holds for open files: they end with the last process that has them.
 
-A lock is inherited by child processes that get its file descriptor, so it also tells whether
-anything that a dead process started is still there.
+Child processes that get the file descriptor inherit the lock, so it also shows whether a child of
+a dead process is still alive.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Lock:
         self.fd = fd
 
     def close(self) -> None:
-        """Gives up this process's hold. A second call does nothing."""
+        """Closes this process's file. A second call does nothing."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     def note(self, text: str) -> None:
-        """Writes who holds it into the file, for others to read."""
+        """Replaces the file's content, which shows others who holds the lock."""
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, text.encode(), 0)
 
@@ -49,19 +49,19 @@ class Lock:
 
 
 def take(path: Path) -> Lock:
-    """The lock, after waiting for whoever has it."""
+    """Takes the lock, after waiting for any other holder."""
     lock = _take(path, fcntl.LOCK_EX)
     assert lock is not None
     return lock
 
 
 def take_if_free(path: Path) -> Lock | None:
-    """The lock, or None when somebody else has it."""
+    """Takes the lock; None if another process has it."""
     return _take(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_held(path: Path) -> bool:
-    """True when some process holds the lock. Asking never makes another asker see it held."""
+    """True if a process holds the lock. Checking never makes it look held to others who check."""
     try:
         fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def _take(path: Path, how: int) -> Lock | None:
         except BaseException:
             os.close(fd)
             raise
-        # The file was removed while this process waited for it: whoever made it anew holds it.
+        # The file was removed while this process waited for it: the lock is now on a new file.
         os.close(fd)
 
 

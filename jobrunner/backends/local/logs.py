@@ -1,4 +1,4 @@
-"""Reading logs while they are written: no line lost, none twice, none half."""
+"""Reads logs while they are written: no line is lost, repeated or cut."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tail:
     """The lines of one file that were not given yet.
 
     Args:
-        path: the file; it may not be there yet.
+        path: the file; it may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,8 +48,8 @@ def lines(
     Args:
         folder: the run.
         stage: only this stage.
-        follow: goes on until `ended`, and then reads to the end.
-        ended: tells that nothing more will be written.
+        follow: continues until `ended`, then reads to the end.
+        ended: returns True if nothing more will be written.
     """
     tails: dict[str, Tail] = {}
     while True:

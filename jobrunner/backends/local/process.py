@@ -1,4 +1,4 @@
-"""One attempt at a stage as a process: its group ends together, and with its parent."""
+"""One attempt at a stage as a group of processes, which ends as a whole and with its parent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class StageProcess:
 
     Args:
         command: program and arguments.
-        environment: all of its environment.
+        environment: its whole environment.
         log: the file that its output is appended to.
         keep: file descriptors that it inherits, such as locks.
 
     Raises:
-        StorageError: the log cannot be made, or the program cannot be started.
+        StorageError: the log cannot be created, or the program cannot be started.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class StageProcess:
         return self._process.pid
 
     def poll(self) -> int | None:
-        """The exit code when it has ended, 128 + N after signal N; None while it runs.
+        """The exit code if it has ended, 128 + N after signal N; None while it runs.
 
-        What it started ends with it.
+        When it has ended, processes that it started are killed.
         """
-        # Reaped only after its group was killed: till then nobody else can have its number.
+        # Reaped only after its group was killed: until then its number is not reused.
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return None
         self.kill()
@@ -79,10 +79,10 @@ class StageProcess:
 
 
 def _dies_with_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes the stage, so that a killed supervisor leaves none.
+    """The first action of a new stage: it makes the stage die with its supervisor.
 
-    Elsewhere than on Linux the locks that a stage inherits tell that it is still there, and the
-    next submit ends it.
+    On systems other than Linux the locks that a stage inherits show that it is still alive, and
+    the next submit ends it.
     """
     if sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""What the local backend remembers of a run, and how a submit changes it. No I/O."""
+"""The local backend's records of a run, and how a submit changes them. No I/O."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _read(value: Any) -> RunRecord:
 
 
 class LocalRun(_Record):
-    """What was submitted, and how its stages are started."""
+    """A submitted run, and how its stages are started."""
 
     submitted: float
     """Unix time."""
@@ -52,7 +52,7 @@ class LocalRun(_Record):
     @model_validator(mode="before")
     @classmethod
     def _read_version_1(cls, given: Any) -> Any:
-        """Runs of version 1 have the spec alone."""
+        """Reads runs of version 1, which have only the spec."""
         if isinstance(given, dict) and "record" not in given and "spec" in given:
             return {**given, "record": given["spec"]}
         return given
@@ -75,21 +75,21 @@ class Attempt(_Record):
     ended: float | None = None
     exit_code: int | None = None
     archived: bool = False
-    """True when its log is in storage."""
+    """True if its log is in storage."""
 
 
 class RunState(_Record):
-    """How far a run is. Written by its supervisor, or by whoever holds its locks."""
+    """The state of a run. Its supervisor writes it, or another holder of its locks."""
 
     stages: tuple[StageStatus, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    """All of them, oldest first."""
+    """All attempts, oldest first."""
     prepared: tuple[str, ...] = ()
-    """Languages whose data the last successful `prepare` brought."""
+    """Languages whose speech the last successful `prepare` prepared."""
 
     @property
     def succeeded(self) -> set[str]:
-        """Stages that have."""
+        """Names of the stages that have succeeded."""
         return {stage.stage for stage in self.stages if stage.state is State.SUCCEEDED}
 
     def stage(self, name: str) -> StageStatus:
@@ -120,7 +120,7 @@ class RunState(_Record):
         )
 
     def ended_as(self, state: State, reason: str) -> RunState:
-        """The state in which all that had not succeeded or failed is `state`, with one reason."""
+        """The state with `state` and `reason` for all stages that did not succeed or fail."""
         return self.model_copy(
             update={
                 "stages": tuple(
@@ -134,7 +134,7 @@ class RunState(_Record):
 
 
 def without_supervisor(state: RunState) -> RunState:
-    """What a state means when nobody works on the run any more."""
+    """The state of a run without a supervisor: stages that were live count as stopped."""
     if run_state(state.stages).ended:
         return state
     live = [
@@ -149,7 +149,7 @@ def without_supervisor(state: RunState) -> RunState:
 
 
 def started(planned: Plan, before: RunState) -> RunState:
-    """The state in which a supervisor starts: what succeeded stays, the rest waits again."""
+    """The state in which a supervisor starts: all stages wait but those that succeeded."""
     return _planned(planned, before, keep=(State.SUCCEEDED,))
 
 
@@ -173,7 +173,7 @@ def _planned(planned: Plan, before: RunState, *, keep: Sequence[State]) -> RunSt
 
 
 def ready(planned: Plan, state: RunState) -> list[str]:
-    """Stages that wait, and before which everything has succeeded."""
+    """Waiting stages whose earlier stages have all succeeded."""
     succeeded: set[str] = set()
     found = []
     for stage in planned.stages:

@@ -1,6 +1,6 @@
 """The process that takes one run through its stages: queue, start, retry, stop, record.
 
-It holds the run's locks as long as it lives, so nobody else ever works on the run meanwhile.
+It holds the run's locks as long as it lives, so no other process works on the run meanwhile.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ LONGEST_WAIT = 60.0
 
 
 class Supervisor:
-    """One run from where it is to its end.
+    """Takes one run from its current state to its end.
 
     Args:
         folder: the run's files.
-        own: the lock that says that a supervisor lives.
+        own: the lock that shows that a supervisor is alive.
         shared: the lock that its stages inherit.
         place: the lock of the run's place in the queue for devices.
     """
@@ -64,12 +64,12 @@ class Supervisor:
         self._terminated = False
 
     def run(self) -> None:
-        """Returns when the run has ended; its last state is saved then."""
+        """Runs the stages; returns when the run has ended and its last state is saved."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
         now = time.time()
         for attempt in self._state.attempts:
             if attempt.ended is None:
-                # Its supervisor died, and it with it.
+                # The attempt died with its supervisor.
                 ended = attempt.model_copy(update={"ended": now})
                 self._state = self._state.with_attempt(ended)
         self._queue_ready()
@@ -82,12 +82,12 @@ class Supervisor:
         self._terminated = True
 
     def _step(self) -> bool:
-        """Does what can be done now; True when nothing is left to do."""
+        """Does all that can be done now; True if nothing is left to do."""
         self._grow()
         self._look_for_stop()
         finished = [name for name, running in self._running.items() if self._has_ended(running)]
-        # The next stage queues before the last one's devices are free, so that an older run goes
-        # on before a younger one starts.
+        # The next stage queues before the last one's devices are free, so that an older run
+        # continues before a younger one starts.
         self._queue_ready()
         for name in finished:
             self._running.pop(name).claim.release()
@@ -115,7 +115,7 @@ class Supervisor:
         return True
 
     def _grow(self) -> None:
-        """Takes up what a submit has added to the live run."""
+        """Adds stages that a submit has added to the live run."""
         version = self._folder.record_version()
         if version != self._version:
             self._version = version
@@ -131,7 +131,7 @@ class Supervisor:
             self._stop = (State.CANCELLED, "cancelled")
             if self._terminated:
                 self._stop = (State.STOPPED, "the supervisor was ended; submit again to go on")
-                # Tells a submit to wait for the end, and then to go on.
+                # Makes a submit wait for the end and then continue the run.
                 with contextlib.suppress(StorageError):
                     self._folder.mark_cancelled()
             self._kill_at = time.monotonic() + self._submitted.grace_seconds
@@ -220,8 +220,8 @@ class Supervisor:
             claim = self._devices.take(ticket)
             if isinstance(claim, Wait):
                 self._set(stage, state=State.QUEUED, reason=claim.reason)
-                # The further back, the rarer the look: a look at the queue takes as long as the
-                # queue is, and so the work of all who wait stays in proportion to their number.
+                # Stages further back look less often: a look takes time in proportion to the
+                # queue's length, so the work of all stays in proportion to their number.
                 wait = min(LONGEST_LOOK, INTERVAL * claim.before)
                 self._next_look[stage.name] = time.monotonic() + wait
                 continue
@@ -252,7 +252,7 @@ class Supervisor:
         say(f"{stage.name} started as process {running.process.pid}, attempt {attempt.id}")
 
     def _note_output(self) -> None:
-        """A stage runs when it has said something; before that it loads its programs."""
+        """Marks stages as running once they have written something; before, they are loading."""
         for name, running in self._running.items():
             if self._state.stage(name).state is State.STARTING and self._folder.has_spoken(
                 running.attempt
@@ -267,7 +267,7 @@ class Supervisor:
         self._state = attempts.archived(self._folder, self._submitted, self._state)
 
     def _save(self) -> None:
-        """On a full disk nothing is lost: the state is kept here and written when there is room."""
+        """Saves the state; on a full disk it is kept in memory until there is room."""
         if self._state == self._saved:
             return
         try:

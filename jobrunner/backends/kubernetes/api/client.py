@@ -1,7 +1,7 @@
-"""The API server: plain JSON in and out.
+"""A client of the API server: plain JSON in and out.
 
-Objects stay dictionaries. The official client takes 0.3 s to import, and its models take longer to
-build for a list of 1,000 runs than the API server takes to answer.
+Objects stay dictionaries. The official client takes 0.3 s to import, and for a list of 1,000 runs
+it takes longer to build its models than the API server takes to answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TIMEOUT = (5.0, 60.0)
 MERGE = "application/merge-patch+json"
 # A list of 5,000 Jobs has 53 MB, and 4 MB compressed. Short answers are not compressed.
 COMPRESSED = {"Accept-Encoding": "gzip"}
-# Path below a namespace of each kind that a run consists of.
+# Path of each kind that a run consists of, for a namespace.
 PATHS = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "Pod": "/api/v1/namespaces/{}/pods",
@@ -37,11 +37,11 @@ PATHS = {
 
 
 class Refused(ClusterError):
-    """The API server answered, and the answer is no.
+    """The API server refused a request.
 
     Args:
         status: HTTP status.
-        reason: Kubernetes' word for it, such as `AlreadyExists`.
+        reason: Kubernetes' name for the reason, such as `AlreadyExists`.
         message: one line.
     """
 
@@ -54,8 +54,8 @@ class Refused(ClusterError):
 class Cluster:
     """The cluster of the kubeconfig's current context, or the one that this pod is in.
 
-    Every method raises `ClusterError`, in one line, when the API server cannot be reached, and
-    `Refused` when it says no.
+    Every method raises `ClusterError`, in one line, if the API server cannot be reached, and
+    `Refused` if it refuses.
 
     Raises:
         UsageError: there is no kubeconfig, or it cannot be used.
@@ -69,7 +69,7 @@ class Cluster:
         self._connection = Connection(access)
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        """An object; None where there is none."""
+        """An object, or None if it does not exist."""
         try:
             return self._json("GET", f"{path(kind, namespace)}/{name}")
         except Refused as error:
@@ -80,12 +80,12 @@ class Cluster:
     def list(
         self, kind: str, namespace: str, *, labels: str = "", fields: str = ""
     ) -> tuple[list[Object], str]:
-        """Objects, and the version of the collection, from which a watch can go on."""
+        """Objects, and the version of the collection, from which a watch can continue."""
         found = self._json("GET", path(kind, namespace), _selectors(labels, fields))
         return found["items"], found["metadata"]["resourceVersion"]
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
-        """The object as it is in the cluster now; with `dry_run` nothing is kept."""
+        """Creates an object and returns it as stored; with `dry_run` nothing is stored."""
         query = [("fieldManager", FIELD_MANAGER)]
         if dry_run:
             query.append(("dryRun", "All"))
@@ -93,19 +93,19 @@ class Cluster:
         return self._json("POST", where, query, body=body)
 
     def replace(self, body: Object) -> Object:
-        """Writes an object that was read; refused with 409 if somebody changed it meanwhile."""
+        """Replaces an object that was read before; refused with 409 if it has changed since."""
         where = path(body["kind"], body["metadata"]["namespace"])
         query = [("fieldManager", FIELD_MANAGER)]
         return self._json("PUT", f"{where}/{body['metadata']['name']}", query, body=body)
 
     def patch(self, kind: str, namespace: str, name: str, changes: Object) -> Object:
-        """Merges changes into an object (RFC 7396) and gives it as it is then."""
+        """Merges changes into an object (RFC 7396) and returns the result."""
         where = f"{path(kind, namespace)}/{name}"
         query = [("fieldManager", FIELD_MANAGER)]
         return self._json("PATCH", where, query, body=changes, content_type=MERGE)
 
     def delete(self, kind: str, namespace: str, name: str, *, uid: str, propagation: str) -> None:
-        """Begins to delete an object; no error if it is gone, or is another one by now."""
+        """Begins to delete an object; no error if it is gone, or if another one has its name."""
         options = {"propagationPolicy": propagation, "preconditions": {"uid": uid}}
         try:
             self._json("DELETE", f"{path(kind, namespace)}/{name}", body=options)
@@ -114,16 +114,16 @@ class Cluster:
                 raise
 
     def ask(self, body: Object, where: str) -> Object:
-        """Posts a question that is no object of a namespace, such as a SelfSubjectAccessReview."""
+        """Posts a question that has no namespace, such as a SelfSubjectAccessReview."""
         return self._json("POST", where, body=body)
 
     def read(self, where: str) -> Object:
-        """Any other path of the API, such as `/version`."""
+        """Reads any other path of the API, such as `/version`."""
         return self._json("GET", where)
 
     @contextmanager
     def stream(self, where: str, query: Query, *, silence: float) -> Iterator[Any]:
-        """An open answer (urllib3's) to read from; fails after `silence` seconds without a byte."""
+        """An open response of urllib3; reading fails after `silence` seconds without a byte."""
         response = self._call("GET", where, query, timeout=(TIMEOUT[0], silence))
         try:
             yield response
@@ -147,7 +147,7 @@ class Cluster:
             method, where, query or [], body=body, content_type=content_type, headers=COMPRESSED
         )
         try:
-            # In parts, so that they are decompressed while the server makes the next.
+            # In parts, so that one is decompressed while the server makes the next.
             found: Object = from_json(b"".join(response.stream(None, decode_content=True)))
         except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
             raise self._away(error) from None

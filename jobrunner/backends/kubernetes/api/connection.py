@@ -20,9 +20,10 @@ from jobrunner.backends.kubernetes.api.kubeconfig import Access, unusable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Connections that are kept; more are made when they are needed.
+# Connections to keep open; more are made when needed.
 KEPT = 16
-# Seconds after which a token's file is read again, and before a credential's end for a new one.
+# Seconds after which a token's file is read again, and seconds before its expiry at which a
+# credential is renewed.
 TOKEN_SECONDS, AHEAD = 60.0, 30.0
 
 
@@ -44,12 +45,12 @@ class Connection:
         self._token, self._token_read = access.token, float("-inf")
 
     def request(self, method: str, where: str, **options: Any) -> Any:
-        """The answer of urllib3, not read yet, whatever its status.
+        """Sends a request and returns urllib3's response, unread, whatever its status.
 
         A plugin's credential that the server refuses is renewed once.
 
         Raises:
-            UsageError: the plugin or the token's file fails.
+            UsageError: the plugin fails, or the token's file cannot be read.
             urllib3.exceptions.HTTPError, OSError: there is no answer.
         """
         response, used = self._send(method, where, options)
@@ -74,7 +75,7 @@ class Connection:
         return pool.request(method, url, **told), credential
 
     def _renew(self) -> None:
-        """Asks the plugin if there is one and its credential is used up."""
+        """Runs the plugin, if there is one and its credential has expired; connects if needed."""
         found = self._credential
         if self._uses_plugin() and (found is None or _is_used_up(found)):
             asked = plugin.ask(self._access)
@@ -130,10 +131,10 @@ def _is_used_up(credential: plugin.Credential) -> bool:
 
 
 def proxy_of(server: str) -> str:
-    """URL of the proxy that the environment names for a server; empty for none.
+    """URL of the proxy that the environment names for a server; empty if there is none.
 
-    NO_PROXY may hold networks such as 10.0.0.0/8, as Kubernetes' own tools take it, and a server
-    on this machine has no proxy.
+    NO_PROXY may contain networks such as 10.0.0.0/8, as in Kubernetes' own tools. A server on this
+    machine has no proxy.
     """
     parts, proxies = urlsplit(server), getproxies_environment()
     host, proxy = parts.hostname or "", proxies.get(parts.scheme, "")
@@ -159,12 +160,12 @@ def _is_in(address: Address, network: str) -> bool:
 
 
 def _context(access: Access, certificate: str, key: str) -> ssl.SSLContext:
-    """What `ssl` must know; OpenSSL reads a certificate and its key from files only."""
+    """The TLS context. OpenSSL reads a certificate and its key from files only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not access.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        # The kubeconfig says so; a warning on each request would say no more.
+        # The kubeconfig asks for this; a warning on each request would add nothing.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     elif access.authority:
         context.load_verify_locations(cadata=access.authority)

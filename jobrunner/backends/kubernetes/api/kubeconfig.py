@@ -1,4 +1,4 @@
-"""How to reach a cluster: the kubeconfig as kubectl reads it, or what a pod finds about its own.
+"""Access to a cluster: the kubeconfig as kubectl reads it, or the account of this pod.
 
 https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig
 """
@@ -20,45 +20,45 @@ SECTIONS = ("clusters", "contexts", "users")
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """A cluster and a user of it. Of certificates and keys it holds the PEM text."""
+    """A cluster and one of its users. Certificates and keys are PEM text."""
 
     server: str
     authority: str = ""
-    """Certificate authorities to trust; empty: the system's."""
+    """Certificate authorities to trust; if empty, the system's."""
     verify: bool = True
     server_name: str = ""
-    """Name that the server's certificate must have; empty: the host's."""
+    """Name that the server's certificate must have; if empty, the host's."""
     proxy: str = ""
-    """URL of a proxy; empty: as the environment says."""
+    """URL of a proxy; if empty, the environment's."""
     certificate: str = ""
     key: str = ""
     token: str = ""
     token_file: Path | None = None
-    """Where the token is read anew, because it changes from time to time."""
+    """File to read the token from again and again, because it changes."""
     username: str = ""
     password: str = ""
     plugin: dict[str, Any] = field(default_factory=dict)
-    """The `exec` of a user: a program that gives a token or a certificate."""
+    """The `exec` of a user: a program that provides a token or a certificate."""
     plugin_cluster: dict[str, Any] = field(default_factory=dict)
-    """What the plugin is told of the cluster if it wants that."""
+    """Description of the cluster for a plugin that asks for it."""
     folder: Path = Path()
-    """Where a relative path of the plugin's command begins."""
+    """Folder that a relative path of the plugin's command starts from."""
 
 
 def files() -> list[Path]:
-    """The kubeconfigs that there are; what stands in an earlier one counts."""
+    """The existing kubeconfigs; entries of an earlier one take precedence."""
     given = os.environ.get("KUBECONFIG")
     names = given.split(os.pathsep) if given else [str(Path.home() / ".kube" / "config")]
     return [Path(name) for name in names if name and Path(name).is_file()]
 
 
 def is_configured() -> bool:
-    """True when there is a kubeconfig, or this is a pod that may ask the API server."""
+    """True if there is a kubeconfig, or this is a pod with an account."""
     return bool(files()) or own_account() is not None
 
 
 def read() -> Access:
-    """The current context of the kubeconfig, or the cluster that this pod is in.
+    """Reads the current context of the kubeconfig, or the account of this pod.
 
     Raises:
         UsageError: there is no kubeconfig, or it cannot be used.
@@ -136,7 +136,7 @@ def _credentials(user: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {
         "certificate": _pem(user, "client-certificate", folder),
         "key": _pem(user, "client-key", folder),
-        # A file wins over a token beside it, because the file is the newer one.
+        # A token's file wins over a token, because the file is newer.
         "token": "" if file else str(user.get("token") or _provided(user)),
         "token_file": folder / file if file else None,
         "username": str(user.get("username") or ""),
@@ -149,7 +149,7 @@ def _credentials(user: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _provided(user: dict[str, Any]) -> str:
     """The token of an `auth-provider`, which only old kubeconfigs have.
 
-    The official client refreshes it; it costs 0.3 s to import, which no other user must pay.
+    The official client refreshes it. Importing it takes 0.3 s, so it is imported only here.
     """
     if "auth-provider" not in user:
         return ""
@@ -164,7 +164,7 @@ def _provided(user: dict[str, Any]) -> str:
 
 
 def _pem(part: dict[str, Any], name: str, folder: Path) -> str:
-    """PEM text that stands in the kubeconfig in base64, or in a file that it names."""
+    """PEM text from base64 in the kubeconfig, or from a file that it names."""
     if data := part.get(f"{name}-data"):
         return base64.b64decode(data, validate=True).decode()
     file = part.get(name)
@@ -172,7 +172,7 @@ def _pem(part: dict[str, Any], name: str, folder: Path) -> str:
 
 
 def _told(cluster: dict[str, Any], authority: str) -> dict[str, Any]:
-    """A cluster as ExecCredential describes it to a plugin."""
+    """The description of a cluster that an ExecCredential gives to a plugin."""
     kept = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
     told = {name: cluster[name] for name in kept if name in cluster}
     if authority:

@@ -1,4 +1,4 @@
-"""Programs that give a user's credentials: `exec` of a kubeconfig.
+"""Programs that provide a user's credentials: `exec` of a kubeconfig.
 
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
 """
@@ -18,17 +18,17 @@ from jobrunner.backends.kubernetes.api.kubeconfig import Access, unusable
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """What a plugin gave."""
+    """A credential from a plugin."""
 
     token: str = ""
     certificate: str = ""
     key: str = ""
     expires: float | None = None
-    """Unix time; None while the process lasts."""
+    """Unix time; None if it is valid as long as this process lasts."""
 
 
 def ask(access: Access) -> Credential:
-    """Runs the plugin of a user. What it says on stderr, the user sees.
+    """Runs the plugin of a user, who sees what it writes to stderr.
 
     Raises:
         UsageError: there is no such program, it failed, or its answer cannot be used.
@@ -57,7 +57,7 @@ def ask(access: Access) -> Credential:
 
 
 def _program(access: Access) -> str:
-    """The command; a relative path begins beside the kubeconfig, and a bare name is looked for."""
+    """The command; a path is relative to the kubeconfig's folder, a bare name is found on PATH."""
     command = str(access.plugin.get("command") or "")
     if not command:
         raise unusable("`exec` names no command")

@@ -1,4 +1,4 @@
-"""Objects kept up to date by one LIST and a WATCH, which reconnects by itself."""
+"""Objects kept up to date by one LIST and a WATCH that reconnects by itself."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused, path
 from jobrunner.errors import ClusterError
 
-# The server ends a watch after so many seconds; the next goes on where it ended.
+# The server ends a watch after this many seconds; the next one continues where it ended.
 WATCH_SECONDS = 60
-# Silence after which a connection counts as lost: a little longer than a watch lasts.
+# Seconds of silence after which a connection counts as lost: a little longer than a watch lasts.
 SILENCE = WATCH_SECONDS + 15.0
-# Seconds before another try while the API server is away: first and most.
+# Seconds before another try while the API server is away: at first and at most.
 RETRY = (0.5, 8.0)
 
 
 class Watched:
-    """Objects of one kind that a selector chooses, as they are now.
+    """The current objects of one kind that match a selector.
 
-    The first LIST is made at once, so that what is wrong with it is raised where it is asked for.
-    Later the API server may be away for as long as it likes.
+    The constructor makes the first LIST, so its caller gets the errors of that. Later the API
+    server may be away for any time.
 
     Args:
-        cluster: where.
-        kind: such as `Job`.
-        namespace: of the objects.
+        cluster: the cluster.
+        kind: kind of the objects, such as `Job`.
+        namespace: namespace of the objects.
         changed: notified after each change.
         labels, fields: selectors.
     """
@@ -54,12 +54,12 @@ class Watched:
         self._objects: dict[str, Object] = {}
         self._version = ""
         self.changes = 0
-        """Rises with each change."""
+        """Number that grows with each change."""
         self._list()
         threading.Thread(target=self._work, daemon=True).start()
 
     def objects(self) -> list[Object]:
-        """What is there now."""
+        """The objects now."""
         with self._changed:
             return list(self._objects.values())
 
@@ -90,7 +90,7 @@ class Watched:
                 self._watch()
                 wait = RETRY[0]
             except Refused as error:
-                # 410: what happened since is forgotten, so a new LIST tells what is there.
+                # 410: the server has forgotten that version, so a new LIST is needed.
                 self._version = ""
                 if error.status != 410:
                     wait = self._pause(wait)
@@ -102,10 +102,10 @@ class Watched:
         return min(2 * wait, RETRY[1])
 
     def _watch(self) -> None:
-        """Takes up changes until the server ends the watch.
+        """Applies changes until the server ends the watch.
 
         Raises:
-            Refused: with 410 when the version is too old.
+            Refused: with 410 if the version is too old.
             ClusterError, OSError, ValueError: the connection is lost.
         """
         import urllib3
