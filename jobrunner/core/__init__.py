@@ -1,1 +1,1 @@
-"""The fine-tuning core: what runs inside a pod. Nobody imports it; it is started as a process."""
+"""The fine-tuning core, which runs in pods. No other room imports it: it starts as a process."""

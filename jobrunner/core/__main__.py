@@ -1,18 +1,17 @@
 """`python -m jobrunner.core prepare|train|evaluate`: one stage, as a process.
 
-What it needs beside its arguments comes from the environment, which pods and the local backend
-set alike:
+Besides its arguments it reads the environment, which pods and the local backend set:
 
-    JOBRUNNER_SPEC           file with the spec (`run.json`)
-    JOBRUNNER_RUN            id of the run, which must be that of the spec
-    JOBRUNNER_ATTEMPT        name of this try; a random one unless given
+    JOBRUNNER_SPEC           file with the run's record (`run.json`)
+    JOBRUNNER_RUN            id of the run, which must be that of the record
+    JOBRUNNER_ATTEMPT        name of this attempt; a random one unless given
     JOBRUNNER_SCRATCH        folder on a local disk
-    JOBRUNNER_PROGRESS_FILE  where to write progress, if anybody reads it
+    JOBRUNNER_PROGRESS_FILE  file to write progress to, if it is wanted
     JOBRUNNER_GRACE_SECONDS  time between SIGTERM and SIGKILL
     JOBRUNNER_STAGE          name of the stage, such as `evaluate-el`
-    JOBRUNNER_NAMESPACE      set in pods alone: there a stage stores its own log, tells its progress
-                             to its Job, and releases the stages that waited for it
-    JOBRUNNER_METRICS_PORT   serves Prometheus metrics there
+    JOBRUNNER_NAMESPACE      set only in pods: there a stage stores its own log, writes its progress
+                             on its Job, and releases the stages that wait for it
+    JOBRUNNER_METRICS_PORT   port on which to serve Prometheus metrics
 
 Of several ranks in one pod, only rank 0 stores the log, reports progress and serves metrics.
 """
@@ -67,10 +66,10 @@ def stage_context() -> StageContext:
 
 
 def _read(text: bytes) -> RunRecord:
-    """The run in a `run.json`, which must be the one that the environment names.
+    """Reads a record, which must be of the run that the environment names.
 
     Raises:
-        UsageError: it is another run, or the client that wrote it is newer than this program.
+        UsageError: it is of another run, or a client newer than this program wrote it.
     """
     hint = "Name an image of the client's version with cluster.image, and submit the run again."
     try:
@@ -142,8 +141,8 @@ def evaluate(attempt: Attempt, lang: str) -> None:
 
 def entry() -> None:
     """Runs a stage and turns its errors into an exit code and one line."""
-    # OpenMP's threads spin while they wait, by default for so long that where cores are shared, if
-    # only with the processes that load data, training is 3 times as slow as with a short spin.
+    # OpenMP's threads spin while they wait. If cores are shared, even just with the processes that
+    # load data, the long default makes training 3 times as slow as a short spin.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     attempt = Attempt()
@@ -162,7 +161,7 @@ def _run(attempt: Attempt) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except Exception:  # noqa: BLE001
-        # Whatever it is belongs into the log that is kept, and ends this attempt alone.
+        # Any error belongs in the stored log, and ends only this attempt.
         traceback.print_exc()
         return 1
     return 0

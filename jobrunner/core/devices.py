@@ -1,4 +1,4 @@
-"""Which device a stage computes on, and in which precision."""
+"""The device that a stage computes on, and its precision."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jobrunner.spec.placement import ResourcesSpec
 
 
 def choose_device(resources: ResourcesSpec) -> torch.device:
-    """The GPU of this process (by LOCAL_RANK), or the CPU where that was asked for.
+    """The GPU of this process (by LOCAL_RANK), or the CPU if that was requested.
 
     Raises:
-        DeviceError: the run asked for a GPU and none is seen.
+        DeviceError: the run requests a GPU, but none is visible.
     """
     if resources.device == "cpu" or (resources.device == "auto" and resources.gpus == 0):
         return torch.device("cpu")
@@ -29,7 +29,7 @@ def choose_device(resources: ResourcesSpec) -> torch.device:
 
 
 def choose_dtype(resources: ResourcesSpec, device: torch.device) -> torch.dtype:
-    """bfloat16 where asked for, or where the GPU has it and nothing was asked; else float32."""
+    """bfloat16 if requested, or if nothing was requested and the GPU has it; else float32."""
     if resources.precision == "bf16":
         return torch.bfloat16
     if resources.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():

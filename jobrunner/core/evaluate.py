@@ -3,8 +3,8 @@
     <evaluations of the run>/<base|tuned>/<test set>/<language>/predictions.parquet
     <evaluations of the run>/<base|tuned>/<test set>/<language>/result.json   written last
 
-A result that is there for the same model, data and settings is not computed again, so an attempt
-that was interrupted goes on where a model was done, and a repeated stage does nothing.
+An existing result for the same model, data and settings is not computed again. So an attempt after
+an interruption continues with the next model, and a repeated stage does nothing.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from jobrunner.storage import folders
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One model to measure, and how."""
+    """One model to measure, with its settings."""
 
     which: Which
     prefix: str
-    """Where the model lies in storage."""
+    """Prefix of the model in storage."""
     digest: str
     settings: Settings
     device: torch.device
@@ -52,14 +52,14 @@ class Candidate:
 
 
 def run(context: StageContext, *, language: str) -> None:
-    """Measures the run's models on one language and stores what was found.
+    """Measures the run's models on one language and stores the results.
 
     Raises:
         SpecError: there is no such language.
         NotFound: data or model are not in storage.
         DataError: no utterance of the test set has a reference text.
-        DeviceError: a GPU was asked for and none is seen.
-        Interrupted: SIGTERM came; what was measured before is stored.
+        DeviceError: a GPU was requested, but none is visible.
+        Interrupted: SIGTERM came; results of models that were done are stored.
     """
     fine_tuned = context.spec.task == "fine-tune"
     wanted: list[Which] = ["base"] if context.spec.evaluate.base or not fine_tuned else []
@@ -83,8 +83,8 @@ def run(context: StageContext, *, language: str) -> None:
 def write_card(context: StageContext) -> None:
     """Writes the export's model card with every result that the run has.
 
-    Evaluations of several languages end at the same time, so each looks again after writing:
-    whoever writes last has seen all results.
+    Evaluations of several languages may end at the same time, so each looks again after writing:
+    the last one to write has seen all results.
     """
     prefix = keys.export_prefix(context.run)
     family = models.family_in(context.storage.read(prefix + "config.json"), shown=prefix)
@@ -140,9 +140,9 @@ def _measure(
 
     Args:
         context: the stage.
-        test: what to decode.
+        test: the test set.
         candidate: the model.
-        part: where this model's share of the stage begins and how large it is, ratios.
+        part: start and size of this model's share of the stage, as ratios.
     """
     which = candidate.which
     context.progress.update(message=f"loading {which}", done=part[0], urgent=True)
@@ -225,7 +225,7 @@ def _result(
 def _store(
     context: StageContext, found: Result, clips: list[Utterance], heard: list[Hypothesis]
 ) -> None:
-    """The predictions first, the result last: a result that is there is complete."""
+    """Stores the predictions first and the result last, so that an existing result is complete."""
     table = pyarrow.table(
         {
             "clip": [clip.clip for clip in clips],
@@ -245,7 +245,7 @@ def _store(
 
 
 def _tell_change(context: StageContext, base: Result, tuned: Result) -> None:
-    """Adds how the tuned model differs from the base model to the tuned result."""
+    """Adds the change from the base to the tuned model to the tuned result."""
     change = paired_difference(base.scores, tuned.scores)
     context.log(f"change: {points(change)} points")
     if change != tuned.change:

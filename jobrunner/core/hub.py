@@ -17,22 +17,22 @@ from huggingface_hub import constants, errors
 from jobrunner.catalog import models
 from jobrunner.errors import JobrunnerError, SpecError, full_disk
 
-# The base of all errors of the hub's HTTP library, which is another one in each of its versions.
+# The base of all errors of the HTTP library, which differs between versions of huggingface_hub.
 _HTTP_ERROR: type[Exception] = errors.HfHubHTTPError.__mro__[1]
-# One of the files of weights that do not fit in one.
+# One of several files of weights.
 _PART = re.compile(r"model-\d+-of-(\d+)\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a repository of the hub holds."""
+    """The files of a repository of the hub."""
 
     commit: str
     names: list[str]
 
 
 def list_dataset(repo: str, revision: str, *, instead: str) -> Listing:
-    """The files of a data set.
+    """Lists the files of a data set.
 
     Args:
         repo: hub id.
@@ -50,13 +50,13 @@ def list_dataset(repo: str, revision: str, *, instead: str) -> Listing:
 def fetch_dataset(
     repo: str, commit: str, names: list[str], *, scratch: Path, instead: str
 ) -> list[Path]:
-    """Files of a data set, one after the other, on this machine.
+    """Fetches files of a data set, one after the other; returns their paths.
 
     Args:
         repo: hub id.
-        commit: of the listing.
+        commit: commit of the listing.
         names: files in the repository.
-        scratch: where to keep them when the user's cache of the hub cannot be written.
+        scratch: folder for the files if the user's cache of the hub cannot be written.
         instead: what to do without the hub, for the error.
 
     Raises:
@@ -68,14 +68,14 @@ def fetch_dataset(
 
 
 def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dict[str, Path]:
-    """The files of a model that `from_pretrained` needs: name → path on this machine.
+    """Fetches the files of a model that `from_pretrained` needs; returns name → path.
 
-    Without a network a model that the user's cache of the hub holds is taken from there.
+    Without a network, the model is taken from the user's cache of the hub, if that has it.
 
     Args:
         repo: hub id.
-        revision: branch, reference or commit; empty: the main branch.
-        scratch: where to keep files when the user's cache of the hub cannot be written.
+        revision: branch, reference or commit; empty means the main branch.
+        scratch: folder for the files if the user's cache of the hub cannot be written.
         instead: what to do without the hub, for the error.
 
     Raises:
@@ -91,8 +91,8 @@ def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dic
                 raise
             return cached
         chosen = model_files(found.names, repo)
-        # By its branch rather than the commit: so the cache notes which commit that was, and
-        # serves when there is no network.
+        # By branch rather than by commit, so that the cache notes the branch's commit and can be
+        # used without a network.
         paths = _fetch(repo, revision or "main", chosen, "model", scratch)
         return dict(zip(chosen, paths, strict=True))
 
@@ -124,7 +124,7 @@ def model_files(names: Iterable[str], model: str) -> list[str]:
 
 
 def _cached_model(repo: str, revision: str) -> dict[str, Path]:
-    """A complete model in the user's cache of the hub, or nothing."""
+    """A complete model from the user's cache of the hub, or nothing."""
     try:
         folder = Path(
             huggingface_hub.snapshot_download(
@@ -158,7 +158,7 @@ def _fetch(repo: str, revision: str, names: Iterable[str], kind: str, scratch: P
 
 
 def _cache(scratch: Path) -> Path:
-    """The user's cache of the hub; a folder in scratch where that cannot be written."""
+    """The user's cache of the hub; a folder in scratch if that cannot be written."""
     usual = Path(constants.HF_HUB_CACHE)
     try:
         usual.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The stage `prepare`: brings the base model and the speech of all languages into storage.
+"""The stage `prepare`: stores the base model and the prepared speech of all languages.
 
-It is the only stage that talks to the model hub. What lies complete in storage is left alone, so
-runs share it; what is half there is completed.
+It is the only stage that talks to the model hub. Data that is complete in storage is left alone,
+so runs share it; incomplete data is completed.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from jobrunner.errors import Interrupted, StorageError
 from jobrunner.spec import keys
 from jobrunner.storage import folders
 
-# The order of preparation: what is quick and can show a mistake comes first.
+# The order of preparation: splits that are quick and can reveal a mistake come first.
 _ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
-# Seconds after which nobody still writes what is half-written: a day.
+# Unfinished uploads older than a day (in seconds) are abandoned and may be deleted.
 _ABANDONED = 86_400.0
 
 
 def run(context: StageContext) -> None:
-    """Brings everything that the later stages read into storage.
+    """Stores everything that the later stages read.
 
     Raises:
         SpecError: model or data are not as the spec says.
         DataError: the speech cannot be used.
-        Interrupted: SIGTERM came; what is finished stays.
-        StorageFull: no room left; what is finished stays.
+        Interrupted: SIGTERM came; finished parts stay.
+        StorageFull: no room left; finished parts stay.
         JobrunnerError: the hub cannot be reached.
     """
     _clean(context)
@@ -66,7 +66,7 @@ def run(context: StageContext) -> None:
 def _clean(context: StageContext) -> None:
     try:
         context.storage.clean_uploads(_ABANDONED)
-    except StorageError as error:  # a right that a run can do without
+    except StorageError as error:  # a run can do without this right
         context.log(f"half-written files of earlier runs stay: {error}")
 
 
@@ -89,13 +89,13 @@ class _Counted:
 
 def _prepare_model(context: StageContext, work: Path) -> None:
     prefix = keys.model_prefix(context.spec)
-    # A folder without a fingerprint may be another one than that in storage.
+    # A folder without a fingerprint may differ from the one in storage.
     pinned = bool(context.spec.model_revision) or not models.is_folder(context.spec.model)
     if pinned and folders.is_published(context.storage, prefix):
         return
     files = _model_files(context)
     models.family_in(files["config.json"].read_bytes(), shown=context.spec.model)
-    # A folder of links, because a repository or a folder may hold other files than the model's.
+    # A folder of links, because a repository or a folder may have other files besides the model's.
     folder = work / "model"
     folder.mkdir()
     for name, path in files.items():
@@ -106,7 +106,7 @@ def _prepare_model(context: StageContext, work: Path) -> None:
 
 
 def _model_files(context: StageContext) -> dict[str, Path]:
-    # huggingface_hub takes 0.5 s to import, and most prepares find the model in storage.
+    # huggingface_hub takes 0.5 s to import, and most runs find the model in storage.
     from jobrunner.core import hub
 
     spec = context.spec
@@ -124,7 +124,7 @@ def _model_files(context: StageContext) -> dict[str, Path]:
 
 
 def _selected(context: StageContext, language: str) -> Selection | None:
-    """The clips of each split that is to be prepared; None when all lies in storage."""
+    """The clips of each split to prepare; None if all splits are in storage."""
     spec = context.spec
     wanted = splits.wanted(spec, language)
     if not wanted or _complete(context, language, wanted):
@@ -134,13 +134,13 @@ def _selected(context: StageContext, language: str) -> Selection | None:
 
 
 def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> bool:
-    """True when the splits lie in storage and need no look at the source.
+    """True if the splits are in storage and the source need not be read.
 
-    A folder may have changed, unless a fingerprint pins it, as it does the run's own language.
+    A folder may have changed unless a fingerprint pins it, and only the run's language is pinned.
     """
     source = context.spec.data.source
     pinned = bool(source.revision) and language == context.spec.lang
-    # A folder of the machine that submitted was prepared there; no pod has it.
+    # A folder of the submitting machine was prepared there; no pod has it.
     here = source.is_pinned and source.folder is not None and source.folder.is_dir()
     if here and not pinned:
         return False
@@ -188,7 +188,7 @@ def _prepare_language(
 
 @contextmanager
 def _work_folder(scratch: Path) -> Iterator[Path]:
-    """A folder of this process alone. Those of processes that were killed are removed."""
+    """A folder for this process only. Removes the folders of processes that were killed."""
     scratch.mkdir(parents=True, exist_ok=True)
     with (scratch / "prepare.lock").open("w") as door:
         fcntl.flock(door, fcntl.LOCK_EX)

@@ -10,13 +10,13 @@ from jobrunner.storage import folders
 
 
 def run(context: StageContext) -> None:
-    """One attempt at the stage. Does nothing where the export is published already.
+    """Runs one attempt at the stage; does nothing if the export is already published.
 
     Raises:
-        DeviceError: fewer GPUs are seen than the run asks for.
+        DeviceError: fewer GPUs are visible than the run requests.
         DataError: no clip can be trained on.
-        CheckpointError: there are checkpoints and none verifies.
-        StorageError: storage refused; the last acknowledged checkpoint is there.
+        CheckpointError: there are checkpoints, but none verifies.
+        StorageError: storage refused; the last acknowledged checkpoint is safe.
         Interrupted: SIGTERM came.
         JobrunnerError: the loss went wrong for good.
     """
@@ -37,10 +37,10 @@ def run(context: StageContext) -> None:
 
 
 def train(trainer: Trainer) -> None:
-    """Steps to the end, measured and saved on the way.
+    """Trains to the end, with validations and checkpoints on the way.
 
-    A checkpoint is taken after the validation of its step, so that it knows what was measured. An
-    attempt that stopped in between measures first.
+    A checkpoint is taken after the validation of its step, so that it has the result. If training
+    stopped in between, the next attempt validates first.
     """
     trainer.restore()
     while True:

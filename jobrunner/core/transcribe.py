@@ -19,21 +19,21 @@ def transcribe(
     after_batch: Callable[[int, float], None] = lambda utterances, seconds: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Hypothesis]:
-    """What the model hears in each utterance, in the order given; greedy.
+    """Transcribes utterances greedily; returns hypotheses in the order given.
 
-    Batches hold utterances of like length, the longest first: a batch is decoded until its longest
-    text ends, and too little memory shows at once.
+    Batches have utterances of similar length, the longest first: a batch is decoded until its
+    longest text ends, and a lack of memory shows at once.
 
     Args:
-        model: set to the language to write.
-        dataset: where the audio is.
+        model: a recogniser, set to the language to write.
+        dataset: the data set of the utterances.
         utterances: clips that the model can hear whole.
         batch_size: utterances decoded together.
         after_batch: gets the utterances and the seconds of audio decoded so far.
         should_stop: asked before each batch.
 
     Raises:
-        Interrupted: `should_stop` said so.
+        Interrupted: `should_stop` returned True.
         DataError: an utterance is longer than the model's window.
     """
     order = sorted(range(len(utterances)), key=lambda i: (-utterances[i].seconds, i))

@@ -1,1 +1,1 @@
-"""What surrounds the work of a stage: context, progress, metrics, log, release."""
+"""Everything around the work of a stage: context, progress, metrics, log, release."""

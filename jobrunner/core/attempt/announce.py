@@ -10,19 +10,19 @@ from jobrunner.errors import ClusterError
 from jobrunner.spec import names
 from jobrunner.status import Progress
 
-# Seconds between two writes: 1,000 runs then ask the API server for 100 changes a second at most.
+# Seconds between two writes: 1,000 runs then make at most 100 changes a second.
 INTERVAL = 10.0
-# Seconds that the end of a stage waits for a write that is on its way.
+# Seconds that the end of a stage waits for a write in flight.
 SECONDS_TO_END = 5.0
 
 
 class Announcer:
-    """Writes in a thread of its own. An API server that is away never stops the stage.
+    """Writes progress in a thread of its own. An API server that is away never stops the stage.
 
     Args:
-        jobs: the run's.
-        stage: which this is.
-        reporter: what to tell.
+        jobs: the run's Jobs.
+        stage: name of this stage.
+        reporter: holds the progress.
         interval: seconds between two writes.
     """
 
@@ -42,7 +42,7 @@ class Announcer:
         self._thread.start()
 
     def close(self) -> None:
-        """Tells what is known at the end, in so far as the API server takes it at once."""
+        """Writes the last progress, if the API server accepts it at once."""
         self._stop = True
         self._news.set()
         self._pause.set()
@@ -77,7 +77,7 @@ class Announcer:
 
 
 def short(progress: Progress) -> str:
-    """`43%, training, step 860/2000`."""
+    """Progress in one line: `43%, training, step 860/2000`."""
     told = [f"{progress.done:.0%}", progress.message]
     if progress.steps:
         told.append(f"step {progress.step}/{progress.steps}")

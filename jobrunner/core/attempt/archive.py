@@ -1,4 +1,4 @@
-"""Keeps the log of an attempt, and leaves it in storage with the exit code."""
+"""Keeps the log of an attempt and stores it with the exit code."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from jobrunner.spec import keys
 
 
 class _Tee(io.TextIOBase):
-    """Passes all on to a stream, and keeps it in a file."""
+    """Writes to a stream and keeps a copy in a file."""
 
     def __init__(self, stream: TextIO, file: TextIO) -> None:
         self._stream = stream
         self._file = file
 
     def write(self, text: str) -> int:
-        # A full disk takes the copy, not the log that the node keeps.
+        # A full disk loses the copy, not the log that the node keeps.
         with contextlib.suppress(OSError, ValueError):
             self._file.write(text)
         return self._stream.write(text)
@@ -53,7 +53,7 @@ def kept(file: Path) -> Iterator[None]:
 
 
 def store(context: StageContext, stage: str, file: Path, code: int) -> None:
-    """Leaves the log of an attempt and its exit code in storage; their lack fails no stage."""
+    """Stores the log of an attempt and its exit code; an error here does not fail the stage."""
     about = (context.run, stage, context.attempt)
     try:
         context.storage.write_file(keys.log_file(*about), file)
@@ -66,7 +66,7 @@ def cause_of_last_end(context: StageContext, stage: str) -> str:
     """Why the last attempt at a stage ended.
 
     Returns:
-        `stopped` after SIGTERM, `failed` after an error, `killed` where it could not say.
+        `stopped` after SIGTERM, `failed` after an error, `killed` if it left no exit code.
     """
     run, storage = context.run, context.storage
     try:

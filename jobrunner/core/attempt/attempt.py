@@ -1,4 +1,4 @@
-"""What surrounds the work of a stage in a pod: log to storage, progress, metrics, release."""
+"""Everything around the work of a stage in a pod: log to storage, progress, metrics, release."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Attempt:
         self._context: StageContext | None = None
 
     def logged(self, work: Callable[[], int]) -> int:
-        """Does the work and leaves its log and exit code in storage; gives the code.
+        """Does the work, stores its log and exit code, and returns the code.
 
-        The local backend stores logs by itself.
+        The local backend stores logs itself.
         """
         if not self._keeps_log:
             return work()
@@ -43,8 +43,7 @@ class Attempt:
         return code
 
     def lead(self, context: StageContext) -> None:
-        """Marks this process as the launcher: the ranks it starts report and keep the log
-        themselves."""
+        """Marks this process as a launcher: the first rank reports and stores the log itself."""
         self._context = context
         self._keeps_log = False
 
@@ -53,7 +52,7 @@ class Attempt:
         """Serves metrics and reports the progress of the stage within the block."""
         self._context = context
         if self._keeps_log and self.stage == "prepare":
-            # The record stays with the results, which outlive the cluster's objects.
+            # The record is stored with the results, which outlive the cluster's objects.
             context.storage.write(keys.run_file(context.run), write_record(context.record).encode())
         with ExitStack() as until_the_end:
             port = os.environ.get("JOBRUNNER_METRICS_PORT")
@@ -74,7 +73,7 @@ class Attempt:
             yield context
 
     def release(self) -> None:
-        """Releases the stages that waited for this one; in pods alone, and once for all ranks.
+        """Releases the stages that wait for this one; only in pods, and once for all ranks.
 
         Raises:
             ClusterError: the API server refuses, or was away for too long.

@@ -1,4 +1,4 @@
-"""What every stage gets: the run, storage, its attempt, a scratch folder, and a stop flag."""
+"""The context of a stage: the run, storage, its attempt, a scratch folder, and a stop flag."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StageContext:
     record: RunRecord
     storage: Storage
     attempt: str
-    """Unique for each try: the pod's uid, or a random name on this machine."""
+    """Name unique to the attempt: the pod's uid, or a random name on this machine."""
     scratch: Path
     """A folder on a local disk. It may be kept between attempts, and may be empty."""
     progress: Reporter

@@ -1,7 +1,7 @@
-"""The Jobs of this run as a pod may see them: read one by name, change one by name.
+"""The Jobs of a run for its own pods, which may read and change each one by name.
 
-Plain HTTPS with the pod's own token. The official client would cost each stage 1.6 s and 60 MB to
-import for these two requests.
+Plain HTTPS with the pod's own token. Importing the official client for these two requests would
+cost each stage 1.6 s and 60 MB.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ SECONDS_TO_ANSWER = 15.0
 
 
 class Away(ClusterError):
-    """The API server does not answer, or has no time: worth another try."""
+    """The API server does not answer or is busy; another try may succeed."""
 
 
 class Jobs:
     """Jobs of one run.
 
     Args:
-        account: of the pod.
-        namespace: of the run.
+        account: account of the pod.
+        namespace: namespace of the run.
         run: the run id.
     """
 
@@ -41,20 +41,20 @@ class Jobs:
         self._trust = ssl.create_default_context(cafile=account.authority)
 
     def get(self, stage: str) -> Object | None:
-        """The Job of a stage; None where there is none.
+        """The Job of a stage; None if there is none.
 
         Raises:
             Away: try again.
-            ClusterError: it may not be read.
+            ClusterError: reading it is not allowed.
         """
         return self._ask("GET", stage)
 
     def patch(self, stage: str, changes: Object) -> Object | None:
-        """Merges changes into the Job of a stage and gives it as it is then; None without one.
+        """Merges changes into the Job of a stage and returns the result; None if there is no Job.
 
         Raises:
             Away: try again.
-            ClusterError: it may not be changed so.
+            ClusterError: the change is not allowed.
         """
         return self._ask("PATCH", stage, changes)
 
@@ -90,7 +90,7 @@ class Jobs:
 
 
 def own_jobs(run: str) -> Jobs | None:
-    """The Jobs of a run from within one of its pods; None elsewhere, and without a token."""
+    """The Jobs of a run, for one of its pods; None outside a pod, or without a token."""
     namespace, account = os.environ.get("JOBRUNNER_NAMESPACE"), own_account()
     return Jobs(account, namespace, run) if namespace and account else None
 

@@ -1,8 +1,8 @@
 """Prometheus metrics of a stage, on a port of its own.
 
 Base units, ratios from 0 to 1, times as timestamps. Labels have few values: language, model and
-stage; ids are in `jobrunner_run_info` alone, so that a thousand runs do not make a thousand series
-of everything.
+stage. Ids are only in `jobrunner_run_info`, so that a thousand runs do not make a thousand series
+of every metric.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
 class Metrics:
-    """What is counted and measured in one attempt at one stage.
+    """The metrics of one attempt at one stage.
 
     Args:
         record: the run.
-        stage: such as `train`.
+        stage: name of the stage, such as `train`.
         attempt: name of the attempt.
-        cause: says why the attempt before this one ended: `stopped`, `failed` or `killed`.
+        cause: returns why the attempt before this one ended: `stopped`, `failed` or `killed`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Metrics:
         info.info({"run": record.run, "attempt": attempt, "version": __version__, **labels})
 
     def serve(self, port: int) -> Callable[[], None]:
-        """Serves the metrics until the function that it gives is called. Port 0 is any free one."""
+        """Serves the metrics until the returned function is called. Port 0 means any free port."""
         server, thread = start_http_server(port, registry=self.registry)
         self.port = server.server_port
 
@@ -108,11 +108,11 @@ class Metrics:
         return stop
 
     def observe(self, now: Progress) -> None:
-        """Takes in what the stage tells of itself."""
+        """Updates the metrics from the progress of the stage."""
         before, self._before = self._before, now
         self._set(self._progress, now.done)
         self._set(self._updated, now.updated)
-        # What training tells first is where the attempts before this one had come to.
+        # The first progress of training is the step that earlier attempts had reached.
         stepped = now.loss is not None and now.step > before.step
         if stepped:
             self._set(self._stepped, now.updated)
@@ -130,7 +130,7 @@ class Metrics:
             self._set(self._step, now.step)
 
     def hear(self, what: str, amount: float, about: str) -> None:
-        """Takes in what `Reporter.tell` tells."""
+        """Updates the metrics from an event of `Reporter.tell`."""
         if what == "checkpoint":
             self._saving.labels(*self._labels).observe(amount)
             self._set(self._saved, time.time())

@@ -11,21 +11,21 @@ from typing import Any
 
 from jobrunner.status import Progress
 
-# Progress files are replaced at most so often; the last report of a stage is always written.
+# Least seconds between writes of a progress file; the last report of a stage is always written.
 SECONDS_BETWEEN_WRITES = 0.5
 
 
 def log(line: str) -> None:
-    """One line to the stage's log."""
+    """Writes one line to the stage's log."""
     sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
     sys.stdout.flush()
 
 
 class Reporter:
-    """Keeps the stage's progress and writes it to where the backend looks.
+    """Keeps the stage's progress and writes it to a file for the backend.
 
     Args:
-        file: the local backend's progress file; None when nobody reads one.
+        file: the local backend's progress file; None if it is not wanted.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -33,7 +33,7 @@ class Reporter:
         self.watchers: list[Callable[[Progress], None]] = []
         """Called with each change, in the thread of the stage."""
         self.listeners: list[Callable[[str, float, str], None]] = []
-        """Called with what `tell` tells, in whichever thread."""
+        """Called with each event of `tell`, in the thread that calls it."""
         self._file = file
         self._written = 0.0
         self._started = time.monotonic()
@@ -50,23 +50,22 @@ class Reporter:
             self.flush()
 
     def tell(self, what: str, amount: float = 1.0, about: str = "") -> None:
-        """Tells of something that happened and is no progress, for metrics.
+        """Counts an event for the metrics, such as a checkpoint or a skipped step.
 
         Args:
-            what: `checkpoint` (in so many seconds), `resume`, `skip` (a step), or `drop` (so many
-                clips, `about` the reason).
-            amount: how much or how often.
-            about: what sort of it.
+            what: `checkpoint`, `resume`, `skip` (a step) or `drop` (clips).
+            amount: seconds of a checkpoint, else the number of events.
+            about: reason of a drop.
         """
         for listener in self.listeners:
             listener(what, amount, about)
 
     def restart_clock(self, done: float) -> None:
-        """Time left is judged from here on: the work began at the ratio `done`."""
+        """Restarts the estimate of the time left: the work begins now, at the ratio `done`."""
         self._started, self._started_at = time.monotonic(), done
 
     def flush(self) -> None:
-        """Writes what is known now."""
+        """Writes the progress as it is now."""
         self._written = time.monotonic()
         if self._file is None:
             return

@@ -1,8 +1,8 @@
-"""A stage that is done releases those that waited for it.
+"""Releases the stages that wait for a stage, once it is done.
 
-Later stages are made with the run, suspended; so a stage needs no right to create anything. It
-marks its own Job as done first and looks at the others then. Of two stages that end at the same
-time the later one therefore sees both marks, and releasing twice changes nothing.
+Later stages are created with the run, suspended, so a stage needs no right to create anything. It
+first marks its own Job as done, then looks at the others. So when two stages end at the same time,
+the later one sees both marks. Releasing twice changes nothing.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ def release(
     *,
     patience: float = PATIENCE,
 ) -> None:
-    """Marks a stage as done and releases what nothing holds back any more.
+    """Marks a stage as done and releases the stages whose earlier stages are all done.
 
     Args:
-        jobs: the run's.
-        record: the run, as the pod was started with it.
-        stage: which is done.
-        log: one line for people.
+        jobs: the run's Jobs.
+        record: the run, as it was when the pod started.
+        stage: the stage that is done.
+        log: logs one line for people.
         patience: seconds that the API server may be away.
 
     Raises:
-        Away: it was away for longer.
+        Away: the API server was away for longer.
         ClusterError: the API server refuses.
     """
 
@@ -78,7 +78,7 @@ def _release(jobs: Jobs, record: RunRecord, stage: str) -> None:
 
 
 def _with_languages(record: RunRecord, own: Object | None) -> RunRecord:
-    """The run with the evaluations that were added while this stage was working."""
+    """The run with the evaluations that were added while this stage was running."""
     annotations = (own or {}).get("metadata", {}).get("annotations") or {}
     added = annotations.get(names.LANGUAGES_ANNOTATION)
     return record.with_spec(record.spec.evaluating(tuple(added.split(",")))) if added else record

@@ -1,11 +1,11 @@
-"""Who may commit: of the attempts at one training, the one that began last.
+"""The right to commit: only the attempt at a training that began last has it.
 
-    <run>/attempts/00000003   the name of the third attempt, created only if it is not there
+    <run>/attempts/00000003   the name of the third attempt, created only if it does not exist
 
 A pod that was deleted by force, or whose node is cut off, may still have a process that trains.
-Its successor claims the run before it looks for checkpoints; the process finds the newer claim
-before it commits and ends. A commit that was already on its way then is a whole checkpoint of the
-same run, so in the few milliseconds that storage cannot guard nothing is at risk.
+Its successor claims the run before it looks for checkpoints. The process finds the newer claim
+before it commits, and ends. A commit already in flight at that moment is a complete checkpoint of
+the same run, so this short race loses nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Claim:
     """One attempt's claim to a run.
 
     Args:
-        storage: where claims lie.
+        storage: storage of the claims.
         run: run id.
         attempt: name of this attempt.
     """
@@ -42,11 +42,11 @@ class Claim:
         self._number = number
 
     def check(self) -> None:
-        """Makes sure that no attempt has claimed the run since; claims it where none was taken.
+        """Checks that no later attempt has claimed the run; claims it if this one has not yet.
 
         Raises:
-            Superseded: one has.
-            StorageError: storage does not answer, so that nothing is known.
+            Superseded: a later attempt has claimed it.
+            StorageError: storage does not answer, so nothing is known.
         """
         if self._number is None:
             self.take()

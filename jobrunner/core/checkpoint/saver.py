@@ -1,4 +1,4 @@
-"""Saves checkpoints in the background: training waits for the copy to host memory only."""
+"""Saves checkpoints in the background: training waits only for the copy to host memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from jobrunner.errors import StorageError, StorageFull
 from jobrunner.spec import keys
 from jobrunner.storage import Storage
 
-# Waits between tries of an upload, in seconds: an outage of a few minutes costs nothing, since
-# training goes on meanwhile.
+# Seconds between tries of an upload: an outage of a few minutes costs nothing, because training
+# continues meanwhile.
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 60.0, 60.0)
-# Bytes a second that an upload is expected to reach before one was measured.
+# Bytes a second that are expected of an upload until one was measured.
 EXPECTED_SPEED = 50e6
 
 
@@ -28,14 +28,14 @@ class Saver:
     """Writes one checkpoint at a time, in a thread.
 
     Args:
-        checkpoints: where to.
-        storage: for the history, which people read while the run goes on.
+        checkpoints: destination.
+        storage: storage for the history, which people can read during the run.
         run: run id.
         scratch: a folder on a local disk.
-        about: goes into each manifest, such as library versions.
-        log: one line for people.
-        retry_seconds: waits between tries.
-        told: hears `checkpoint` and the seconds that it took from snapshot to commit.
+        about: more entries for each manifest, such as library versions.
+        log: logs one line for people.
+        retry_seconds: seconds between tries.
+        told: called with `checkpoint` and the seconds from snapshot to commit.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Saver:
         self.stalled_seconds = 0.0
         """Time that training waited for the last save."""
         self.upload_seconds: float | None = None
-        """Time that the last upload took."""
+        """Time that the last save took to be written and uploaded."""
 
     def save(
         self,
@@ -76,8 +76,8 @@ class Saver:
 
         Args:
             step: optimiser steps done.
-            groups: tensors by name, by the file that holds them.
-            files: other parts by file name.
+            groups: file name → tensor name → tensor.
+            files: contents of other parts by file name.
             best: step of the best checkpoint, which is kept.
 
         Raises:
@@ -91,7 +91,7 @@ class Saver:
             group: {name: taken[f"{group}/{name}"] for name in tensors_}
             for group, tensors_ in groups.items()
         }
-        # A daemon, so that a stage whose grace runs out can end without its upload.
+        # A daemon, so that a stage whose grace period is over can end without its upload.
         self._thread = threading.Thread(
             target=self._work, args=(step, held, dict(files), best), daemon=True
         )
@@ -99,7 +99,7 @@ class Saver:
         self.stalled_seconds = time.perf_counter() - started
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for the upload in flight; True when none is left.
+        """Waits for the upload in flight; True if none is left.
 
         Raises:
             StorageError: it failed for good.
@@ -115,14 +115,14 @@ class Saver:
         return True
 
     def check(self) -> None:
-        """Raises what an upload that has ended raised; never waits."""
+        """Raises the error of an upload that has failed; never waits."""
         self.wait(timeout=0)
 
     def expected_seconds(self, size: int) -> float:
         """Time until a save begun now would be committed.
 
         Args:
-            size: bytes of it, which count while no upload has been timed.
+            size: its bytes; they count only until an upload was timed.
         """
         each = self.upload_seconds or size / EXPECTED_SPEED
         busy = self._thread is not None and self._thread.is_alive()
@@ -145,7 +145,7 @@ class Saver:
             self._told("checkpoint", self.upload_seconds)
             self._checkpoints.retain(step, best)
             self._publish_history(files[keys.HISTORY])
-        # Whatever went wrong is raised in the training thread by the next call.
+        # The next call in the training thread raises any error.
         except BaseException as error:  # noqa: BLE001
             self._error = error
         finally:

@@ -1,12 +1,12 @@
 """Checkpoints in storage: complete or invisible.
 
-    <run>/checkpoints/step-00001000/<attempt>/<part>         what to go on from
+    <run>/checkpoints/step-00001000/<attempt>/<part>         weights, optimiser, state or history
     <run>/checkpoints/step-00001000/<attempt>/manifest.json  size and SHA-256 of each part
     <run>/checkpoints/step-00001000/COMMIT                   the attempt, and the manifest's SHA-256
 
-`COMMIT` comes last and is created only if it is not there, so of two attempts at one step one
-wins, and an attempt that was killed half-way leaves nothing that anybody reads. An attempt that
-another has superseded commits nothing (see claim.py).
+`COMMIT` is written last, and created only if it does not exist. So one of two attempts at a step
+wins, and an attempt that was killed halfway leaves nothing that is ever read. A superseded attempt
+commits nothing (see claim.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jobrunner.spec.keys import COMMIT
 from jobrunner.storage import Storage
 from jobrunner.storage.folders import MANIFEST, fetch_file
 
-# Committed checkpoints that are kept beside the best one: the newest may turn out damaged.
+# Newest committed checkpoints that are kept besides the best one: the very newest may be damaged.
 KEPT = 2
 
 
@@ -41,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """A checkpoint that verified, on this machine."""
+    """A verified checkpoint on this machine."""
 
     step: int
     folder: Path
@@ -50,18 +50,18 @@ class Restored:
 
 
 class _DamagedError(Exception):
-    """A checkpoint that cannot be used; says why."""
+    """A checkpoint cannot be used; the text says why."""
 
 
 class Checkpoints:
     """The checkpoints of one run, as one attempt sees them.
 
     Args:
-        storage: where they lie.
+        storage: storage of the checkpoints.
         run: run id.
         attempt: name of this attempt; its parts never share a key with another's.
         scratch: a folder on a local disk.
-        log: one line for people.
+        log: logs one line for people.
     """
 
     def __init__(
@@ -86,16 +86,16 @@ class Checkpoints:
         return sorted((step for step, held in self._held().items() if COMMIT in held), reverse=True)
 
     def write(self, step: int, parts: Mapping[str, Part], about: Mapping[str, Any]) -> None:
-        """Uploads a checkpoint and commits it. Once this returns, resume can go on from it.
+        """Uploads and commits a checkpoint. Once this returns, an attempt can resume from it.
 
         Args:
             step: optimiser steps done.
             parts: files by name.
-            about: more for the manifest, such as library versions.
+            about: more entries for the manifest, such as library versions.
 
         Raises:
-            Superseded: another attempt trains this run by now.
-            StorageError: storage refused; whether it is committed is open.
+            Superseded: another attempt is training this run.
+            StorageError: storage refused; the checkpoint may or may not be committed.
         """
         prefix = keys.checkpoint_prefix(self._run, step)
         for name, part in parts.items():
@@ -112,19 +112,19 @@ class Checkpoints:
         if self._storage.create(prefix + COMMIT, marker):
             return
         if not self._complete(step):
-            # The winner's parts were cleaned away before its marker came: it was taken for dead.
+            # The winner seemed dead: its parts were deleted before it wrote its marker.
             self._storage.delete(prefix + COMMIT)
             if not self._storage.create(prefix + COMMIT, marker):
                 raise StorageError(f"Another attempt at {self._run} commits at the same time.")
 
     def restore(self) -> Restored | None:
-        """The newest checkpoint that verifies, fetched; None if there never was one.
+        """Fetches the newest checkpoint that verifies; None if there are no checkpoints.
 
-        From here on attempts that began earlier commit nothing.
+        From then on, attempts that began earlier commit nothing.
 
         Raises:
-            CheckpointError: there are some and none verifies.
-            StorageError: storage does not answer; nothing is known about the checkpoints then.
+            CheckpointError: there are checkpoints, but none verifies.
+            StorageError: storage does not answer, so nothing is known about the checkpoints.
         """
         self.claim.take()
         steps = self.committed()
@@ -144,7 +144,7 @@ class Checkpoints:
         return None
 
     def fetch_part(self, step: int, name: str) -> Path:
-        """One verified part of a checkpoint, on this machine.
+        """Fetches and verifies one part of a checkpoint.
 
         Raises:
             CheckpointError: the checkpoint is gone or does not verify.
@@ -157,15 +157,15 @@ class Checkpoints:
             ) from None
 
     def retain(self, newest: int, best: int | None) -> None:
-        """Deletes all but the newest checkpoints, the best, and what others may be writing ahead.
+        """Deletes all checkpoints but the newest, the best, and those that others may be writing.
 
-        Parts without COMMIT up to the step `newest` are of attempts that died. A delete that
-        fails is tried again after the next save.
+        Parts without COMMIT up to the step `newest` belong to attempts that died; those of later
+        steps may still be written. A failed delete is tried again after the next save.
         """
         try:
             found = self._held()
             sound = {step for step, held in found.items() if COMMIT in held} - self._damaged
-            # Damaged ones ahead of this attempt are replaced when it comes there.
+            # Damaged ones ahead of this attempt are replaced when it reaches their steps.
             kept = {*sorted(sound, reverse=True)[:KEPT], best, *self._damaged}
             for step, held in found.items():
                 if COMMIT in held and step in kept:
@@ -188,7 +188,7 @@ class Checkpoints:
             self._storage.delete(keys.checkpoint_prefix(self._run, step) + name)
 
     def _held(self) -> dict[int, set[str]]:
-        """What each step's prefix holds, as keys below it."""
+        """Step → keys below its prefix."""
         found: dict[int, set[str]] = {}
         for entry in self._storage.list(keys.checkpoints_prefix(self._run)):
             step = keys.checkpoint_step(self._run, entry.key)
@@ -206,7 +206,7 @@ class Checkpoints:
             raise _DamagedError(f"{COMMIT} cannot be read") from None
 
     def _manifest(self, step: int) -> tuple[str, dict[str, dict[str, Any]]]:
-        """The prefix of a checkpoint's parts, and what is told of each."""
+        """The prefix of a checkpoint's parts, and the manifest's entry for each of them."""
         marker = self._marker(step)
         prefix = f"{keys.checkpoint_prefix(self._run, step)}{marker['attempt']}/"
         try:
@@ -234,7 +234,7 @@ class Checkpoints:
         for name, told in files.items():
             if only and name != only:
                 continue
-            # A body cut short on its way is read once more before the part counts as damaged.
+            # A body that was cut in transit is read once more before the part counts as damaged.
             for last in (False, True):
                 try:
                     digest = fetch_file(self._storage, prefix + name, folder / name)

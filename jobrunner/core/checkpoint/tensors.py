@@ -1,8 +1,8 @@
-"""Tensors to safetensors files, streamed and hashed in one pass.
+"""Writes tensors to safetensors files, streamed and hashed in one pass.
 
 `safetensors.torch.save_file` holds the interpreter's lock while it writes, which would stop
-training; here each write and each hash lets it go. The format is the library's own
-(https://github.com/huggingface/safetensors#format), which also reads the files back.
+training; here each write and each hash releases the lock. The format is the library's own
+(https://github.com/huggingface/safetensors#format), and the library reads the files.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _CHUNK = 4 << 20
 
 
 class Snapshot:
-    """Copies of tensors in host memory, made fast and used again for the next checkpoint."""
+    """Copies of tensors in host memory, which is reused for the next checkpoint."""
 
     def __init__(self) -> None:
         self._held: dict[str, torch.Tensor] = {}
 
     def take(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Copies of all tensors as they are now; those of the last call are overwritten."""
+        """Copies all tensors as they are now; overwrites the copies of the last call."""
         for name, tensor in tensors.items():
             held = self._held.get(name)
             if held is None or held.shape != tensor.shape or held.dtype != tensor.dtype:
@@ -53,7 +53,7 @@ class Snapshot:
 
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor]) -> tuple[int, str]:
-    """Writes host tensors to a file; its size in bytes and its SHA-256 (hex).
+    """Writes host tensors to a file; returns its size in bytes and its SHA-256 (hex).
 
     Raises:
         StorageFull: the disk is full.
@@ -75,7 +75,7 @@ def write(path: Path, tensors: Mapping[str, torch.Tensor]) -> tuple[int, str]:
 
 
 def write_pieces(path: Path, pieces: list[memoryview]) -> tuple[int, str]:
-    """Writes bytes to a file; its size and its SHA-256 (hex).
+    """Writes bytes to a file; returns its size and its SHA-256 (hex).
 
     Raises:
         StorageFull: the disk is full.

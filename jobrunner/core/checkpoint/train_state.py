@@ -1,4 +1,4 @@
-"""Where a training run is: all that goes on beside weights and optimiser."""
+"""The training loop's position and history: all of a checkpoint but weights and optimiser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from jobrunner.installed import __version__
 from jobrunner.scoring.metrics import Metric
 
-# As checkpoints of 0.1.0 call them.
+# Names in checkpoints of 0.1.0 → names now.
 _RENAMED = {"wer": "rate", "best_wer": "best_rate"}
 
 
@@ -33,13 +33,13 @@ class TrainState:
     """Optimiser steps done."""
     epoch: int = 0
     epoch_step: int = 0
-    """The next step's place in its epoch."""
+    """Position of the next step in its epoch."""
     audio_seconds: float = 0.0
     """Audio trained on so far, repeats counted."""
     validated: int = 0
     """Step of the last validation."""
     metric: str = ""
-    """What validations measure: a metric of `scoring.metrics`."""
+    """Metric of the validations: a name of `scoring.metrics`."""
     rate: float | None = None
     """Its value in the last validation."""
     best_rate: float | None = None
@@ -51,16 +51,17 @@ class TrainState:
     passed_over: int = 0
     """Checkpoints that did not verify, over all resumes."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Of the libraries that the attempt ran with."""
+    """Versions of the attempt's libraries."""
     health: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
-    """One record a step: step, epoch, loss (nats a token), gradient norm, learning rate, audio
-    seconds; and one a validation: step, metric, rate, and every rate by its name."""
+    """One record per step: step, epoch, loss (nats a token), gradient norm, learning rate, audio
+    seconds; and one per validation: step, metric, rate, and every rate by its name."""
 
     def judge(self, step: int, metric: Metric, rate: float, patience: int) -> bool:
-        """Takes in a validation; True if none before was better.
+        """Records a validation; True if none before was better.
 
-        Of equals the later one is the best: it has learnt more. Patience wants a real gain.
+        The last of several equal ones is the best, because it has learnt more; patience counts
+        only real gains.
         """
         gained = self.best_rate is None or metric.better(rate, self.best_rate)
         best = gained or rate == self.best_rate
@@ -80,7 +81,7 @@ class TrainState:
 
     @classmethod
     def from_json(cls, state: bytes, history: bytes) -> TrainState:
-        """The state that `to_json` gave."""
+        """Restores a state from the two results of `to_json`."""
         records = [json.loads(line) for line in history.splitlines()]
         loop = {_RENAMED.get(name, name): value for name, value in json.loads(state).items()}
         return cls(**loop, history=records)

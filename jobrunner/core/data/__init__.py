@@ -1,1 +1,1 @@
-"""Speech: where it comes from, how it is stored, in which order it is read."""
+"""Speech: its sources, how it is prepared and stored, and how it is read."""

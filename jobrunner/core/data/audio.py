@@ -1,4 +1,4 @@
-"""One clip, of any format, rate and number of channels, as 16 kHz mono samples.
+"""Decodes a clip of any format, rate and number of channels to 16 kHz mono samples.
 
 libsndfile reads WAV, FLAC, MP3, Ogg Vorbis and Opus, AIFF and others, not AAC (.m4a).
 `benchmarks/prepare.py` measures the choices of resampler and compression.
@@ -16,9 +16,9 @@ import soxr
 from jobrunner.core.data.layout import SAMPLE_RATE
 from jobrunner.core.data.sources.base import Audio
 
-# No model here hears more at once, and one file of hours must not fill the memory.
+# No model here hears more at once, and a file of several hours must not fill the memory.
 LONGEST_SECONDS = 30.0
-# Rates outside are damaged headers (Hz).
+# In Hz; rates outside this range come from damaged headers.
 _RATES = range(2_000, 768_001)
 # libsndfile's scale from FLAC's fastest (0) to its smallest (1).
 COMPRESSION = 0.5
@@ -27,7 +27,7 @@ Pcm = npt.NDArray[np.int16]
 
 
 class Unusable(Exception):
-    """A clip that is dropped, and why."""
+    """A clip must be dropped; says why."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
@@ -60,7 +60,7 @@ def _read(audio: Audio) -> tuple[npt.NDArray[np.float32], int]:
         if rate not in _RATES:
             raise ValueError(f"its rate is {rate} Hz")
         longest = int(LONGEST_SECONDS * rate)
-        # The length in a header may be wrong, so what is read decides; one frame more tells.
+        # The length in a header may be wrong, so one frame more than the limit is read.
         samples = file.read(longest + 1, dtype="float32", always_2d=True)
     if len(samples) > longest:
         raise Unusable("longer than 30 s")
@@ -85,7 +85,7 @@ def _one_line(error: Exception) -> str:
     told = str(error) or type(error).__name__
     if isinstance(error, soundfile.LibsndfileError):
         told = error.error_string
-        if "does not exist" in told:  # so it calls an MP3 without a frame; the file was opened
+        if "does not exist" in told:  # its text for an MP3 without a frame; the file was opened
             told = "format not recognised"
     elif isinstance(error, OSError) and error.strerror:
         told = error.strerror

@@ -1,7 +1,7 @@
 """Builds one split in storage: its shards by worker processes, then its index, then its manifest.
 
-A shard counts once its .json lies in storage, and is made again only if it was made from other
-clips. So whatever ends a preparation, the next one goes on, to the same bytes.
+A shard counts once its .json is in storage, and is made again only if it was made from other
+clips. So an interrupted preparation can be resumed, with the same bytes as result.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from jobrunner.errors import DataError, disk_errors
 from jobrunner.spec.identity import canonical_json
 from jobrunner.storage import Storage
 
-# Ratio of a split's clips that may be unreadable.
+# Share of a split's clips that may be unreadable.
 MOST_UNREADABLE = 0.05
-# Dropped clips that are named, for each reason.
+# Most dropped clips to name, for each reason.
 EXAMPLES = 5
 
 
 @dataclass(kw_only=True)
 class Builder:
-    """What building any split of one data set needs."""
+    """Builds the splits of one data set."""
 
     storage: Storage
     prefix: str
@@ -41,19 +41,19 @@ class Builder:
     workers: int
     stop: Callable[[], bool]
     on_shard: Callable[[int, float], None]
-    """Told of each finished shard: its clips, and the seconds kept."""
+    """Called for each finished shard with its clips and the seconds kept."""
 
     def build(self, split: Split, clips: list[RawClip], notes: dict[str, Any]) -> bool:
-        """Completes a split; False when it was complete already.
+        """Completes a split; False if it was already complete.
 
         Args:
-            split: its name.
-            clips: what it consists of, in order.
-            notes: goes into the manifest as it is.
+            split: name of the split.
+            clips: its clips, in order.
+            notes: more entries for the manifest.
 
         Raises:
             DataError: too many clips are unreadable, or none is left.
-            Interrupted: `stop` said so; finished shards stay.
+            Interrupted: `stop` returned True; finished shards stay.
             StorageFull: no room left; finished shards stay.
         """
         parts = [clips[at : at + CLIPS_PER_SHARD] for at in range(0, len(clips), CLIPS_PER_SHARD)]
@@ -76,7 +76,7 @@ class Builder:
     def _records(
         self, split: Split, parts: list[list[RawClip]], digests: list[str]
     ) -> Iterator[dict[str, Any]]:
-        """Records of all shards: first of those that are finished, then of the others."""
+        """Records of all shards: first those of finished shards, then the others."""
         folder = f"{self.prefix}{split}/"
         there = {entry.key for entry in self.storage.list(folder)}
         missing = []
@@ -112,7 +112,7 @@ class Builder:
         return record
 
     def _finish(self, split: Split, count: int, told: dict[str, Any]) -> None:
-        """Joins the shards' records to the index, without clips that come a second time."""
+        """Joins the shards' records into the index, without duplicates, and writes the manifest."""
         folder = f"{self.prefix}{split}/"
         index = self.work / f"{split}-index"
         tally = _Tally()
@@ -134,7 +134,7 @@ class Builder:
 
 @dataclass
 class _Tally:
-    """What a split comes to while its shards are joined."""
+    """Totals of a split while its shards are joined."""
 
     utterances: int = 0
     samples: int = 0
@@ -169,7 +169,7 @@ class _Tally:
             named.append(f"{clip}: {detail}" if detail else clip)
 
     def told(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Entries for the manifest."""
         dropped = {
             reason: {"count": count, "examples": self.examples[reason]}
             for reason, count in sorted(self.counts.items())

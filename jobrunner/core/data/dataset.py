@@ -1,8 +1,8 @@
 """Prepared speech as training and evaluation read it: utterances in a fixed order, and their audio.
 
-A `Dataset` can be pickled, so that workers of a DataLoader read for themselves. Shards in a folder
-are read in place; from elsewhere each is fetched into scratch when a clip of it is first asked for.
-Memory holds one clip at a time beside the list of utterances.
+A `Dataset` can be pickled, so that workers of a DataLoader read for themselves. Shards in local
+storage are read in place; other shards are fetched into scratch when one of their clips is first
+needed. Memory holds one clip at a time besides the list of utterances.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["SAMPLE_RATE", "SPLITS", "Dataset", "Split", "Utterance"]
 
 
 class Dataset:
-    """Prepared speech of one language. Made by `Dataset.open`."""
+    """Prepared speech of one language. `Dataset.open` makes one."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class Dataset:
 
     @classmethod
     def open(cls, storage: Storage, prefix: str, scratch: Path, *, language: str) -> Dataset:
-        """The data set below `prefix` (which ends with a slash).
+        """Opens the data set at a prefix.
 
         Args:
-            storage: where it lies.
-            prefix: from `keys.data_prefix`.
+            storage: storage of the data set.
+            prefix: from `keys.data_prefix`; ends with a slash.
             scratch: a folder on a local disk for shards of a remote storage.
-            language: code of the language that it holds.
+            language: code of its language.
 
         Raises:
             NotFound: no split of it is prepared.
@@ -69,7 +69,7 @@ class Dataset:
         return tuple(split for split in SPLITS if split in self._manifests)
 
     def utterances(self, split: str) -> list[Utterance]:
-        """All utterances of a split, in an order that only the data determine.
+        """All utterances of a split, in an order that depends only on the data.
 
         Raises:
             NotFound: the split is not prepared.
@@ -96,7 +96,7 @@ class Dataset:
         """The samples of an utterance: float32 [samples] from -1 to 1 at 16 kHz.
 
         Raises:
-            StorageError: the shard is not there or damaged.
+            StorageError: the shard is missing or damaged.
         """
         with self._shard(utterance.shard).open("rb", buffering=0) as file:
             data = os.pread(file.fileno(), utterance.size, utterance.offset)

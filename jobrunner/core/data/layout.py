@@ -1,13 +1,13 @@
-"""How prepared speech lies in storage: one folder a split, complete or invisible.
+"""The layout of prepared speech in storage: one folder per split, complete or invisible.
 
     <prefix><split>/00000-<hash>.flacs    clips as FLAC files, one after the other
-    <prefix><split>/00000.json            what the shard holds and what was dropped; makes it count
-    <prefix><split>/index-<hash>.jsonl    one line an utterance, in order
+    <prefix><split>/00000.json            kept and dropped clips of the shard; makes it count
+    <prefix><split>/index-<hash>.jsonl    one line per utterance, in order
     <prefix><split>/manifest.json         names the index and the shards; written last
-    <prefix>report.json                   for people: what was kept, dropped and why
+    <prefix>report.json                   for people: what was kept and dropped, and why
 
-Names carry a hash of the content, so that two prepares at once cannot mix their files: each
-manifest names files that fit together.
+Names contain a hash of the content, so that two simultaneous `prepare`s cannot mix their files:
+each manifest names files that fit together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jobrunner.errors import NotFound, StorageError
 from jobrunner.storage import Storage
 
 SAMPLE_RATE = 16000
-# A change of what preparation does to a clip raises this number, and old shards count no more.
+# A change of what preparation does to a clip must raise this number; old shards then do not count.
 VERSION = 1
 
 Split = Literal["train", "validation", "test"]
@@ -32,39 +32,39 @@ class Utterance:
     """One clip of prepared speech."""
 
     index: int
-    """Place in its split, from 0."""
+    """Position in its split, from 0."""
     shard: str
     """Key of the shard, relative to the data set's prefix."""
     offset: int
-    """Where its FLAC file begins in the shard, in bytes."""
+    """Start of its FLAC file in the shard, in bytes."""
     size: int
     """Bytes of its FLAC file."""
     seconds: float
     text: str
     speaker: str
-    """Empty when the source names none: then nothing is known to be of the same speaker."""
+    """Empty if the source names none: then no other clip counts as the same speaker's."""
     clip: str
     """File name or id in the source."""
     language: str
     """Code of the language that is spoken."""
     task: Literal["transcribe", "translate"] = "transcribe"
-    """`translate`: the text is English, whatever is spoken."""
+    """`translate`: the text is English, whatever the language is."""
     prompt: str = ""
-    """Text that comes before it, which the model reads and does not learn to write."""
+    """Text before it, which the model reads but does not learn to write."""
 
 
 def manifest_key(prefix: str, split: str) -> str:
-    """Where the manifest of a split lies."""
+    """Key of the manifest of a split."""
     return f"{prefix}{split}/manifest.json"
 
 
 def report_key(prefix: str) -> str:
-    """Where the report of a data set lies."""
+    """Key of the report of a data set."""
     return f"{prefix}report.json"
 
 
 def read_report(storage: Storage, prefix: str) -> dict[str, Any]:
-    """The report of a data set; empty where there is none yet."""
+    """The report of a data set; empty if there is none yet."""
     try:
         found: dict[str, Any] = json.loads(storage.read(report_key(prefix)))
     except (NotFound, ValueError):

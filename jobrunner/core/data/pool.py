@@ -1,4 +1,4 @@
-"""Worker processes over the cores that this process may use."""
+"""Worker processes on the cores that this process may use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TypeVar
 from jobrunner.errors import Interrupted, JobrunnerError
 
 _CGROUP = Path("/sys/fs/cgroup/cpu.max")
-# Seconds between two looks at the stop flag while workers are busy.
+# Seconds between looks at the stop flag while workers are busy.
 _LOOK = 0.2
 
 A = TypeVar("A")
@@ -38,18 +38,18 @@ def cores() -> int:
 def spread(
     function: Callable[[A], B], tasks: Iterable[A], workers: int, stop: Callable[[], bool]
 ) -> Iterator[B]:
-    """Results of the tasks, as they come, from so many processes; from this one if it is one.
+    """Runs tasks in worker processes and yields their results as they come.
 
-    At most two tasks a worker are under way, so memory does not grow with their number.
+    At most two tasks per worker are in progress, so memory does not grow with their number.
 
     Args:
-        function: importable by name.
-        tasks: picklable.
-        workers: number of processes.
-        stop: asked between tasks. What was begun is finished and given, then `Interrupted` comes.
+        function: can be imported by name.
+        tasks: can be pickled.
+        workers: number of processes; 1 means this process.
+        stop: asked between tasks; tasks in progress are finished and their results yielded first.
 
     Raises:
-        Interrupted: `stop` said so.
+        Interrupted: `stop` returned True.
         JobrunnerError: a worker died.
     """
     if workers == 1:
@@ -97,7 +97,7 @@ def _unless(stopped: bool) -> None:
 
 
 def _begin_worker() -> None:
-    """Leaves signals to the parent, and ends with it, however it ends."""
+    """Makes a worker ignore signals, and end with its parent however that ends."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""Which clips of a source train, validate and test."""
+"""Selects a source's clips for training, validation and test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobrunner.spec import DataSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What is to be prepared of one language."""
+    """The clips of one language to prepare."""
 
     clips: dict[Split, list[RawClip]]
     """The clips of each split, in order."""
@@ -21,12 +21,12 @@ class Selection:
 
 
 def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection:
-    """The clips of each split to prepare.
+    """Selects the clips of each split to prepare.
 
     Args:
-        speech: where they come from.
-        data: which splits have which role, and how much is held out.
-        wanted: roles, from `splits.wanted`; `train` brings `validation`.
+        speech: the speech to select from.
+        data: roles of the splits, and the share to hold out.
+        wanted: roles, from `splits.wanted`; `train` includes `validation`.
 
     Raises:
         SpecError: a split that the spec names does not exist.

@@ -1,7 +1,7 @@
-"""Shards: clips as FLAC files one after the other. What a worker process does.
+"""Makes shards: clips as FLAC files, one after the other. Runs in worker processes.
 
-The same clips give the same bytes, so that whoever makes a shard again, or at the same time, makes
-the same one.
+The same clips give the same bytes, so a shard that is made again, or twice at the same time, is the
+same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Task:
     clips: tuple[RawClip, ...]
     min_seconds: float
     file: Path
-    """Where to put the shard."""
+    """File to write the shard to."""
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Made:
     number: int
     file: Path
     clips: int
-    """How many it was made of, with those that were dropped."""
+    """Number of clips that it was made from, including dropped ones."""
     sha256: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Lines of the index, without the name of the shard."""
@@ -48,7 +48,7 @@ class Made:
 
 
 def digest(clips: list[RawClip], min_seconds: float) -> str:
-    """What a shard of these clips is made from: 32 hex digits. Reads no audio."""
+    """Digest of what a shard of these clips is made from: 32 hex digits. Reads no audio."""
     told = [VERSION, min_seconds] + [
         [clip.clip, clip.audio.identity(), clip.text, clip.speaker] for clip in clips
     ]

@@ -1,4 +1,4 @@
-"""The report of a prepared data set, and what its splits must not share."""
+"""The report of a prepared data set, and the check that train and test share no clip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobrunner.storage import Storage
 
 @dataclass
 class _Content:
-    """What two splits are compared by."""
+    """Content by which two splits are compared."""
 
     sounds: dict[int, str] = field(default_factory=dict)
     """Hash of the samples → clip."""
@@ -52,7 +52,7 @@ def write_report(storage: Storage, prefix: str, language: str) -> dict[str, Any]
             "dropped": manifest["dropped"],
         }
     warnings = _same_sounds(contents)
-    # What is held out of the training speech shares its speakers by intention.
+    # Clips held out for validation share speakers with the training clips on purpose.
     compared = {s: c for s, c in contents.items() if not (held_out and s == "validation")}
     warnings += splits.overlaps({s: (c.sentences, c.speakers) for s, c in compared.items()})
     report = {"language": language, "splits": told, "warnings": warnings}
@@ -62,11 +62,11 @@ def write_report(storage: Storage, prefix: str, language: str) -> dict[str, Any]
 
 
 def refuse_leak(storage: Storage, prefix: str, split: Split, sounds: Mapping[int, str]) -> None:
-    """Stands between a split and its manifest: what trains must not test.
+    """Refuses to publish a split that shares a clip with its opposite (train and test).
 
     Args:
-        storage: where the data set lies.
-        prefix: the data set's.
+        storage: storage of the data set.
+        prefix: prefix of the data set.
         split: the split that is nearly complete.
         sounds: hash of the samples → clip, of that split.
 

@@ -1,4 +1,4 @@
-"""The utterances of one language that an evaluation measures on."""
+"""The utterances of one language for an evaluation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from jobrunner.spec.identity import canonical_json
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """The utterances of one language to measure on."""
+    """The utterances of one language to evaluate on."""
 
     language: Language
     dataset: Dataset
     utterances: list[Utterance]
     digest: str
-    """SHA-256 (hex) of what the split consists of."""
+    """SHA-256 (hex) that stands for the split: names and digests of its index and shards."""
 
 
 def open_test_set(context: StageContext, language: Language) -> TestSet:
-    """The prepared test split of a language, or as much of it as the spec says."""
+    """Opens the prepared test split of a language, limited to the spec's `max_utterances`."""
     prefix = keys.data_prefix(context.spec, language.code)
     dataset = Dataset.open(context.storage, prefix, context.scratch, language=language.code)
     utterances = dataset.utterances("test")
@@ -42,7 +42,7 @@ def open_test_set(context: StageContext, language: Language) -> TestSet:
 
 
 def evenly_spaced(utterances: Sequence[Utterance], number: int) -> list[Utterance]:
-    """`number` utterances spread over all, because neighbours share speakers; 0: all."""
+    """`number` utterances spread over all, because neighbours share speakers; 0 means all."""
     if not number or number >= len(utterances):
         return list(utterances)
     return [utterances[i * len(utterances) // number] for i in range(number)]

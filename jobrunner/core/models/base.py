@@ -1,9 +1,9 @@
-"""What a model family is: a recipe, a recogniser, a packing.
+"""Protocols of a model family: a recipe, a recogniser, a packing.
 
-A *recipe* holds no weights. It lives in the processes that load data: it measures a clip, makes an
-item from one clip or several, and collates items to a batch. A *recogniser* holds the weights: it
-gives the loss of a batch, decodes, and exports. A *packing* says which clips go through the model
-together, and what that costs. The training loop knows sums and weights only, so that windows,
+A *recipe* has no weights. It works in the processes that load data: it measures a clip, makes an
+item from one clip or several, and collates items into a batch. A *recogniser* has the weights: it
+computes the loss of a batch, decodes, and exports. A *packing* decides which clips go through the
+model together, and what that costs. The training loop knows only sums and weights, so windows,
 length buckets (CTC) and blocks of text (language models) train in the same loop.
 
 A family is a module with one function, `load`, and a row in `catalog/models.py`.
@@ -31,7 +31,7 @@ class Batch(Protocol):
 
     @property
     def weight(self) -> float:
-        """What the summed loss is divided by: label tokens, frames or masked tokens."""
+        """Divisor of the summed loss: label tokens, frames or masked tokens."""
         ...
 
     def pin_memory(self) -> Batch:
@@ -48,32 +48,32 @@ class Unit:
     """Clips that become one item: a packed window, a single clip, a block of text."""
 
     clips: tuple[int, ...]
-    """Places in the list that the packing was made of."""
+    """Positions in the packing's list of clips."""
     samples: int
-    """Samples of audio, without padding: what a step's budget counts."""
+    """Samples of audio, without padding; a step's budget counts these."""
     weight: float
-    """Expected weight of its loss. The batch's own weight is what counts."""
+    """Expected weight of its loss; in the end the batch's own weight counts."""
     size: int
-    """Units of like size go through the model together, the largest first."""
+    """Units of similar size go through the model together, the largest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hypothesis:
-    """What the model hears in one clip."""
+    """The model's text for one clip."""
 
     text: str
     score: float
     """Mean log-probability of its tokens, in nats; 0 for an empty text."""
     looped: bool
-    """True if the text repeats itself as a decoder does that has lost its place."""
+    """True if the text repeats itself, a sign that the decoder lost its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterGroup:
-    """Parameters that are trained alike."""
+    """Parameters that are trained with the same options."""
 
     parameters: Mapping[str, torch.nn.Parameter]
-    """By name in the module."""
+    """Parameters by their names in the module."""
     decays: bool = True
     """False for norms and biases."""
     rate: float = 1.0
@@ -81,14 +81,14 @@ class ParameterGroup:
 
 
 class Packing(Protocol):
-    """Which clips go through the model together, and what that costs."""
+    """Decides which clips go through the model together, and what that costs."""
 
     def pack(self, random: np.random.Generator) -> list[Unit]:
-        """Every clip in exactly one unit, in an order that the generator alone determines."""
+        """Every clip in exactly one unit, in an order that depends only on the generator."""
         ...
 
     def split(self, units: Sequence[Unit]) -> list[Sequence[Unit]]:
-        """The micro-batches of one device, in the order given; each fits its memory."""
+        """The micro-batches of one device, in the order given; each fits into its memory."""
         ...
 
     def cost(self, units: Sequence[Unit]) -> float:
@@ -97,26 +97,26 @@ class Packing(Protocol):
 
 
 class Recipe(Protocol):
-    """How clips become batches. Picklable and without weights."""
+    """Turns clips into batches. It can be pickled and has no weights."""
 
     @property
     def rate(self) -> int:
-        """Samples a second that the model hears."""
+        """Samples a second of the model's input."""
         ...
 
     @property
     def longest_seconds(self) -> float:
-        """Longest clip that the model can hear; infinite where there is no limit."""
+        """Longest clip that the model can hear; infinite if there is no limit."""
         ...
 
     @property
     def drops(self) -> Mapping[str, str]:
-        """Why `measure` may drop a clip: reason for programs → words for people."""
+        """Reasons for which `measure` may drop a clip: name for programs → words for people."""
         ...
 
     def measure(self, clips: Sequence[Utterance]) -> list[Any]:
-        """What each clip costs, in a form that `packing` takes; a key of `drops` for one that
-        cannot be trained on.
+        """The cost of each clip, in a form for `packing`; a key of `drops` for a clip that cannot
+        be trained on.
 
         Raises:
             UsageError: the model does not know the language of a clip.
@@ -138,7 +138,7 @@ class Recipe(Protocol):
         ...
 
     def listen(self, sounds: Sequence[Samples]) -> Any:
-        """What `Recogniser.decode` takes, of clips of samples (n,)."""
+        """The input of `Recogniser.decode`, from clips of samples (n,)."""
         ...
 
 
@@ -152,34 +152,34 @@ class Recogniser(Protocol):
 
     @property
     def recipe(self) -> Recipe:
-        """How its batches are made."""
+        """The recipe that makes its batches."""
         ...
 
     @property
     def criterion(self) -> str:
-        """What chooses the best model on the validation split: `rate` decodes and scores; a
-        metric of `scoring.metrics` with a loss, `loss` or `perplexity`, does not decode."""
+        """Criterion of the best model on the validation split: `rate` decodes and scores; `loss`
+        and `perplexity`, metrics of `scoring.metrics`, do not decode."""
         ...
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         """Loss of a batch summed over its weight, in nats; a scalar.
 
         Args:
-            batch: on the module's device.
-            forward: the module as it is wrapped for several ranks.
+            batch: a batch on the module's device.
+            forward: the module as wrapped for several ranks; the module itself if None.
         """
         ...
 
     def decode(self, heard: Any) -> list[Hypothesis]:
-        """The hypothesis of each clip that `Recipe.listen` took."""
+        """The hypothesis of each clip that was given to `Recipe.listen`."""
         ...
 
     def groups(self) -> list[ParameterGroup]:
-        """Every trained parameter in one group; frozen ones in none."""
+        """Groups of the trained parameters: each one is in one group, frozen ones are in none."""
         ...
 
     def compile(self) -> None:
-        """Compiles what repays it with torch.compile."""
+        """Compiles the parts that gain from torch.compile."""
         ...
 
     def export(self, folder: Path) -> None:
@@ -200,18 +200,18 @@ class Family(Protocol):
         language: str = "",
         train: TrainSpec | None = None,
     ) -> Recogniser:
-        """The model in a folder, in evaluation mode.
+        """Loads the model in a folder, in evaluation mode.
 
         Args:
             folder: a published model in Hugging Face form.
-            spec: the run.
-            device: where its weights go.
-            dtype: of its weights.
+            spec: spec of the run.
+            device: device of its weights.
+            dtype: type of its weights.
             language: code of the language to write; the run's own unless given.
-            train: dropout, masks and frozen parts, where the model is to be trained.
+            train: dropout, masks and frozen parts, if the model is to be trained.
 
         Raises:
-            DataError: the folder holds no model of the family that can be read.
+            DataError: the folder has no readable model of the family.
             UsageError: the model does not know the language.
         """
         ...

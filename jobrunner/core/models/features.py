@@ -1,6 +1,6 @@
 """Log-mel features of a window: those of `WhisperFeatureExtractor`, at a fraction of the cost.
 
-The extractor transforms the padded window; nearly all of a short clip's 30 s are silence whose
+The extractor transforms the padded window. Nearly all of a short clip's 30 s is silence, whose
 features are one constant. Here only the frames that touch audio are transformed.
 """
 
@@ -17,16 +17,16 @@ import torch
 
 from jobrunner.errors import DataError
 
-# Smallest power that the logarithm sees, as in Whisper's own code.
+# Smallest power given to the logarithm, as in Whisper's own code.
 _FLOOR = 1e-10
-# Frames that are transformed at least. Below 12 columns MKL multiplies with another kernel on some
-# processors (AMD EPYC, AVX2), so that the last bits of a clip would depend on its length.
+# Fewest frames to transform. Below 12 columns MKL multiplies with another kernel on some processors
+# (AMD EPYC, AVX2), so that the last bits of a clip would depend on its length.
 _FEWEST_FRAMES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogMel:
-    """Computes the features of one window. It holds plain arrays, so workers can take it along."""
+    """Computes the features of one window. It has plain data, so workers can receive it."""
 
     filters: torch.Tensor
     """Mel filters (mels, frequency bins), float32."""
@@ -41,7 +41,7 @@ class LogMel:
 
     @classmethod
     def of(cls, extractor: Any) -> LogMel:
-        """The same features as a `WhisperFeatureExtractor` gives."""
+        """Takes the settings of a `WhisperFeatureExtractor`, to compute the same features."""
         filters = torch.from_numpy(extractor.mel_filters).to(torch.float32).T.contiguous()
         return cls(
             filters=filters,
@@ -59,7 +59,7 @@ class LogMel:
     def __call__(self, audio: npt.NDArray[np.float32]) -> torch.Tensor:
         """Features (mels, frames) of mono samples (n,), padded with silence to the window.
 
-        On one thread, because the split of a matrix product over threads changes its last bits.
+        Runs on one thread: splitting a matrix product over threads changes its last bits.
 
         Raises:
             DataError: the audio is longer than the window.

@@ -1,4 +1,4 @@
-"""The family Whisper: its recogniser, and how it is loaded."""
+"""The family Whisper: its recogniser, and the function that loads it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, 
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec
 
-# SpecAugment of the features (Park et al. 2019): shares of a window covered at most, and the
-# smallest number of masks. transformers masks no mel bands unless told to.
+# SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
+# smallest number of masks. By default transformers masks no mel bands.
 _SPEC_AUGMENT = {
     "apply_spec_augment": True,
     "mask_time_prob": 0.05,
@@ -34,7 +34,7 @@ _SPEC_AUGMENT = {
     "mask_feature_length": 10,
     "mask_feature_min_masks": 0,
 }
-# Set for training alone; the export has the base model's.
+# Set only for training; the export has the base model's values.
 _OPTIONS = ("dropout", *_SPEC_AUGMENT)
 # A text that compresses better repeats itself (Radford et al. 2022, section 4.5).
 _MOST_COMPRESSED = 2.4
@@ -103,7 +103,7 @@ class Whisper:
         return groups_by_decay(self.module)
 
     def compile(self) -> None:
-        """The encoder, whose shapes never change."""
+        """Compiles the encoder, whose shapes never change."""
         self.module.model.encoder.compile(dynamic=False)
 
     def export(self, folder: Path) -> None:
@@ -125,7 +125,7 @@ def load(
     language: str = "",
     train: TrainSpec | None = None,
 ) -> Whisper:
-    """As `Family.load`."""
+    """Loads a Whisper model; see `Family.load`."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     changes: dict[str, Any] = {"apply_spec_augment": False}
@@ -150,8 +150,8 @@ def load(
 def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Cross-entropy summed over the tokens of a batch, in nats; a scalar.
 
-    The sum, not the mean, so that accumulation steps and ranks can be added up and divided by the
-    tokens of the whole step.
+    It is the sum, not the mean, so that the sums of micro-batches and ranks can be added up and
+    divided by the tokens of the whole step.
     """
     return torch.nn.functional.cross_entropy(
         logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
@@ -165,9 +165,9 @@ def repeats(text: str) -> bool:
 
 
 class _Scores(LogitsProcessor):  # type: ignore[misc]
-    """Adds up the log-probabilities of what greedy decoding chooses; changes nothing.
+    """Adds up the log-probabilities of the tokens that greedy decoding chooses; changes nothing.
 
-    It must be the last processor, and is: generate puts its own before those that it is given.
+    It must be the last processor, and it is: `generate` puts its own before those it is given.
 
     Args:
         end: id of the token that ends a text.
@@ -204,15 +204,15 @@ def _is_multilingual(generation: Any) -> bool:
 
 
 def _set_language(model: Any, tokenizer: Any, code: str, head: list[int]) -> None:
-    """Sets what `generate` begins with.
+    """Sets the language and task that `generate` begins with.
 
     Args:
-        model, tokenizer: of the model.
-        code: of the language; the model has a token for it.
+        model, tokenizer: the model and its tokenizer.
+        code: code of the language, which a multilingual model must have a token for.
         head: ids that labels begin with.
     """
     generation, config = model.generation_config, model.config
-    # Legacy setting: it overrides an unset language and warns when both are set.
+    # A legacy setting: it overrides an unset language, and warns if both are set.
     generation.forced_decoder_ids = None
     config.forced_decoder_ids = None
     generation.return_timestamps = False

@@ -1,7 +1,7 @@
-"""Whisper's recipe: how clips become windows of features and labels.
+"""Whisper's recipe: turns clips into windows of features and labels.
 
 Lengths come from the model's own folder (window from the feature extractor, label tokens from the
-config), so that a Whisper of another size works like the published ones.
+config), so a Whisper of another size works like the published ones.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ DROPS = {"over_window": "over the window", "over_tokens": "over the token limit"
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """One item: what the encoder hears, and what the decoder reads and is to write."""
+    """One item: the encoder's input, the decoder's input, and the labels."""
 
     features: torch.Tensor
     """Log-mel features (mels, frames), float32."""
     inputs: npt.NDArray[np.int64]
-    """Token ids (tokens,) that the decoder reads, from the prompt or the start token on."""
+    """Token ids (tokens,) that the decoder reads, starting with the prompt or the start token."""
     labels: npt.NDArray[np.int64]
-    """Token ids (tokens,) that it is to write; `IGNORED` where it only reads."""
+    """Token ids (tokens,) that it must write; `IGNORED` where it only reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +71,12 @@ class WindowBatch:
 
 
 class WhisperRecipe:
-    """Windows with labels, each window in the language and task of its clips.
+    """Makes windows with labels, each in the language and task of its clips.
 
     Args:
-        tokenizer: the model's.
+        tokenizer: the model's tokenizer.
         extractor: its feature extractor.
-        positions: tokens that its decoder can read at most.
+        positions: most tokens that its decoder can read.
         start: id of the token that decoding starts with.
         multilingual: False for a model that has no language tokens and needs none.
     """
@@ -176,7 +176,7 @@ class WhisperRecipe:
 
     def collate(self, items: Sequence[Window]) -> WindowBatch:
         shape = len(items), max(len(item.labels) for item in items)
-        # What is after a window's end is never attended to by what counts.
+        # Labels that count never attend to the padding after a window's end.
         inputs = np.full(shape, self._tokenizer.pad_token_id, dtype=np.int64)
         labels = np.full(shape, IGNORED, dtype=np.int64)
         for row, item in enumerate(items):
@@ -194,20 +194,20 @@ class WhisperRecipe:
         return torch.stack([self.features(clip) for clip in sounds])
 
     def _overhead(self, clip: Utterance) -> int:
-        """Label tokens of a window beside its text."""
+        """Label tokens of a window besides its text."""
         return len(self.head(clip.language, clip.task)) + 1
 
     def _prompt(self, clip: Utterance) -> list[int]:
-        """What the decoder reads before the start token: the prompt's end, half the positions at
-        most, as in Whisper's own code."""
+        """Tokens before the start token: the end of the prompt, at most half of the positions, as
+        in Whisper's own code."""
         if not clip.prompt:
             return []
         [ids] = self._ids([f" {clip.prompt.strip()}"])
         return [self._known["<|startofprev|>"], *ids[-(self._positions // 2 - 1) :]]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokenizer splits words before their space, so that ids of texts one after the other
-        are those of the joined text."""
+        """Token ids of each text. The tokenizer splits words before their space, so the ids of
+        consecutive texts are those of the joined text."""
         if not texts:
             return []
         ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False).input_ids
@@ -215,7 +215,7 @@ class WhisperRecipe:
 
 
 def _separator(clip: Utterance) -> str:
-    """What stands before a text that follows another in its window."""
+    """Separator before a text that follows another in its window."""
     return " " if languages.find(clip.language).unit == "words" else ""
 
 

@@ -1,7 +1,7 @@
 """Packs clips of one speaker into windows of fixed length.
 
-An encoder window costs the same full or empty (arXiv 2503.05931 counts over half of the compute of
-unpacked batches as padding).
+An encoder window costs the same whether it is full or empty (arXiv 2503.05931 counts over half of
+the compute of unpacked batches as padding).
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from jobrunner.core.models.base import Unit
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What packing needs to know of one clip."""
+    """Facts about one clip for packing."""
 
     samples: int
     first_tokens: int
-    """Label tokens of the text where it begins a window."""
+    """Label tokens of the text if it begins a window."""
     next_tokens: int
-    """Label tokens of the text where it follows another."""
+    """Label tokens of the text if it follows another."""
     prompt_tokens: int = 0
-    """Tokens before the labels, which no loss counts."""
+    """Tokens before the labels, which the loss does not count."""
     company: Hashable = None
-    """Clips share a window with clips of equal company; None: with no other."""
+    """Clips share windows only with clips of equal company; None means with no other clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What fits into a window."""
+    """Limits of a window."""
 
     samples: int
     tokens: int
-    """Label tokens, those beside the text included."""
+    """Label tokens, including those besides the text."""
     overhead_tokens: int
-    """Label tokens beside the text."""
+    """Label tokens besides the text."""
 
 
 class WindowPacking:
     """Greedy packing: one window at a time is open for each company.
 
     Args:
-        measures: of all clips; each fits into a window by itself.
-        limits: of a window.
+        measures: measures of all clips; each clip fits into a window by itself.
+        limits: limits of a window.
         rate: samples a second.
         device_seconds: seconds of windows that one device takes at a time.
-        pack_probability: chance of a clip to share a window.
+        pack_probability: chance that a clip may share a window.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class WindowPacking:
         return [units[part[0] : part[-1] + 1] for part in parts]
 
     def cost(self, units: Sequence[Unit]) -> float:
-        """Seconds of audio with padding: a window costs as much as a full one."""
+        """Seconds of audio with padding: every window costs as much as a full one."""
         return len(units) * self._window_seconds
 
     def _unit(self, clips: Sequence[int]) -> Unit:

@@ -1,6 +1,6 @@
-"""What a checkpoint of training consists of: weights, optimiser, loop state, history.
+"""The content of a checkpoint of training: weights, optimiser, loop state, history.
 
-Random generators are not among them: they are set anew for each step (`optimiser.seed_step`).
+It has no random generators: these are seeded anew for each step (`optimiser.seed_step`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jobrunner.spec.keys import HISTORY, OPTIMISER, STATE, WEIGHTS
 
 
 def tensors_of(setup: Setup) -> dict[str, dict[str, torch.Tensor]]:
-    """Tensors by name, by the file that holds them. Frozen weights are the base model's."""
+    """File name → tensor name → tensor. Frozen weights are the base model's and left out."""
     return {WEIGHTS: dict(setup.trained), OPTIMISER: state_tensors(setup.optimiser, setup.groups)}
 
 
@@ -32,7 +32,7 @@ def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
     """Puts trained weights into the model.
 
     Raises:
-        ValueError: they are of another model.
+        ValueError: they belong to another model.
     """
     parameters = setup.trained
     if weights.keys() != parameters.keys():
@@ -43,10 +43,10 @@ def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
 
 
 def load(setup: Setup, found: Restored) -> TrainState:
-    """Puts a checkpoint into model and optimiser; the state to continue from.
+    """Puts a checkpoint into model and optimiser; returns the state to continue from.
 
     Raises:
-        CheckpointError: it is of another model or another version of this project.
+        CheckpointError: it belongs to another model or another version of this project.
     """
     folder = found.folder
     try:

@@ -1,4 +1,4 @@
-"""Publishes the best model for use: Hugging Face form, model card, and how it came about."""
+"""Publishes the best model in Hugging Face form, with a model card and a training summary."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def publish_best(
 
     Raises:
         StorageError: storage refused.
-        Superseded: another attempt trains this run by now.
+        Superseded: another attempt is training this run.
     """
     step = _load_best(context, setup, checkpoints, state)
     folder = context.scratch / f"{context.run}-export-{context.attempt}"
@@ -38,7 +38,7 @@ def publish_best(
         checkpoints.claim.check()
         context.storage.write(keys.history_file(context.run), state.to_json()[1])
         prefix = keys.export_prefix(context.run)
-        # Each evaluation that ends writes the card anew.
+        # Every evaluation rewrites the card.
         folders.publish(context.storage, prefix, folder, changing=[keys.CARD])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -48,7 +48,7 @@ def publish_best(
 def _load_best(
     context: StageContext, setup: Setup, checkpoints: Checkpoints, state: TrainState
 ) -> int:
-    """Puts the best weights into the model; the step they are of."""
+    """Puts the best weights into the model; returns their step."""
     best = state.best_step
     if best is None or best == state.step:
         return state.step
@@ -76,7 +76,7 @@ def write_export(
 
 
 def _summary(context: StageContext, setup: Setup, state: TrainState, step: int) -> dict[str, Any]:
-    """How the model came about; no times, so that equal runs have equal exports."""
+    """The training summary, without times, so that equal runs have equal exports."""
     losses = [record["loss"] for record in state.history if record.get("loss") is not None]
     validations = [record for record in state.history if "wer" in record]
     spec = context.spec

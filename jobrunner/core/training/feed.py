@@ -1,7 +1,7 @@
-"""Brings the items of each step to the training loop: chosen, read, collated.
+"""Feeds the training loop: chooses, reads and collates the items of each step.
 
-Workers make whole micro-batches ahead of the loop. What a micro-batch holds depends on its units
-alone, so the number of workers changes no bit of it.
+Workers make whole micro-batches ahead of the loop. The content of a micro-batch depends only on its
+units, so the number of workers does not change a bit of it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from jobrunner.spec import RunSpec
 MOST_WORKERS = 8
 
 StepBatches: TypeAlias = tuple[Step, Iterator[tuple[MicroBatch, Batch]]]
-"""A step, and its micro-batches on this rank with what they hold."""
+"""A step, and this rank's micro-batches with their batches."""
 
 
 class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
-    """Micro-batches by the units that they hold: what a worker computes.
+    """Computes the batch of a micro-batch, in a worker.
 
     Args:
-        dataset: gives audio.
-        utterances: those to train on; what the recipe cannot use is dropped and counted.
-        recipe: of the model's family.
+        dataset: the data set, for the audio.
+        utterances: training utterances; those that the recipe cannot use are dropped and counted.
+        recipe: recipe of the model's family.
 
     Raises:
         DataError: nothing is left.
@@ -64,7 +64,7 @@ class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
         return len(self.utterances)
 
     def __getitem__(self, micro: MicroBatch) -> Batch | JobrunnerError:
-        """The batch; an error is returned, since one raised in a worker loses its one-line form."""
+        """The batch, or an error: one that a worker raises would lose its one-line form."""
         try:
             return self._batch(micro)
         except JobrunnerError as error:
@@ -80,13 +80,13 @@ class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
 
 
 class Feed:
-    """Steps with their micro-batches, from a position on, without end.
+    """Gives steps with their micro-batches, from any position, without end.
 
     Args:
         items: the training split.
-        recipe: of the model's family.
-        spec: the run.
-        rank: of this process.
+        recipe: recipe of the model's family.
+        spec: spec of the run.
+        rank: rank of this process.
         ranks: processes that share each step.
         pin: copies batches to memory from which a GPU can fetch them.
     """
@@ -114,7 +114,7 @@ class Feed:
     def steps(self, epoch: int, index: int) -> Generator[StepBatches]:
         """Each step and its micro-batches; these must be taken before the next step.
 
-        Its workers end when the generator is closed.
+        The workers end when the generator is closed.
         """
         planned: deque[tuple[Step, list[MicroBatch]]] = deque()
 
@@ -144,7 +144,7 @@ class Feed:
             num_workers=self._workers,
             worker_init_fn=_outlive_sigterm,
             pin_memory=self._pin,
-            # Without its own generator the loader would draw from the model's.
+            # Without a generator of its own the loader would draw from the model's.
             generator=torch.Generator(),
         )
 
@@ -167,8 +167,8 @@ def _next(ready: Iterator[Batch | JobrunnerError]) -> Batch:
 def _outlive_sigterm(worker: int) -> None:
     """Keeps a worker alive when SIGTERM goes to the whole process group.
 
-    torch's own handler ends it then, and the loop would fail between SIGTERM and its checkpoint.
-    Only what the loop's process sends counts: it ends its workers so.
+    torch's own handler would end it, and the loop would fail between SIGTERM and its checkpoint.
+    Only a SIGTERM from the loop's process counts, because that is how it ends its workers.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -182,5 +182,5 @@ def _end_with_parent() -> None:
 
 
 def worker_count(asked: int) -> int:
-    """Processes that load data: as asked, or one less than the cores, 8 at most."""
+    """Processes that load data: the number requested, or one less than the cores, 8 at most."""
     return asked or min(MOST_WORKERS, len(os.sched_getaffinity(0)) - 1)

@@ -16,9 +16,10 @@ from jobrunner.core.training.setup import Setup
 def accumulate(
     setup: Setup, step: Step, micro_batches: Iterator[tuple[MicroBatch, Batch]]
 ) -> tuple[torch.Tensor, float]:
-    """Adds up this rank's gradients over the step's expected weight; its summed loss and weight.
+    """Adds up this rank's gradients; returns its summed loss and weight.
 
-    DDP takes the mean of the ranks' gradients, so each is scaled by their number.
+    The loss is divided by the step's expected weight. DDP takes the mean of the ranks' gradients,
+    so each is scaled by their number.
     """
     total, weight = torch.zeros((), device=setup.device), 0.0
     for micro, batch in micro_batches:
@@ -47,15 +48,15 @@ def over_ranks(
 def of_mean(
     setup: Setup, step: Step, total: torch.Tensor, weight: float, max_norm: float
 ) -> tuple[float, float]:
-    """Makes the gradient that of the mean loss and clips it; the mean, and the norm before.
+    """Turns the gradient into that of the mean loss and clips it; returns mean and norm before.
 
-    A weight that collation alone decides, such as that of masked tokens, is not the expected one.
+    The weight differs from the expected one if collation decides it, as with masked tokens.
 
     Args:
-        setup: whose gradients.
-        step: which.
-        total, weight: of all ranks.
-        max_norm: what gradients are clipped to.
+        setup: holder of the gradients.
+        step: the step.
+        total, weight: summed loss and weight of all ranks.
+        max_norm: norm that gradients are clipped to.
     """
     parameters = list(setup.trained.values())
     if weight and weight != step.weight:

@@ -9,13 +9,13 @@ from typing import Any
 from jobrunner.errors import JobrunnerError
 from jobrunner.spec import TrainSpec
 
-# Steps without a finite gradient, one after the other, that end the run. One alone is skipped:
+# Consecutive steps without a finite loss or gradient that end the run. A single one is skipped:
 # weights and optimiser stay as they were.
 MOST_NON_FINITE = 5
 # Steps in the running mean of the loss.
 WINDOW = 20
-# The run has diverged when the mean is so many times the best one, and so much above it (nats a
-# token). The second keeps a loss near zero from alarming: 0.02 → 0.08 is no divergence.
+# The run has diverged if the mean is over RATIO times the best one, and over MARGIN (nats a token)
+# above it. MARGIN avoids an alarm for a loss near zero: 0.02 → 0.08 is not a divergence.
 RATIO = 3.0
 MARGIN = 1.0
 
@@ -30,7 +30,7 @@ class Health:
     def __init__(self, train: TrainSpec) -> None:
         self._train = train
         self.skipped = 0
-        """Steps that were left out so far."""
+        """Number of steps that were skipped so far."""
         self._in_a_row = 0
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._best = math.inf
@@ -39,9 +39,9 @@ class Health:
         """True if the step's gradient may be applied.
 
         Args:
-            step: from 1.
-            loss: mean of the step, nats a token.
-            gradient_norm: before clipping.
+            step: number of the step, from 1.
+            loss: mean loss of the step, nats a token.
+            gradient_norm: norm before clipping.
 
         Raises:
             JobrunnerError: the run cannot be saved; says why and what to try.
@@ -78,7 +78,7 @@ class Health:
         return f"The learning rate is {rate:.3g}; try {rate / 4:.1g} with --learning-rate."
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The state for a checkpoint."""
         return {
             "skipped": self.skipped,
             "in_a_row": self._in_a_row,
@@ -87,7 +87,7 @@ class Health:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
+        """Restores the state from a checkpoint."""
         self.skipped, self._in_a_row = state["skipped"], state["in_a_row"]
         self._recent.clear()
         self._recent.extend(state["recent"])

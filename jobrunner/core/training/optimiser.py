@@ -11,7 +11,7 @@ import torch
 from jobrunner.core.models.base import ParameterGroup
 from jobrunner.spec import TrainSpec
 
-# Of large-scale weakly supervised pre-training (Radford et al. 2022, table 17).
+# From large-scale weakly supervised pre-training (Radford et al. 2022, table 17).
 BETAS = (0.9, 0.98)
 EPSILON = 1e-6
 
@@ -71,10 +71,10 @@ def load_state(
     groups: Sequence[ParameterGroup],
     tensors: dict[str, torch.Tensor],
 ) -> None:
-    """Puts back what `state_tensors` gave.
+    """Restores the optimiser from the result of `state_tensors`.
 
     Raises:
-        ValueError: the tensors are of another model.
+        ValueError: the tensors belong to another model.
     """
     numbers = {name: number for number, name in enumerate(_names(groups))}
     state: dict[int, dict[str, torch.Tensor]] = {}
@@ -92,7 +92,7 @@ def load_state(
 def seed_step(seed: int, step: int, rank: int) -> None:
     """Sets all random generators for one step of one rank.
 
-    They are a function of these three numbers alone, so there is no state of theirs to save, and
+    Their states depend only on these three numbers. So checkpoints need not save them, and
     validation, retries and another number of ranks cannot disturb them.
     """
     words = np.random.SeedSequence([seed, step, rank]).generate_state(4).tolist()

@@ -1,7 +1,7 @@
 """The order of the data: which units make a step, and which of them a rank takes. Pure.
 
-The order of an epoch is a function of the seed and the epoch's number, so that a position in the
-data is two integers and a resumed run sees what an undisturbed one would have seen.
+The order of an epoch is a function of the seed and the epoch's number. So a position in the data is
+two integers, and a resumed run sees the same data as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Step:
 
     epoch: int
     index: int
-    """Place in its epoch, from 0."""
+    """Position in its epoch, from 0."""
     last: bool
     """True for the epoch's last step."""
     units: tuple[Unit, ...]
@@ -34,22 +34,22 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class MicroBatch:
-    """Units that one rank takes through the model at a time."""
+    """Units that go through the model of one rank together."""
 
     units: tuple[Unit, ...]
     counts: bool = True
-    """False for a rank that has no unit in this step and only keeps the others company."""
+    """False for a rank without a unit in this step, which only joins in the sum of gradients."""
     last: bool = True
-    """True for the last one of its step: after it the ranks' gradients are added up."""
+    """True for the last one of its step, after which the ranks' gradients are added up."""
 
 
 class Order:
     """Deals units to steps, epoch after epoch.
 
     Args:
-        packing: of all clips that are trained on.
-        batch_samples: samples of audio in a step, about.
-        seed: of the run.
+        packing: packing of all training clips.
+        batch_samples: approximate samples of audio in a step.
+        seed: seed of the run.
     """
 
     def __init__(self, packing: Packing, *, batch_samples: int, seed: int) -> None:
@@ -58,7 +58,7 @@ class Order:
         self._seed = seed
 
     def steps(self, epoch: int, index: int) -> Iterator[Step]:
-        """All steps from a position on, without end."""
+        """All steps from a position, without end."""
         while True:
             yield from self.epoch(epoch)[index:]
             epoch, index = epoch + 1, 0
@@ -66,8 +66,8 @@ class Order:
     def epoch(self, number: int) -> list[Step]:
         """The steps of an epoch. Each clip is in exactly one of them.
 
-        Audio is shared out evenly, so that no step at the end is smaller than the others: there
-        are as many steps as whole budgets begin in the epoch's audio.
+        Audio is divided evenly, so the last step is not smaller than the others. The number of
+        steps is the epoch's audio over the budget of a step, rounded up.
         """
         random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._seed, number])))
         units = self._packing.pack(random)

@@ -1,4 +1,4 @@
-"""How fast training goes, and where its time goes besides."""
+"""The speed of training, and the time that it spends waiting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Seconds between log lines: at first the smallest, later a twentieth of the time so far.
+# Seconds between log lines, at least and at most; in between, a twentieth of the time so far.
 LOG_SECONDS = (5.0, 60.0)
 
 
@@ -14,7 +14,7 @@ class Pace:
     """Clocks of one attempt.
 
     Args:
-        log: one line for people.
+        log: logs one line for people.
     """
 
     def __init__(self, log: Callable[[str], None]) -> None:
@@ -34,7 +34,7 @@ class Pace:
 
     @contextmanager
     def pausing(self) -> Iterator[None]:
-        """Around a validation: it does not count as training."""
+        """Times a validation, which does not count as training."""
         started = time.perf_counter()
         yield
         spent = time.perf_counter() - started
@@ -43,20 +43,20 @@ class Pace:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around waiting for data."""
+        """Times waiting for data."""
         started = time.perf_counter()
         yield
         self.waited_seconds += time.perf_counter() - started
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Around the part of a save that training waits for."""
+        """Times the part of a save that training waits for."""
         started = time.perf_counter()
         yield
         self.stalled_seconds += time.perf_counter() - started
 
     def passed(self, step: int, steps: int, loss: float, rate: float, seconds: float) -> None:
-        """A step over so many seconds of audio is done; tells people now and then."""
+        """Counts a finished step over `seconds` of audio; logs a line from time to time."""
         self.steps += 1
         self.audio_seconds += seconds
         self._since_told += seconds
@@ -71,10 +71,10 @@ class Pace:
             self._told, self._since_told, self._paused_since_told = now, 0.0, 0.0
 
     def summary(self, audio_seconds: float) -> str:
-        """One line at the end, about this attempt.
+        """One line about this attempt, for its end.
 
         Args:
-            audio_seconds: of all attempts.
+            audio_seconds: seconds of audio of all attempts.
         """
         whole = time.perf_counter() - self._began
         training = max(whole - self.paused_seconds, 1e-9)

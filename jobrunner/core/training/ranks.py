@@ -1,7 +1,7 @@
-"""Several processes that train together, one a GPU, started and ended as one.
+"""Several processes that train together, one per GPU, started and ended as one.
 
-torchrun would start them too, but ends with exit code 1 whatever the processes ended with, and
-the code tells whether a second attempt makes sense.
+torchrun would start them too, but it ends with exit code 1 whatever code the processes ended with,
+and that code shows whether a second attempt makes sense.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import FrameType
 
 from jobrunner.errors import Interrupted
 
-# Seconds that processes have to end after another one failed: they wait for it in vain.
+# Seconds for the other processes to end after one has failed: they wait for it in vain.
 SECONDS_TO_END = 10.0
 _POLL_SECONDS = 0.1
 
@@ -63,7 +63,7 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> int:
         codes = [process.returncode for process in ranks if process.returncode]
         if codes and not failed:
             failed = codes[0]
-            # Interrupted ranks end in their own time: the first may still upload.
+            # Interrupted ranks may take their time: the first may still upload.
             if failed != Interrupted.exit_code:
                 deadline = time.monotonic() + SECONDS_TO_END
         if time.monotonic() > deadline:
@@ -71,7 +71,7 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> int:
                 process.kill()
         time.sleep(_POLL_SECONDS)
     failed = failed or next((process.returncode for process in ranks if process.returncode), 0)
-    # A process that a signal ended has its negative number.
+    # The code of a process that a signal ended is the signal's negative number.
     return failed if failed >= 0 else 128 - failed
 
 

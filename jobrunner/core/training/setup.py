@@ -1,4 +1,4 @@
-"""What a training attempt works with: device, model, optimiser, data."""
+"""The setup of a training attempt: device, model, optimiser, data."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from jobrunner.storage import folders
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What one rank trains with: model, optimiser and data. Only `feed` differs between ranks."""
+    """Model, optimiser and data of one rank. Only `feed` differs between ranks."""
 
     accelerator: Any
     model: Recogniser
     module: torch.nn.Module
-    """The model as the loss goes through it: with autocast, and DDP over several ranks."""
+    """The model as the loss uses it: with autocast, and DDP over several ranks."""
     groups: list[ParameterGroup]
     """Parameters that are trained, in the order of the optimiser's groups."""
     optimiser: torch.optim.Optimizer
@@ -49,7 +49,7 @@ class Setup:
 
     @property
     def device(self) -> torch.device:
-        """Where this rank computes."""
+        """Device of this rank."""
         device: torch.device = self.accelerator.device
         return device
 
@@ -60,7 +60,7 @@ class Setup:
 
     @property
     def first(self) -> bool:
-        """True on the rank that saves, reports and talks."""
+        """True on the rank that saves, reports and logs."""
         return bool(self.accelerator.is_main_process)
 
 
@@ -68,7 +68,7 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
     """The accelerator of this process.
 
     Raises:
-        DeviceError: fewer GPUs are seen than the run asks for.
+        DeviceError: fewer GPUs are visible than the run requests.
     """
     device = choose_device(resources)
     seen = torch.cuda.device_count()
@@ -78,11 +78,11 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
             hint=f"Submit it with --gpus {seen}; it goes on there.",
         )
     dtype = choose_dtype(resources, device)
-    # Matrix products of what stays in fp32 run on tensor cores with 10 bits of mantissa (TF32).
+    # Matrix products that stay in fp32 run on tensor cores with 10 bits of mantissa (TF32).
     torch.set_float32_matmul_precision("high")
     if device.type == "cpu":
-        # Threads would add up the embedding's gradient in the order in which they arrive: two
-        # undisturbed runs differed from their first gradient on.
+        # Threads would add up the embedding's gradient in order of arrival: two undisturbed runs
+        # differed from the first gradient.
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return Accelerator(
@@ -96,14 +96,14 @@ def set_up(context: StageContext) -> Setup:
     """Loads model and data for training.
 
     Raises:
-        DeviceError: fewer GPUs are seen than the run asks for.
+        DeviceError: fewer GPUs are visible than the run requests.
         DataError: no clip can be trained on, or the base model cannot be read.
         NotFound: data or base model are not in storage.
         UsageError: the model does not know the language.
     """
     spec = context.spec
     accelerator = make_accelerator(spec.resources)
-    # Weights that a folder does not hold are drawn at random: the same on each attempt and rank.
+    # Weights that the folder lacks are drawn at random: the same on every attempt and rank.
     seed_step(spec.seed, 0, 0)
     folder = folders.fetch(context.storage, keys.model_prefix(spec), context.scratch)
     family = family_of(folder)

@@ -1,4 +1,4 @@
-"""The verbs of training: restore, step, validate, save, leave, finish."""
+"""The operations of training: restore, step, validate, save, leave, finish."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.validation import Validation
 from jobrunner.errors import Interrupted
 
-# Kept free of the time between SIGTERM and SIGKILL, for the process to end.
+# Seconds before SIGKILL that are kept free for the process to end.
 SECONDS_TO_END = 5.0
 
 
@@ -61,18 +61,18 @@ class Trainer:
         self._asked_to_stop = False
 
     def log(self, line: str) -> None:
-        """One line for people, from the first rank."""
+        """Logs one line for people, on the first rank only."""
         if self.setup.first:
             self.context.log(line)
 
     @property
     def finished(self) -> bool:
-        """True when no step is left to do."""
+        """True if no step is left to do."""
         return self.state.step >= self.spec.train.steps or self.state.stopped_early
 
     @property
     def stopping(self) -> bool:
-        """True when SIGTERM came, on all ranks alike."""
+        """True after SIGTERM, on all ranks alike."""
         return bool(self.context.stop) if self.setup.ranks == 1 else self._asked_to_stop
 
     @property
@@ -90,10 +90,10 @@ class Trainer:
         return here and state.step > self._saved_step
 
     def restore(self) -> None:
-        """Goes on from the newest checkpoint that verifies, or begins.
+        """Resumes from the newest checkpoint that verifies, or starts from step 0.
 
         Raises:
-            CheckpointError: there are checkpoints and none can be used.
+            CheckpointError: there are checkpoints, but none can be used.
         """
         found: list[Restored | None] = [self.checkpoints.restore() if self.setup.first else None]
         broadcast_object_list(found)
@@ -123,11 +123,11 @@ class Trainer:
             shutil.rmtree(found.folder, ignore_errors=True)
 
     def step(self) -> None:
-        """One optimiser step over all ranks.
+        """Does one optimiser step over all ranks.
 
         Raises:
-            JobrunnerError: the training went wrong for good.
-            StorageError: the last save did.
+            JobrunnerError: the training failed for good.
+            StorageError: the last save failed for good.
         """
         assert self._steps is not None  # restore comes first
         with self.pace.waiting():
@@ -173,7 +173,7 @@ class Trainer:
         self._report("training", loss=loss if math.isfinite(loss) else None, learning_rate=rate)
 
     def validate(self) -> None:
-        """Measures the model on the validation clips; nothing where SIGTERM came meanwhile."""
+        """Validates the model and records the result; nothing if SIGTERM comes meanwhile."""
         with self.pace.pausing():
             self._report("validating")
             found = self.validation.measure()
@@ -191,7 +191,7 @@ class Trainer:
         self._report("training")
 
     def save(self) -> None:
-        """Begins to save the state as it is now; returns when it is copied.
+        """Begins to save the state as it is now; returns once it is copied.
 
         Raises:
             StorageError: the save before this one failed for good.
@@ -209,7 +209,7 @@ class Trainer:
             )
 
     def leave(self) -> None:
-        """Ends the attempt after SIGTERM, with a last checkpoint where the time allows.
+        """Ends the attempt after SIGTERM, with a last checkpoint if there is time.
 
         Raises:
             Interrupted: always.

@@ -22,13 +22,13 @@ from jobrunner.scoring.rates import score
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a validation found."""
+    """The result of a validation."""
 
     metric: Metric
-    """What chooses the best model, and which direction is better."""
+    """Metric that chooses the best model."""
     value: float
     others: Mapping[str, float] = field(default_factory=dict)
-    """More for the history, by name."""
+    """Other values for the history, by name."""
 
 
 class Validation:
@@ -54,10 +54,10 @@ class Validation:
         self._clips = clips
 
     def measure(self) -> Measured | None:
-        """The model as it is now; None when SIGTERM came meanwhile.
+        """Measures the model as it is now; None if SIGTERM comes meanwhile.
 
-        Each rank measures its share. Random generators are set anew for each step, so whatever
-        decoding draws disturbs nothing.
+        Each rank measures its share. Random numbers that decoding draws disturb nothing, because
+        generators are seeded anew for each step.
         """
         rank, ranks = self._setup.accelerator.process_index, self._setup.ranks
         own = self._clips[rank::ranks]
@@ -67,7 +67,7 @@ class Validation:
             return self._unlearnt(own)
 
     def _usable(self, clips: list[Utterance]) -> list[Utterance]:
-        """Clips that can be heard whole and, where their loss is measured, learnt from."""
+        """Clips that the model can hear whole or, if their loss is measured, be trained on."""
         recipe = self._setup.model.recipe
         if self._setup.model.criterion == "rate":
             return fitting(recipe, clips)
@@ -106,7 +106,7 @@ class Validation:
 
     @torch.no_grad()
     def _unlearnt(self, own: list[Utterance]) -> Measured | None:
-        """The mean loss, or what follows from it, without dropout and masks."""
+        """The mean loss, or the perplexity, without dropout and masks."""
         setup, recipe = self._setup, self._setup.model.recipe
         at_once = self._context.spec.evaluate.batch_size
         total = weight = 0.0

@@ -1,4 +1,4 @@
-"""Where speech comes from: one module a source, found by its row in `catalog/corpora.py`."""
+"""Sources of speech: one module for each, found by its row in `catalog/corpora.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_source(spec: RunSpec, language: str, scratch: Path) -> Speech:
-    """The speech that a spec names, in one language. Raises as `Reader.open_source`."""
+    """Opens the speech that a spec names, in one language; see `Reader.open_source`."""
     source = spec.data.source
     reader = cast("Reader", importlib.import_module(source.facts.reader))
     return reader.open_source(source, spec, language, scratch)

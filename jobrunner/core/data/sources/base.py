@@ -1,4 +1,4 @@
-"""What a source of speech is: it lists the clips of its splits, and decodes nothing.
+"""Protocols of a source of speech: it lists the clips of its splits, and decodes nothing.
 
 A source is a module with one function, `open_source`, and a row in `catalog/corpora.py`.
 """
@@ -21,24 +21,24 @@ class Audio(Protocol):
         ...
 
     def identity(self) -> str:
-        """What changes when the audio does, found without reading it."""
+        """Text that changes when the audio does, found without reading the audio."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RawClip:
-    """One clip as the source has it."""
+    """One clip of a source, not decoded."""
 
     clip: str
     """File name or id, unique in its split."""
     audio: Audio
     text: str
     speaker: str
-    """Empty when unknown: such a clip is taken to be of the same speaker as no other."""
+    """Empty if unknown: then no other clip counts as the same speaker's."""
 
 
 class Speech(Protocol):
-    """What a source has in one language."""
+    """The speech of a source in one language."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -54,16 +54,16 @@ class Reader(Protocol):
     """The module of a source."""
 
     def open_source(self, source: Source, spec: RunSpec, language: str, scratch: Path) -> Speech:
-        """The speech of one language.
+        """Opens the speech of one language.
 
         Args:
-            source: which.
-            spec: the run; its columns are read.
+            source: the source.
+            spec: spec of the run, which may name columns.
             language: code of the language.
             scratch: a folder on a local disk, for downloads.
 
         Raises:
-            SpecError: the source does not have what the spec asks of it.
+            SpecError: the source does not have what the spec asks for.
             JobrunnerError: the hub cannot be reached.
         """
         ...

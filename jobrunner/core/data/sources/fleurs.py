@@ -1,6 +1,6 @@
 """FLEURS (Conneau et al. 2022, arXiv 2205.12446): read speech in 102 languages.
 
-From the hub's parquet conversion of google/fleurs, or from a folder in the same layout:
+Read from the hub's parquet conversion of google/fleurs, or from a folder in the same layout:
 
     <config>/<split>/*.parquet      such as el_gr/train/0000.parquet
 
@@ -57,7 +57,7 @@ class CellAudio:
 
 @lru_cache(maxsize=1)
 def _group(file: str, column: str, group: int) -> Any:
-    """One row group's audio, about 100 clips: the clips of a shard come from one or two."""
+    """The audio of one row group, about 100 clips: clips of a shard come from one or two groups."""
     return parquet.ParquetFile(file).read_row_group(group, columns=[column]).column(0)
 
 
@@ -67,7 +67,7 @@ def _size(file: str) -> int:
 
 
 def open_source(source: Source, spec: RunSpec, language: str, scratch: Path) -> Fleurs:
-    """As `Reader.open_source`."""
+    """Opens FLEURS in one language; see `Reader.open_source`."""
     if why := source.missing(language):
         raise SpecError(FIELD, why)
     return Fleurs(source, spec.data, languages.find(language), scratch)
@@ -77,10 +77,10 @@ class Fleurs:
     """FLEURS in one language.
 
     Args:
-        source: its place is a folder in the layout of the conversion; none: the hub.
+        source: the source; its place is a folder in the layout above, or empty for the hub.
         data: `text_column`, `audio_column` and `speaker_column` are read.
-        language: one that FLEURS has.
-        scratch: for downloads when the user's cache of the hub cannot be written.
+        language: a language that FLEURS has.
+        scratch: folder for downloads if the user's cache of the hub cannot be written.
 
     Raises:
         SpecError: the mirror lacks the language.
@@ -176,7 +176,7 @@ def _mirrored(root: Path, config: str) -> list[str]:
 
 
 def _name(cells: dict[str, Any], path: Path, at: int) -> str:
-    """The clip's file name; its file and row where the table gives none."""
+    """The clip's file name; file and row of the table if that names none."""
     name = str(cells.get("path") or "").rpartition("/")[2]
     return name or f"{path.parent.name}/{path.stem}:{at}"
 

@@ -15,12 +15,12 @@ from jobrunner.spec import RunSpec, Source
 
 @dataclass(frozen=True, slots=True)
 class FileAudio:
-    """An audio file of its own."""
+    """An audio file on this machine."""
 
     path: str
 
     def open(self) -> str:
-        Path(self.path).stat()  # libsndfile tells a missing file from a damaged one badly
+        Path(self.path).stat()  # libsndfile hardly distinguishes a missing file from a damaged one
         return self.path
 
     def identity(self) -> str:
@@ -31,7 +31,7 @@ class FileAudio:
 
 
 def open_source(source: Source, spec: RunSpec, language: str, scratch: Path) -> Folder:
-    """As `Reader.open_source`. The run's own language must be what its fingerprint pins."""
+    """Opens an audio folder; see `Reader.open_source`. The run's language must match its pin."""
     assert source.folder is not None
     own = language == spec.lang
     clips = audiofolder.read(source.folder, language, spec.data, own=own)
@@ -45,7 +45,7 @@ class Folder:
     """The speech of one language in an audio folder.
 
     Args:
-        clips: all of them, in the order of the tables.
+        clips: all its clips, in the order of the tables.
     """
 
     def __init__(self, clips: Sequence[Clip]) -> None:
