@@ -20,7 +20,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     language: str
-    """Language token used for decoding; empty if the model has none for the language."""
+    """Code of the language that decoding was set to."""
     max_utterances: int
     """Most utterances to use of the test set, evenly spaced in its order; 0 means all."""
     precision: Literal["fp32", "bf16"]
@@ -49,7 +49,7 @@ class Result(BaseModel):
     model_digest: str
     """SHA-256 (hex) of the model's manifest."""
     data_digest: str
-    """SHA-256 (hex) of the test set's index."""
+    """SHA-256 (hex) that stands for the test set: names and digests of its index and shards."""
     settings: Settings
     scores: Scores
     too_long: int = 0

@@ -1,6 +1,7 @@
 """Storage keys of everything that a run reads or writes.
 
-Keys are relative to the storage URL; prefixes end with a slash. Only this module builds them.
+Keys are relative to the storage URL; prefixes end with a slash. Other modules only append names
+within a checkpoint, a data set or a published folder.
 """
 
 from __future__ import annotations
