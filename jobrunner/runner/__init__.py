@@ -1,1 +1,1 @@
-"""The verbs that the command line and the Python SDK share, and the checks before them."""
+"""The operations that command line and Python SDK share, and the checks before them."""

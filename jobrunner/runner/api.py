@@ -1,5 +1,6 @@
-"""The verbs of the project: submit, watch, evaluate, report, cancel. The command line and the
-Python SDK share them.
+"""The operations of the project: submit, watch, evaluate, cancel.
+
+The command line and the Python SDK share them.
 
     runner = open_runner("local")
     submission = runner.submit(spec)
@@ -29,12 +30,12 @@ class Prepared:
 
     plan: Plan
     warnings: tuple[str, ...] = ()
-    """One line each: what the user should know and need not correct."""
+    """One line each, about things that the user need not correct."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission(Prepared):
-    """What a submit did."""
+    """The result of a submit."""
 
     outcome: Outcome
 
@@ -49,33 +50,33 @@ def open_runner(backend: str, *, namespace: str = "") -> Runner:
 
     Args:
         backend: a name in `catalog/backends.py`, such as `local`.
-        namespace: of the cluster; runs are looked for there.
+        namespace: namespace of the cluster, in which to look for runs.
 
     Raises:
-        UsageError: there is no such backend, or no kubeconfig that can be used.
+        UsageError: there is no such backend, or no usable kubeconfig.
     """
     return Runner(open_backend(backend, namespace=namespace))
 
 
 def open_reader(*, namespace: str, warn: Callable[[str], None] = lambda line: None) -> Runner:
-    """A runner for runs that are there already: here, or else on the cluster if there is one.
+    """A runner for existing runs: on this machine, or else on the cluster if there is one.
 
     Args:
-        namespace: of the cluster.
-        warn: gets one line when the cluster cannot be asked for its runs.
+        namespace: namespace of the cluster.
+        warn: gets one line if the cluster cannot be asked for its runs.
     """
     return Runner(find_backend(namespace=namespace, warn=warn))
 
 
 def prepare(asked: RunSpec | RunRecord, *, backend: str) -> Prepared:
-    """The plan of a run after all checks that need no start.
+    """Plans a run after all checks that are possible before a start.
 
-    Works offline, and for the cluster without a cluster. A spec becomes a run here; a run that is
-    recorded keeps its id.
+    Works offline, even for a run on a cluster. A spec gets a new record; a run that has a record
+    keeps its id.
 
     Raises:
-        SpecError: a folder, model, language or storage that cannot be used.
-        DeviceError: more GPUs than this machine has, for a run on it.
+        SpecError: a folder, model, language or storage cannot be used.
+        DeviceError: a run on this machine requests more GPUs than it has.
     """
     spec = asked if isinstance(asked, RunSpec) else asked.spec
     warnings = checks.preflight(spec, BACKENDS.get(backend, BACKENDS[DEFAULT]))
@@ -92,20 +93,20 @@ def manifests(plan: Plan) -> str:
 
 
 class Runner:
-    """The verbs of the project over one backend.
+    """The operations of the project on one backend.
 
     Args:
-        backend: where the stages run.
+        backend: the backend that runs the stages.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
 
     def submit(self, asked: RunSpec | RunRecord) -> Submission:
-        """Checks a run and starts it, continues it, or finds that it is there.
+        """Checks a run and starts it, continues it, or finds that it already exists.
 
         Raises:
-            SpecError, DeviceError: as `prepare`.
+            SpecError, DeviceError: see `prepare`.
             StorageError: storage or the state directory cannot be written.
         """
         ready = prepare(asked, backend=self.backend.name)
@@ -113,13 +114,13 @@ class Runner:
         return Submission(plan=ready.plan, warnings=ready.warnings, outcome=outcome)
 
     def start(self, plan: Plan) -> Outcome:
-        """Starts a plan that `prepare` made, continues its run, or finds that it is there."""
+        """Starts a plan of `prepare`, continues its run, or finds that it already exists."""
         return self.backend.submit(plan)
 
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
         """Adds evaluations of more languages to a run; those that it has are not repeated.
 
-        Raises as `with_languages` and `submit`.
+        For errors see `with_languages` and `submit`.
         """
         return self.submit(self.with_languages(run, languages))
 
@@ -129,7 +130,7 @@ class Runner:
         Raises:
             UnknownRun: there is no such run.
             UnreadableRun: a newer client made it.
-            SpecError: a language that is not known; none given.
+            SpecError: a language is unknown, or none is given.
         """
         if not languages:
             raise SpecError("evaluate.languages", "names no language.")
@@ -143,7 +144,7 @@ class Runner:
         return record.with_spec(parse(values))
 
     def status(self, run: str) -> RunStatus:
-        """Raises UnknownRun when there is no such run."""
+        """The status of a run now. Raises UnknownRun if there is no such run."""
         return self.backend.status(run)
 
     def list(self) -> list[RunStatus]:
@@ -155,7 +156,7 @@ class Runner:
         return self.backend.record(run)
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
-        """The status now and at each change, until the run has ended or `timeout` s are over."""
+        """The status now and at each change, until the run ends or `timeout` s have passed."""
         return self.backend.watch(run, timeout=timeout)
 
     def logs(
@@ -187,14 +188,14 @@ class Runner:
         self.backend.delete(run)
 
     def wait(self, run: str, *, timeout: float | None = None) -> RunStatus:
-        """The status of the run when it has ended.
+        """Waits for the end of a run and returns its status.
 
         Args:
             run: the run id.
             timeout: seconds to wait at most; None waits for ever.
 
         Raises:
-            WaitTimeout: the run had not ended by then. It continues.
+            WaitTimeout: the run has not ended by then. It continues.
         """
         for status in self.backend.watch(run, timeout=timeout):
             if status.state.ended:

@@ -1,6 +1,6 @@
-"""What is checked before anything starts, and the pinning of folders by fingerprints.
+"""Checks before anything starts, and the pinning of folders by fingerprints.
 
-Nothing here writes, imports torch or asks the network.
+Nothing here writes, imports torch or uses the network.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from jobrunner.spec.types import is_remote
 
 
 def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
-    """Warnings about a spec, one line each, after all checks that need no start.
+    """Does all checks that are possible before a start; returns warnings, one line each.
 
     Args:
-        spec: what would be submitted.
-        backend: where it would go; this machine's folders and GPUs are looked at too.
+        spec: the spec to check.
+        backend: facts about its backend; a local one needs packages, storage and GPUs here.
 
     Raises:
         UsageError: the core packages are not installed, for a local run.
-        SpecError: a folder, model, language or storage that cannot be used.
-        DeviceError: more GPUs are asked for than this machine shows.
+        SpecError: a folder, model, language or storage cannot be used.
+        DeviceError: a local run requests more GPUs than this machine shows.
     """
     if models.is_folder(spec.model):
         _check_model_folder(spec)
@@ -52,7 +52,7 @@ def resolve(spec: RunSpec) -> RunSpec:
     """The spec with absolute folders, and with folders pinned by their fingerprints.
 
     Raises:
-        SpecError: a folder is missing, or is not what the given revision pins.
+        SpecError: a folder is missing, or does not match the given revision.
     """
     changes: dict[str, object] = {}
     if spec.storage and not is_remote(spec.storage):
@@ -80,8 +80,10 @@ def _existing(field: str, folder: Path) -> Path:
 
 
 def _check_language(spec: RunSpec) -> None:
-    """A folder's tokenizer must have a token for each language. Presets were checked with the spec;
-    hub models are not known before `prepare`."""
+    """Checks that a folder's tokenizer has a token for each language.
+
+    Presets were checked with the spec; hub models are not known before `prepare`.
+    """
     asked = [("lang", spec.lang)]
     asked += [("evaluate.languages", code) for code in spec.evaluate.languages]
     for field, code in asked:
@@ -91,7 +93,7 @@ def _check_language(spec: RunSpec) -> None:
 
 
 def _has_token(folder: Path, token: str) -> bool:
-    """True if the tokenizer has it, or if there is nothing to tell."""
+    """True if the tokenizer has the token, or if that cannot be determined."""
     try:
         generation = json.loads((folder / "generation_config.json").read_bytes())
         tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
@@ -139,7 +141,7 @@ def _check_storage(url: str) -> None:
     if not url:
         raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")
     folder = _absolute(url)
-    # os.path.exists is False where the path to it may not be read; Path.exists raises.
+    # os.path.exists is False if the path to it may not be read; Path.exists raises.
     place = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
     if not place.is_dir():
         raise SpecError("storage", f"{place} is a file.", hint="Name a folder with --storage.")

@@ -1,4 +1,4 @@
-"""The results of runs, wherever each run has its storage."""
+"""The results of runs, from the storage of each run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def results(
     only: bool = False,
     warn: Callable[[str], None] = lambda line: None,
 ) -> list[Comparison]:
-    """What was measured, by run, language and test set.
+    """Comparisons by run, language and test set.
 
     Args:
-        runner: knows where the results of its runs are.
-        runs: run ids; none for all.
-        storage: where to look for runs that `runner` does not know.
-        endpoint: of an S3 storage.
-        only: True to look there and nowhere else.
+        runner: a runner, which knows the storage of its runs.
+        runs: run ids; none means all.
+        storage: storage of runs that `runner` does not know.
+        endpoint: endpoint of an S3 storage.
+        only: True to look only in `storage`.
         warn: gets one line for each result that cannot be read.
     """
     from jobrunner.report.collect import collect
@@ -37,7 +37,7 @@ def results(
 
 
 def _places(runner: Runner, runs: Sequence[str], storage: str, only: bool) -> dict[str, list[str]]:
-    """Storage by storage the runs to read there; none means all of them."""
+    """Storage → runs to read there; an empty list means all of them."""
     if only:
         return {storage: list(runs)}
     known = {status.run: status.storage for status in runner.list() if status.storage}

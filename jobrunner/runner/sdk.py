@@ -1,10 +1,10 @@
-"""The Python SDK: the verbs as functions, for programs and notebooks.
+"""The Python SDK: the operations as functions, for programs and notebooks.
 
     run = jobrunner.submit(lang="el", model="whisper-small", backend="local")
     run.wait()
     jobrunner.report(run).to_pandas()
 
-`jobrunner/__init__.py` gives these names without importing anything until one is used.
+`jobrunner/__init__.py` exports these names and imports this module when one is first used.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Run:
 
     id: str
     backend: str = ""
-    """Where it is; empty: on this machine or on the cluster, wherever it is found."""
+    """Name of its backend; if empty, it is looked for on this machine and then on the cluster."""
     namespace: str = ""
-    """Of the cluster; empty: as configured."""
+    """Namespace of the cluster; if empty, the configured one."""
 
     def __str__(self) -> str:
         return self.id
@@ -42,15 +42,15 @@ class Run:
         return self.status()._repr_html_()
 
     def status(self) -> RunStatus:
-        """How it is now."""
+        """The status of the run now."""
         return self._runner().status(self.id)
 
     def watch(self, *, timeout: float | None = None) -> Iterator[RunStatus]:
-        """The status now and at each change, until it has ended or `timeout` s are over."""
+        """The status now and at each change, until it ends or `timeout` seconds have passed."""
         return self._runner().watch(self.id, timeout=timeout)
 
     def wait(self, *, timeout: float | None = None) -> RunStatus:
-        """The status when it has ended. Raises WaitTimeout after `timeout` s."""
+        """Waits for its end and returns the status. Raises WaitTimeout after `timeout` seconds."""
         return self._runner().wait(self.id, timeout=timeout)
 
     def logs(self, *, stage: str | None = None, follow: bool = False) -> Iterator[LogLine]:
@@ -63,7 +63,7 @@ class Run:
         return self
 
     def report(self) -> Report:
-        """What was measured so far."""
+        """The results so far."""
         return report(self)
 
     def cancel(self) -> None:
@@ -85,16 +85,16 @@ def submit(
     settings: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Run:
-    """Starts a run, continues it, or finds that it is there.
+    """Starts a run, continues it, or finds that it already exists.
 
     Values come from arguments, the environment, the profile and jobrunner.toml, as on the command
     line.
 
     Args:
-        spec: a whole run, instead of all that follows but `backend`.
-        backend: `local` or `kubernetes`; empty: as configured.
+        spec: a whole spec, instead of all later arguments except `backend`.
+        backend: `local` or `kubernetes`; if empty, the configured one.
         profile: name of a profile, such as `a100-80gb`.
-        config_file: read instead of ./jobrunner.toml.
+        config_file: file to read instead of ./jobrunner.toml.
         settings: any field of the spec by its dotted path: `{"train.steps": 500}`.
         fields: fields at the top of the spec, such as `lang`, `model`, `storage`, and `data` for
             the source.
@@ -125,12 +125,12 @@ def evaluate(run: Run | str, languages: Sequence[str]) -> Run:
 
 
 def watch(run: Run | str, *, timeout: float | None = None) -> Iterator[RunStatus]:
-    """The status of a run now and at each change, until it has ended or `timeout` s are over."""
+    """The status of a run now and at each change, until it ends or `timeout` s have passed."""
     return _run(run).watch(timeout=timeout)
 
 
 def status(run: Run | str) -> RunStatus:
-    """How a run is now. Raises UnknownRun when there is none of that id."""
+    """The status of a run now. Raises UnknownRun if no run has that id."""
     return _run(run).status()
 
 
@@ -145,11 +145,11 @@ def logs(run: Run | str, *, stage: str | None = None, follow: bool = False) -> I
 
 
 def report(*chosen: Run | str, storage: str = "") -> Report:
-    """What was measured of base and fine-tuned models, by run, language and test set.
+    """The results of base and fine-tuned models, by run, language and test set.
 
     Args:
-        chosen: runs; none for all.
-        storage: where the results are, for runs of elsewhere.
+        chosen: runs; none means all.
+        storage: storage to look in, instead of those of the runs.
     """
     arguments = {"storage": storage} if storage else {}
     found = config.load(arguments=arguments, backend=LOCAL)

@@ -1,4 +1,4 @@
-"""Results and lists of runs as values that a notebook shows and pandas takes."""
+"""Results and lists of runs, for notebooks and pandas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """What was measured of base and fine-tuned models.
+    """The results of base and fine-tuned models.
 
     Args:
         comparisons: one for each run, language and test set, in this order.
