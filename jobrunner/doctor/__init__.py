@@ -1,4 +1,4 @@
-"""What a run needs, looked at before it is submitted: on this machine, or on a cluster."""
+"""Checks of all that a run needs before it is submitted: on this machine, or on a cluster."""
 
 from jobrunner.backends.kubernetes.api.kubeconfig import is_configured as sees_cluster
 from jobrunner.doctor.check import Check

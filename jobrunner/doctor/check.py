@@ -1,4 +1,4 @@
-"""One thing that `jobrunner doctor` looked at, and the look that machine and cluster share."""
+"""The result of a check of `jobrunner doctor`, and the check that machine and cluster share."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from jobrunner.storage import open_storage, probe
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     verdict: Literal["ok", "note", "fix"]
-    """`fix` stands in the way of a run; `note` is something to know."""
+    """`fix` prevents a run; `note` is something to know."""
     found: str
     advice: str = ""
 
 
 def stored(url: str, endpoint: str) -> Check:
-    """Whether an S3 storage can be used."""
+    """Checks that an S3 storage can be used."""
     try:
         probe(open_storage(url, endpoint=endpoint))
     except StorageError as error:

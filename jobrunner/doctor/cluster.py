@@ -1,4 +1,4 @@
-"""What a run on a cluster needs: rights, objects of k8s/base, nodes, quota, storage, the image."""
+"""Checks of a cluster: rights, objects of k8s/base, nodes, quota, storage, the image."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def examine_cluster(storage: str, resources: ResourcesSpec, placed: ClusterSpec)
 
     Args:
         storage: the storage that a run would use.
-        resources: what its stages would use.
-        placed: where on the cluster it would go.
+        resources: resources that its stages would use.
+        placed: its place on the cluster.
     """
     try:
         cluster = Cluster()
@@ -96,7 +96,7 @@ def _account(cluster: Cluster, placed: ClusterSpec) -> Check:
 
 
 def _may_release(cluster: Cluster, placed: ClusterSpec) -> bool:
-    """True if the stages' account may patch Jobs, and where one may not ask."""
+    """True if the stages' account may patch Jobs, or if the user may not ask that."""
     asked = {"namespace": placed.namespace, "group": "batch", "resource": "jobs", "verb": "patch"}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -123,7 +123,7 @@ def _policy(cluster: Cluster) -> Check:
 
 
 def _named(cluster: Cluster, placed: ClusterSpec) -> Iterator[Check]:
-    """What the configuration names."""
+    """Checks of the objects that the configuration names."""
     core = f"/api/v1/namespaces/{placed.namespace}"
     kueue = f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{placed.namespace}/localqueues"
     create = f"kubectl -n {placed.namespace} create secret generic"
@@ -157,7 +157,7 @@ def _named(cluster: Cluster, placed: ClusterSpec) -> Iterator[Check]:
 def _there(
     cluster: Cluster, where: str, *, name: str, found: str, advice: str, verdict: str = "fix"
 ) -> Check:
-    """Whether an object is there; a note where one may not look."""
+    """Checks that an object exists; gives a note if the user may not look at it."""
     try:
         cluster.read(where)
     except Refused as error:

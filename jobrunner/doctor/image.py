@@ -1,4 +1,4 @@
-"""Whether a node can pull the image."""
+"""Checks that a node can pull the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobrunner.backends.kubernetes.api.client import Cluster, Object, Refused
 from jobrunner.doctor.check import Check
 from jobrunner.spec.placement import ClusterSpec
 
-# Seconds until a node has pulled the image or said why not; a first pull of 6 GB takes longer.
+# Seconds for a node to pull the image or to say why not; a first pull of 6 GB takes longer.
 SECONDS_TO_PULL = 60.0
 
 

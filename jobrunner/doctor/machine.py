@@ -1,4 +1,4 @@
-"""What a run on this machine needs, looked at without importing torch."""
+"""Checks of this machine for local runs, without importing torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobrunner.spec.types import is_remote
 GIB = 1 << 30
 # Two checkpoints of whisper-small, its base model and an hour of speech take about this much.
 COMFORTABLE_DISK = 20 * GIB
-# whisper-micro, its data and its checkpoints.
+# Enough for whisper-micro, its data and its checkpoints.
 LEAST_DISK = 1 * GIB
 SECONDS_TO_ANSWER = 5
 
@@ -27,7 +27,7 @@ def examine(storage: str, endpoint: str = "") -> list[Check]:
 
     Args:
         storage: the storage that a run would use.
-        endpoint: of an S3 storage.
+        endpoint: endpoint of an S3 storage.
     """
     return [
         _python(),
@@ -113,7 +113,7 @@ def _state() -> Check:
 
 
 def _folder(name: str, folder: Path, advice: str) -> Check:
-    """Whether a folder, or the one that it would be made in, takes a file; nothing is left."""
+    """Checks that a folder, or the one it would be created in, takes a file; leaves nothing."""
     try:
         with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
             file.write(b"jobrunner")
@@ -124,7 +124,7 @@ def _folder(name: str, folder: Path, advice: str) -> Check:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the closest above it that is there."""
+    """The folder, or the closest existing one above it."""
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
