@@ -14,7 +14,7 @@ from jobrunner.cli.group import cli
 from jobrunner.cli.output import CLOSED, escape, paint
 from jobrunner.errors import Detached, JobrunnerError
 
-# What errors.py promises of the command line; codes of stages (65 …) mean wrong input here.
+# Exit codes that errors.py promises for commands; codes of stages (65 …) mean wrong input here.
 EXIT_CODES = (1, 2, 3, 4)
 INTERRUPTED = 130
 
@@ -23,16 +23,16 @@ def main() -> NoReturn:
     """Runs the command that was typed and ends the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # Greek or an arrow on a terminal that knows Latin letters only is no reason to fail.
+            # Greek or an arrow must not cause a failure on a terminal that has only Latin letters.
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and gives its exit code.
+    """Runs a command and returns its exit code.
 
     Args:
-        arguments: what follows `jobrunner`; those of this process unless given.
+        arguments: arguments after `jobrunner`; those of this process unless given.
     """
     try:
         code = cli.main(arguments, prog_name="jobrunner", standalone_mode=False)
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has gone; Python would complain once more when it ends.
+        # The reader of the output is gone; Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     except Exception as error:
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sentence(error: click.ClickException) -> str:
-    """Click's message in the form of ours: no capital, a full stop, what to do next."""
+    """Click's message in our form: no capital, a full stop, and a hint."""
     text = error.format_message().strip()
     text = f"{text[:1].lower()}{text[1:]}"
     text = text if text.endswith((".", "?")) else f"{text}."

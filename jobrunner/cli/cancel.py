@@ -20,7 +20,7 @@ Examples:
 def command(runs: tuple[str, ...], place: Place) -> None:
     """Stop a run; its checkpoints and results stay.
 
-    Submitting it again goes on from its last checkpoint.
+    Submitting it again resumes from its last checkpoint.
     """
     runner = reader(place)
     for run in [find(runner, text) for text in runs]:

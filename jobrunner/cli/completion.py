@@ -27,5 +27,5 @@ def command(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     script = found(cli, {}, "jobrunner", "_JOBRUNNER_COMPLETE")
-    # The class's own source() starts a shell only to judge its version.
+    # The class's own source() starts a shell only to check its version.
     out(script.source_template % script.source_vars())

@@ -23,8 +23,8 @@ Examples:
 def command(runs: tuple[str, ...], yes: bool, place: Place) -> None:
     """Forget a run; its checkpoints and results stay.
 
-    A run that goes on is cancelled first. What lies in storage is not touched: `report` still
-    shows the results, and submitting the run again goes on from its last checkpoint.
+    A live run is cancelled first. Storage is not touched: `report` still shows the results, and
+    submitting the run again resumes from its last checkpoint.
     """
     runner = reader(place)
     for run in [find(runner, text) for text in runs]:

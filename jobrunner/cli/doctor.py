@@ -72,6 +72,6 @@ def _checks(configuration: Configuration) -> list[Check]:
         for path, value in configuration.values.items()
         if path.startswith(("resources.", "cluster."))
     }
-    # The language plays no part in it.
+    # The language does not matter here.
     parsed = specs.parse(nested({"lang": "en", **placed}))
     return doctor.examine_cluster(storage, parsed.resources, parsed.cluster)

@@ -21,7 +21,7 @@ LEFT_OUT = ("--lang", "--model", "--eval-lang", "--steps", "--learning-rate", "-
 
 
 def complete_model_or_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """What can be measured, for the shell."""
+    """Runs and models that can be measured, for the shell."""
     return complete_run(ctx, param, incomplete) + complete_model(ctx, param, incomplete)
 
 
@@ -87,7 +87,7 @@ def command(
 
 
 def _place(choice: Choice) -> Place:
-    """Where a run is looked for."""
+    """The place to look for a run."""
     namespaces = [text for _, path, text in choice.flags if path == "cluster.namespace"]
     return Place(
         backend=LOCAL if choice.local else "", namespace=namespaces[-1] if namespaces else None
@@ -95,7 +95,7 @@ def _place(choice: Choice) -> Place:
 
 
 def _as_it_is(choice: Choice, model: str, lang: str) -> Choice:
-    """The choice for a model that is no run's."""
+    """The choice for a model that is not a run's."""
     added = (
         ("--model", "model", model),
         ("--lang", "lang", lang.partition(",")[0]),

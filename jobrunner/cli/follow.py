@@ -1,4 +1,4 @@
-"""Waiting for a run: live on a terminal, a line now and then elsewhere, quiet with --wait."""
+"""Waits for a run: live on a terminal, with a line now and then elsewhere, quietly with --wait."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def finish(
     """Waits until a run has ended, then prints its results.
 
     Args:
-        runner: where the run is.
+        runner: a runner that knows the run.
         run: its id.
         show: True to show progress meanwhile.
         timeout: seconds to wait at most; None waits for ever.
         start_timeout: seconds to wait while nothing runs and something keeps a stage from
             starting.
-        options: what commands about this run need besides its id, such as ` -n NAME`.
+        options: options that commands about this run need, such as ` -n NAME`.
 
     Raises:
         JobrunnerError: the run failed or was stopped.
         ClusterError: a stage cannot start.
-        WaitTimeout: it goes on.
-        Detached: Ctrl-C; it goes on.
+        WaitTimeout: `timeout` seconds have passed; the run continues.
+        Detached: Ctrl-C; the run continues.
     """
     last: RunStatus | None = None
     try:
@@ -79,7 +79,7 @@ def finish(
 def _watched(
     runner: Runner, run: str, timeout: float, start_timeout: float, options: str
 ) -> Iterator[RunStatus]:
-    """The status at each change, until the run has ended or one of the two times is over."""
+    """The status at each change, until the run ends or one of the two timeouts has passed."""
     deadline, start_deadline = time.monotonic() + timeout, math.inf
     while True:
         left = min(deadline, start_deadline) - time.monotonic()
@@ -132,7 +132,7 @@ def _display(show: bool) -> Iterator[Display]:
 
 
 class _Screen:
-    """Repaints the run on a terminal, also while nothing changes but the clock."""
+    """Repaints the run on a terminal, even while only the clock changes."""
 
     def __init__(self) -> None:
         self._status: RunStatus | None = None
@@ -141,7 +141,7 @@ class _Screen:
         self._status = status
 
     def live(self) -> Live:
-        """Paints while it is entered; the last state stays on the screen."""
+        """A context that repaints the screen; the last state stays on it."""
         from rich.console import Console
         from rich.live import Live
 
@@ -160,7 +160,7 @@ class _Screen:
 
 
 class _Obstacles:
-    """One line when something keeps a stage from starting, and nothing else."""
+    """Prints one line when something keeps a stage from starting, and nothing else."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
@@ -173,7 +173,7 @@ class _Obstacles:
 
 
 class _Lines:
-    """One line when a stage's state changes, and one now and then while it works."""
+    """Prints one line when a stage's state changes, and one now and then while it works."""
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}

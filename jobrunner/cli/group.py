@@ -38,7 +38,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each in the module of the same name as `command`."""
+    """Commands by name; each is `command` in the module of that name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for section in SECTIONS.values() for name in section]

@@ -68,7 +68,7 @@ def _row(status: RunStatus, wide: bool) -> list[str]:
 
     stage = status.current
     done = stage.progress if stage else None
-    # Of all stages training alone reports a loss.
+    # Only training reports a loss.
     trained = next((s.progress for s in status.stages if s.progress.loss is not None), None)
     reason = reason_of(status)
     if not wide and len(reason) > LONGEST_REASON:

@@ -22,16 +22,16 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was typed about the run."""
+    """The typed options about a run."""
 
     flags: tuple[tuple[str, str, str], ...]
-    """Option, field of the spec, text."""
+    """Tuples of option, field of the spec, and text."""
     config: str | None
     profile: str | None
     local: bool
 
     def load(self) -> Configuration:
-        """Everything that is known of the run, with files and environment."""
+        """Loads all values of the run, also from files and the environment."""
         from jobrunner import config
 
         return config.load(
@@ -102,7 +102,7 @@ def spec_options(leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command
     """All options that describe a run; the command gets them as one `choice`.
 
     Args:
-        leave_out: options that the command has no use for, or declares itself.
+        leave_out: options that the command does not need, or declares itself.
     """
 
     def decorate(function: Command) -> Command:
@@ -182,7 +182,7 @@ def _parameter(option: str) -> str:
 
 
 def output_option(*kinds: str) -> Callable[[Command], Command]:
-    """`-o`, with the first kind as default."""
+    """The option `-o`, with the first kind as default."""
     return click.option(
         "-o",
         "--output",

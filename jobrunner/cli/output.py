@@ -1,4 +1,4 @@
-"""What is printed: data on stdout, talk on stderr, colours on terminals only."""
+"""Output: data on stdout, messages on stderr, colours on terminals only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-# Exit code when the reader of stdout has gone, as of a process that SIGPIPE ended.
+# Exit code when the reader of stdout is gone: that of a process that SIGPIPE ended.
 CLOSED = 141
 # Version of the JSON and YAML that commands print.
 VERSION = 1
@@ -29,27 +29,27 @@ COLOURS = {
 
 
 def out(text: str) -> None:
-    """Data: one or more lines on stdout."""
+    """Prints data, one or more lines, on stdout."""
     click.echo(text)
 
 
 def say(text: str = "") -> None:
-    """Talk: one or more lines on stderr."""
+    """Prints a message, one or more lines, on stderr."""
     click.echo(text, err=True)
 
 
 def warn(line: str) -> None:
-    """A warning on stderr."""
+    """Prints a warning on stderr."""
     say(f"{paint('warning:', 'yellow', err=True)} {escape(line)}")
 
 
 def escape(text: str) -> str:
-    """The text with control characters, newlines too, written out: a terminal obeys none of it."""
+    """The text with control characters and newlines escaped, so that no terminal obeys them."""
     return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def paint(text: str, colour: str, *, err: bool = False, bold: bool = False) -> str:
-    """Coloured text where a terminal shows it (https://no-color.org)."""
+    """The text in colour if a terminal shows it (https://no-color.org)."""
     stream = sys.stderr if err else sys.stdout
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return text
@@ -57,11 +57,11 @@ def paint(text: str, colour: str, *, err: bool = False, bold: bool = False) -> s
 
 
 def folded(text: str, indent: int, *, err: bool = False) -> str:
-    """The text in lines as wide as the terminal; in one line where there is none.
+    """The text in lines as wide as the terminal; in one line if there is no terminal.
 
     Args:
-        text: what to fold, at spaces only.
-        indent: of the lines after the first, and what stands before the first, in columns.
+        text: the text, which is folded at spaces only.
+        indent: columns before each line; the caller prints those before the first.
         err: True for text that goes to stderr.
     """
     if not (sys.stderr if err else sys.stdout).isatty():
@@ -104,7 +104,7 @@ def structured(kind: str, told: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`48s`, `12m`, `3h20m`, `5d`: as much as one needs to know."""
+    """`48s`, `12m`, `3h20m`, `5d`: a duration with the precision that matters."""
     if seconds is None:
         return ""
     whole = max(0, round(seconds))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def plan_text(plan: Plan, backend: BackendFacts, *, err: bool = False) -> str:
-    """What a run will do, where, and what it will cost; a line for each."""
+    """The plan in lines: what the run will do, where, and at what cost."""
     from jobrunner.catalog import languages
 
     spec = plan.spec

@@ -31,7 +31,7 @@ Examples:
 def command(older_than: float, dry_run: bool, place: Place) -> None:
     """Forget runs that ended long ago; their checkpoints and results stay.
 
-    Runs that go on are left alone, and so is storage.
+    Live runs are left alone, and so is storage.
     """
     runner = reader(place)
     oldest = time.time() - older_than * SECONDS_A_DAY

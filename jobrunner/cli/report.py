@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobrunner.runner.api import Runner
     from jobrunner.scoring.result import Comparison
 
-# Of a table that is no terminal's, in characters: nothing is cut.
+# Width of a table outside a terminal, in characters: nothing is cut.
 WIDTH = 200
 
 
@@ -58,17 +58,17 @@ def command(
 
 
 def print_results(runner: Runner, runs: Sequence[str]) -> None:
-    """The table of some runs."""
+    """Prints the table of some runs."""
     print_comparisons(results(runner, runs, None), "table")
 
 
 def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Comparison]:
-    """What was measured, by run, language and test set.
+    """Comparisons by run, language and test set.
 
     Args:
-        runner: knows where the results of its runs are.
-        runs: run ids; empty for all.
-        storage: where to look instead.
+        runner: a runner, which knows the storage of its runs.
+        runs: run ids; empty means all.
+        storage: storage to look in instead.
     """
     from jobrunner import config
     from jobrunner.runner import results as stored
@@ -87,7 +87,7 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Co
 
 
 def print_comparisons(found: Sequence[Comparison], kind: str) -> None:
-    """Results in one of the forms."""
+    """Prints results in one of the forms."""
     from jobrunner import report
 
     if kind in {"json", "yaml"}:

@@ -1,4 +1,4 @@
-"""How far a run is, as text: what `status` prints once and `--follow` repaints."""
+"""The status of a run as text: `status` prints it once, `--follow` repaints it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
 
     Args:
         status: the run.
-        err: True for text that goes to stderr, which decides on colours.
+        err: True for text that goes to stderr, because colours depend on that.
     """
     from jobrunner.catalog import languages
     from jobrunner.catalog.backends import BACKENDS
@@ -46,7 +46,7 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
 
 
 def reason_of(status: RunStatus) -> str:
-    """Why a run waits or failed, in one line; empty when there is nothing to say."""
+    """Why a run waits or failed, in one line; empty if there is nothing to say."""
     current = status.current
     if status.state.ended and status.reason == status.state.lower():
         return ""
@@ -77,7 +77,7 @@ def bar(done: float) -> str:
 
 
 def facts(progress: Progress) -> list[str]:
-    """Step, audio, loss, learning rate and validation of a stage, as far as they are known."""
+    """Step, audio, loss, learning rate and validation of a stage, those that are known."""
     from jobrunner.scoring.metrics import METRICS
     from jobrunner.status import MEASURES
 
@@ -106,7 +106,7 @@ def audio(seconds: float) -> str:
 
 
 def line(stage: StageStatus) -> str:
-    """One stage in one line, for logs of `--follow` that are no terminal."""
+    """One stage in one line, for `--follow` without a terminal."""
     told = [f"{stage.stage}: {stage.state}"]
     if stage.state == "Running":
         told += [percent(stage.progress.done)] if stage.progress.updated else []

@@ -1,4 +1,4 @@
-"""Which run a command means: an id, `@latest`, or nothing for the newest."""
+"""Finds the run that a command means: an id, `@latest`, or nothing for the newest."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LATEST = "@latest"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a command looks for runs, as it was typed."""
+    """The typed options about where to look for runs."""
 
     backend: str = ""
     namespace: str | None = None
 
 
 def place_options(function: Command) -> Command:
-    """`--local` and `--namespace`; the command gets them as one `place`."""
+    """Adds `--local` and `--namespace`; the command gets them as one `place`."""
 
     @functools.wraps(function)
     def gathered(*, local: bool, namespace: str | None, **others: Any) -> Any:
@@ -40,7 +40,7 @@ def place_options(function: Command) -> Command:
 
 
 def reader(place: Place | None = None) -> Runner:
-    """The runner for commands that name a run which is there already."""
+    """The runner for commands about existing runs."""
     from jobrunner import config
     from jobrunner.cli.output import warn
     from jobrunner.runner.api import open_reader, open_runner
@@ -70,7 +70,7 @@ def find(runner: Runner, text: str | None) -> str:
     """The run id that was meant.
 
     Raises:
-        UsageError: there is no run yet, or the text is no run id.
+        UsageError: there is no run yet, or the text is not a run id.
     """
     from jobrunner.spec import names
 

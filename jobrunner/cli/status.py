@@ -51,7 +51,7 @@ def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
 
 
 def next_commands(status: RunStatus, options: str) -> list[str]:
-    """What one may want to type now."""
+    """Commands to suggest next."""
     run = status.run
     if not status.state.ended:
         return [f"jobrunner status --follow{options} {run}", f"jobrunner logs -f{options} {run}"]

@@ -1,4 +1,4 @@
-"""`jobrunner submit`, and what `evaluate` shares with it: plan, start, wait."""
+"""`jobrunner submit`, and the steps that `evaluate` shares with it: plan, start, wait."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OUTCOMES = {
 
 
 def start_options(function: Command) -> Command:
-    """Options of commands that start a run."""
+    """Adds the options of commands that start a run."""
     seconds = click.FloatRange(min=0, min_open=True)
     for option in reversed(
         [
@@ -66,8 +66,7 @@ def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
     """Fine-tune a model for one language.
 
     A run prepares the data, trains, and measures base and fine-tuned model. Submitting the same
-    run again goes on with it, or finds that it is there already. The run's id is all that is
-    printed on stdout.
+    run again continues it, or finds that it already exists. Only the run's id is printed on stdout.
     """
     from jobrunner.runner.api import open_runner
 
@@ -87,12 +86,12 @@ def start(
     timeout: float | None,
     start_timeout: float,
 ) -> None:
-    """Shows the plan of a run, starts it, and waits for it if asked to.
+    """Shows the plan of a run, starts it, and waits for it if requested.
 
     Args:
-        asked: what is to run, or a run that is there with more to do.
-        runner: where to start it; None stops after the plan.
-        backend: where the run goes.
+        asked: spec of a new run, or record of an existing run with more to do.
+        runner: the runner to start it with; None stops after the plan.
+        backend: name of the backend.
         wait, follow, timeout, start_timeout: as on the command line.
     """
     from jobrunner.cli.plan_text import plan_text
