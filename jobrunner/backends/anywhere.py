@@ -12,7 +12,7 @@ from jobrunner.status import RunStatus
 
 
 class Anywhere:
-    """Both backends: runs that this machine knows are here, others are sought on the cluster.
+    """Both backends: runs that this machine knows are here, others are looked for on the cluster.
 
     Args:
         here: the local backend.

@@ -23,7 +23,7 @@ class Corpus:
     reader: str
     """Module of the core with `open_source` (see `core/data/sources/base.py`)."""
     place: Literal["none", "optional", "required"] = "none"
-    """Whether a place follows the colon: a folder of the submitting machine."""
+    """Need for a place after the colon: a folder of the submitting machine."""
     place_name: str = ""
     """Name of the place in help and messages: `PATH`."""
     light: str = ""

@@ -30,7 +30,7 @@ def is_done(job: Object) -> bool:
 def release_patch(job: Object) -> Object | None:
     """Patch that starts a Job which waits for other stages; None if nothing holds it back.
 
-    In a queue of Kueue it takes off the gate, and Kueue itself unsuspends the Job.
+    In a queue of Kueue it removes the gate, and Kueue itself unsuspends the Job.
     """
     metadata = job["metadata"]
     if names.QUEUE_LABEL in (metadata.get("labels") or {}):

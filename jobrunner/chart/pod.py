@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-# Where the kubelet puts the account's token and the certificate authority of the cluster.
+# Folder in which the kubelet puts the account's token and the cluster's certificate authority.
 FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -17,7 +17,7 @@ class Account:
     server: str
     """URL of the API server."""
     token: Path
-    """File to read anew for each request: the kubelet replaces it long before it expires."""
+    """File to read again for each request: the kubelet replaces the token before it expires."""
     authority: Path
     """Certificate authorities of the cluster, in PEM."""
 

@@ -46,7 +46,7 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
 
 
 def reason_of(status: RunStatus) -> str:
-    """Why a run waits or failed, in one line; empty if there is nothing to say."""
+    """The reason why a run waits or failed, in one line; empty if there is none."""
     current = status.current
     if status.state.ended and status.reason == status.state.lower():
         return ""

@@ -66,7 +66,7 @@ def _digest(folder: Path, *, ends_only: bool) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files to hash, in order: all but hidden ones."""
+    """The files to hash, in order: all except hidden ones."""
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))

@@ -20,7 +20,7 @@ def collect(
     """All results of some runs, or of every run in storage.
 
     Args:
-        storage: where the runs are.
+        storage: storage of the runs.
         runs: run ids; None means all runs, for which every key below `runs/` is listed.
         warn: gets one line for each result that cannot be read; such a result is left out.
     """

@@ -180,7 +180,7 @@ class Runner:
         return self.backend.logs(run, stage=stage, follow=follow)
 
     def cancel(self, run: str) -> None:
-        """Stops the run and returns when nothing of it runs any more. Results stay."""
+        """Stops the run and returns when none of its processes or pods runs. Results stay."""
         self.backend.cancel(run)
 
     def delete(self, run: str) -> None:

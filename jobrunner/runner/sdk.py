@@ -166,7 +166,7 @@ def report(*chosen: Run | str, storage: str = "") -> Report:
 
 
 def cancel(run: Run | str) -> None:
-    """Stops a run and returns when nothing of it runs any more; results stay."""
+    """Stops a run and returns when none of its processes or pods runs; results stay."""
     _run(run).cancel()
 
 

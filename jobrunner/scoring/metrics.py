@@ -35,7 +35,7 @@ class Metric:
     cut: Callable[[str, bool], list[str]] | None = None
     """Cuts a normalised text into the units it counts; the flag says whether spaces count."""
     direction: Literal["lower", "higher"] = "lower"
-    """Which values are better."""
+    """Direction of better values."""
     ratio: bool = False
     """True for a share, which is shown in %."""
 

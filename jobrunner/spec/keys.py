@@ -93,7 +93,7 @@ def proof_file(plan: Plan, stage: Stage) -> str:
 
 
 def history_file(run: str) -> str:
-    """Key of the history: one JSON object a line, with the measurements of training so far."""
+    """Key of the history: one JSON object per line, with the measurements of training so far."""
     return f"{run_prefix(run)}{HISTORY}"
 
 

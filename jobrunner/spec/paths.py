@@ -30,7 +30,7 @@ class Setting:
     required: bool = False
 
 
-# Settings that stand for a field which is a list of tables.
+# Settings in place of a field that is a list of tables.
 _SHORT: dict[str, dict[str, Setting]] = {
     "data.sources": {
         "data.source": Setting(

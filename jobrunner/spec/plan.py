@@ -14,7 +14,7 @@ from jobrunner.spec.types import slug
 
 Kind = Literal["prepare", "train", "evaluate"]
 
-# Share of the peak that packed Whisper training reaches: for an estimate, as SkyPilot gives one.
+# Share of the peak that packed Whisper training reaches: an estimate in the style of SkyPilot.
 UTILISATION = 0.3
 # Seconds of audio that one GPU decodes per second with large-v3 in batches (Open ASR leaderboard).
 DECODE_SPEED = 145.0

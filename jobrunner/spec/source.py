@@ -74,7 +74,7 @@ class Source(Section):
         return slug(PurePosixPath(self.place).name, 40) if self.is_pinned else self.kind
 
     def missing(self, code: str) -> str:
-        """Why it has no speech in a language; empty if it has some, or only its files show it."""
+        """The reason why it lacks a language; empty if it has it, or if only its files show it."""
         language = languages.find(code)
         if self.facts.config_of is None or self.facts.config(language):
             return ""

@@ -57,7 +57,7 @@ def stop(cluster: Cluster, namespace: str, run: str) -> None:
 
 
 def has_ended(job: Object) -> bool:
-    """True if a Job has ended: nothing of it runs or will run."""
+    """True if a Job has ended: none of its pods runs or will run."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 

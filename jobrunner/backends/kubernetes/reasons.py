@@ -40,7 +40,7 @@ def container(pod: Object) -> Object:
 
 
 def waiting(pod: Object, events: Iterable[Object] = ()) -> tuple[str, bool]:
-    """Why a pod has not started, and whether somebody must do something about it."""
+    """The reason why a pod has not started, and whether a person must do something."""
     for each in pod.get("status", {}).get("conditions") or ():
         if each["type"] == "PodScheduled" and each["status"] == "False":
             return unschedulable(each.get("message", "")), True

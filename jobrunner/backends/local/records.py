@@ -97,7 +97,7 @@ class RunState(_Record):
         return next(stage for stage in self.stages if stage.stage == name)
 
     def with_stage(self, changed: StageStatus) -> RunState:
-        """The state with one stage's replaced."""
+        """The state with one stage replaced."""
         return self.model_copy(
             update={
                 "stages": tuple(
@@ -149,7 +149,7 @@ def without_supervisor(state: RunState) -> RunState:
 
 
 def started(planned: Plan, before: RunState) -> RunState:
-    """The state in which a supervisor starts: all stages wait but those that succeeded."""
+    """The state in which a supervisor starts: all stages wait except those that succeeded."""
     return _planned(planned, before, keep=(State.SUCCEEDED,))
 
 

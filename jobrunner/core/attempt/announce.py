@@ -22,7 +22,7 @@ class Announcer:
     Args:
         jobs: the run's Jobs.
         stage: name of this stage.
-        reporter: holds the progress.
+        reporter: source of the progress.
         interval: seconds between two writes.
     """
 

@@ -63,7 +63,7 @@ def store(context: StageContext, stage: str, file: Path, code: int) -> None:
 
 
 def cause_of_last_end(context: StageContext, stage: str) -> str:
-    """Why the last attempt at a stage ended.
+    """The reason why the last attempt at a stage ended.
 
     Returns:
         `stopped` after SIGTERM, `failed` after an error, `killed` if it left no exit code.

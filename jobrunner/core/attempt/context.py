@@ -16,7 +16,7 @@ from jobrunner.storage import Storage
 
 
 class StopFlag:
-    """Set by SIGTERM; read between steps. A second signal changes nothing."""
+    """A flag that SIGTERM sets; stages read it between steps. A second signal changes nothing."""
 
     def __init__(self) -> None:
         self.requested_at: float | None = None

@@ -157,7 +157,7 @@ class Checkpoints:
             ) from None
 
     def retain(self, newest: int, best: int | None) -> None:
-        """Deletes all checkpoints but the newest, the best, and those that others may be writing.
+        """Deletes checkpoints except the newest, the best, and those that others may be writing.
 
         Parts without COMMIT up to the step `newest` belong to attempts that died; those of later
         steps may still be written. A failed delete is tried again after the next save.

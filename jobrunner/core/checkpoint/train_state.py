@@ -1,4 +1,4 @@
-"""The training loop's position and history: all of a checkpoint but weights and optimiser."""
+"""The training loop's position and history: a checkpoint without weights and optimiser."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Validation:
             return self._unlearnt(own)
 
     def _usable(self, clips: list[Utterance]) -> list[Utterance]:
-        """Clips that the model can hear whole or, if their loss is measured, be trained on."""
+        """Clips that the model can hear whole or, for a criterion of loss, can be trained on."""
         recipe = self._setup.model.recipe
         if self._setup.model.criterion == "rate":
             return fitting(recipe, clips)

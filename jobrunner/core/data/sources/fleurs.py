@@ -30,7 +30,7 @@ from jobrunner.spec import DataSpec, RunSpec, Source
 from jobrunner.spec.source import FIELD
 
 REVISION = "refs/convert/parquet"
-# `partial-` marks splits of which the hub converted only the first 5 GB.
+# `partial-` marks large splits: the hub converted only their first 5 GB.
 _FILE = re.compile(r"(?P<config>[^/]+)/(?:partial-)?(?P<split>[^/]+)/[^/]+\.parquet")
 
 
