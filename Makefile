@@ -1,4 +1,4 @@
-# What people and CI type. `make help` lists the targets.
+# Commands for people and CI. `make help` lists the targets.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ help: ## list the targets
 .PHONY: setup
 setup: $(VENV)/.ready ## install everything into .venv, as locked
 
-# uv resolves nothing here: it installs what requirements.lock names, and checks each hash.
+# uv resolves nothing here: it installs the versions in requirements.lock and checks each hash.
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@./.ci/uv venv -q --allow-existing --python $(PYTHON) $(VENV)
 	@./.ci/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 lock: setup ## choose newer versions of all dependencies
 	$(BIN)/uv pip compile -q pyproject.toml --extra core --extra dev --python-version 3.11 --universal \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade -o requirements.lock
-	@# The image: the same versions without what only developers and clients need.
+	@# For the image: the same versions, without packages that only developers and clients need.
 	$(BIN)/uv pip compile -q pyproject.toml --extra core --constraint requirements.lock --python-version 3.11 --universal \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --no-emit-package helm-python-sdk -o images/requirements.lock
 
@@ -37,8 +37,8 @@ demo: setup ## fine-tune a small Whisper on Greek speech; WER before and after
 demo-cluster: setup ## the same on a real Kubernetes with S3, both on this machine
 	@examples/demo-cluster
 
-# Two processes of one thread each, because the machine that this must pass on has two cores: with
-# two threads each it took 4 min 48 s instead of 2 min 56 s.
+# Two processes of one thread each, because this must pass on a machine with two cores: with two
+# threads each it took 4 min 48 s there instead of 2 min 56 s.
 .PHONY: test
 test: setup ## run every test that this machine can run
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --ignore tests/cluster
@@ -75,8 +75,8 @@ cluster-up: ## start a real one-node Kubernetes with S3 on this machine
 cluster-down: ## stop it and remove its state
 	$(CLUSTER) down
 
-# First those that stop parts of the cluster, one by one; none are left of them (5) on a cluster
-# of the tester's. The others mostly wait, so that four at once fit on two cores.
+# First the tests that stop parts of the cluster, one by one; on a tester's own cluster none of them
+# is selected (exit code 5). The others mostly wait, so four at once fit on two cores.
 .PHONY: test-cluster
 test-cluster: setup ## run the tests that need a cluster
 	$(BIN)/pytest -q tests/cluster -m alone || [[ $$? = 5 ]]

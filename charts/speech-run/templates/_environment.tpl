@@ -9,7 +9,7 @@
 - {name: JOBRUNNER_GRACE_SECONDS, value: {{ printf "%d" (int64 .stage.graceSeconds) | toJson }}}
 - {name: JOBRUNNER_METRICS_PORT, value: {{ printf "%d" (int64 .root.Values.pod.metricsPort) | toJson }}}
 - {name: JOBRUNNER_SCRATCH, value: /scratch}
-# The root is read-only and the user has no home: every cache gets a place of its own.
+# The root is read-only and the user has no home: every cache gets its own folder.
 - {name: USER, value: jobrunner}
 - {name: HOME, value: /tmp}
 - {name: TMPDIR, value: /tmp}
@@ -19,7 +19,7 @@
 - {name: TORCHINDUCTOR_CACHE_DIR, value: /scratch/cache/inductor}
 - {name: TRITON_CACHE_DIR, value: /scratch/cache/triton}
 {{- if ne .stage.kind "prepare" }}
-# Models and data come from storage; a look at the hub would only wait for the network policy.
+# Models and data come from storage; a request to the hub would only hang on the network policy.
 - {name: HF_HUB_OFFLINE, value: "1"}
 {{- else if $cluster.hub_secret }}
 - {name: HF_TOKEN, valueFrom: {secretKeyRef: {name: {{ toJson $cluster.hub_secret }}, key: HF_TOKEN}}}

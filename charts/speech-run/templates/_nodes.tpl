@@ -1,4 +1,4 @@
-{{- /* Which nodes a stage may use: dict "root" $ "stage" STAGE. */ -}}
+{{- /* Nodes that a stage may use: dict "root" $ "stage" STAGE. */ -}}
 {{- define "speech-run.nodes" -}}
 {{- $pod := .root.Values.pod }}
 {{- $cluster := .root.Values.cluster }}

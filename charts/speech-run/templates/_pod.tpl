@@ -17,8 +17,8 @@ spec:
   # Time to save a checkpoint between SIGTERM and SIGKILL.
   terminationGracePeriodSeconds: {{ int64 .stage.graceSeconds }}
   serviceAccountName: {{ toJson $cluster.service_account }}
-  # A stage writes its progress on its Job and releases the next; k8s/base/admission.yaml holds it
-  # to that.
+  # A stage writes its progress on its Job and releases the next; k8s/base/admission.yaml allows
+  # nothing else.
   automountServiceAccountToken: true
   enableServiceLinks: false
   {{- with $cluster.priority_class }}
