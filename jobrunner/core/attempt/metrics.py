@@ -124,7 +124,8 @@ class Metrics:
             (self._validated, now.rate, (now.metric,)),
             (self._best, now.best_rate, (now.metric,)),
         ):
-            if value is not None:
+            # A checkpoint of 0.1.0 does not say what its rates are.
+            if value is not None and "" not in more:
                 self._set(gauge, value, *more)
         if now.learning_rate is not None:
             self._set(self._step, now.step)
