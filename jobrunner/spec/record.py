@@ -89,7 +89,9 @@ def read_record(text: str | bytes) -> RunRecord:
             client=client,
             unknown=unknown,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except SpecError as error:
+        raise UnreadableRun(f"Its record is damaged: {error.message}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnreadableRun(f"Its record is damaged: {error}.") from None
 
 
@@ -106,9 +108,11 @@ def _lenient(values: Any, client: str) -> tuple[RunSpec, tuple[str, ...]]:
             return RunSpec.model_validate_json(json.dumps(values)), tuple(unknown)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-            if any(problem["type"] != "extra_forbidden" for problem in problems):
+            surplus = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+            # A list has one item less for each that has surplus fields: they go first.
+            if not surplus:
                 raise _unreadable(first_problem(error), client) from None
-            for problem in problems:
+            for problem in surplus:
                 *path, name = problem["loc"]
                 held = values
                 for part in path:
