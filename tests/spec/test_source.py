@@ -78,6 +78,9 @@ def test_people_set_one_source_and_its_revision() -> None:
     [
         ({"source": 5}, r"^data\.source: is a text, not 5\.$"),
         ({"revision": None}, r"^data\.revision: is a text, not None\.$"),
+        ({"source": "folder:a\nb"}, r"^data\.source: has control characters\.$"),
+        ({"source": f"folder:{'x' * 2000}"}, r"^data\.source: string should have at most 1000"),
+        ({"revision": "a\nb"}, r"^data\.revision: has control characters\.$"),
         ({"source": "radio"}, r"^data\.source: 'radio' is not `fleurs`"),
         ({"sources": []}, r"^data\.source: "),
         ({"sources": [{"kind": "fleurs"}] * 2}, r"^data\.source: "),
