@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobrunner.backends.kubernetes import reasons
-from jobrunner.backends.kubernetes.status import Recorded, run_status
+from jobrunner.backends.kubernetes.status import Snapshot, run_status
 from jobrunner.spec import names
 from jobrunner.status import RunStatus, State
 
@@ -18,8 +18,8 @@ RECORDED = Path(__file__).parent / "recorded"
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
 
 
-def recorded(name: str, **changes: Any) -> Recorded:
-    return Recorded(**{**json.loads((RECORDED / f"{name}.json").read_text()), **changes})
+def recorded(name: str, **changes: Any) -> Snapshot:
+    return Snapshot(**{**json.loads((RECORDED / f"{name}.json").read_text()), **changes})
 
 
 # Name of the record → state of the run, its first stage that is not over, and the reason.

@@ -1,0 +1,54 @@
+"""What this machine remembers of a run: of this version, of the first, and of later ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jobrunner.backends.local.records import LocalRun
+from jobrunner.errors import UnreadableRun
+from jobrunner.spec.record import RunRecord, new_record, read_record, write_record
+from tests import builders
+from tests.harness.newer import UNKNOWN, UNKNOWN_PATHS, UNREADABLE, newer_text
+
+RECORD = new_record(builders.spec(train__steps=10, train__warmup_steps=1))
+HOW = {"submitted": 1.5, "command": ["python"], "grace_seconds": 30.0, "retry_seconds": 2.0}
+
+
+def local_run(**changes: Any) -> LocalRun:
+    return LocalRun.model_validate({**HOW, "record": RECORD, **changes})
+
+
+def test_a_run_goes_through_its_file_unchanged() -> None:
+    run = local_run()
+    assert LocalRun.model_validate_json(run.model_dump_json()) == run
+    assert json.loads(run.model_dump_json())["record"] == json.loads(write_record(RECORD))
+    assert isinstance(run.record, RunRecord)
+    assert run.spec == RECORD.spec
+
+
+def test_a_run_of_version_1_has_the_spec_alone() -> None:
+    spec = json.loads(builders.spec(version=1).model_dump_json())
+    spec["data"] = {"source": "fleurs", "revision": ""}
+    run = LocalRun.model_validate_json(json.dumps({**HOW, "spec": spec}))
+    assert run.record == read_record(json.dumps(spec))
+    assert run.record == new_record(builders.spec(version=1))
+    assert run.command == ("python",)
+    # It is written in the form of today, and is the run that it was.
+    assert LocalRun.model_validate_json(run.model_dump_json()) == run
+
+
+def test_fields_that_only_a_newer_client_knows_are_named() -> None:
+    told = {**HOW, "record": json.loads(newer_text(RECORD, UNKNOWN)), "host": "a"}
+    run = LocalRun.model_validate_json(json.dumps(told))
+    assert set(run.record.unknown) == UNKNOWN_PATHS
+    assert run.spec == RECORD.spec
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_run_that_only_a_newer_client_can_read_is_unreadable(name: str) -> None:
+    told = {**HOW, "record": json.loads(newer_text(RECORD, UNREADABLE[name]))}
+    with pytest.raises(UnreadableRun, match=r"made by a newer jobrunner \(9\.9\.9\)"):
+        LocalRun.model_validate_json(json.dumps(told))
