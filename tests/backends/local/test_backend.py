@@ -138,6 +138,8 @@ def test_a_run_that_only_a_newer_client_can_read_is_a_row_and_is_left_alone(
     assert listed[other.run].state is State.SUCCEEDED
     row = listed[record.run]
     assert (row.state, row.reason, row.lang) == (State.STOPPED, MADE_BY, "")
+    assert abs(row.submitted - listed[other.run].submitted) < 3600
+    assert harness.backend.status(record.run) == row
 
     with pytest.raises(UnreadableRun, match=r"made by a newer jobrunner \(9\.9\.9\)"):
         harness.backend.submit(plans.plan(record))
