@@ -17,7 +17,7 @@ from jobrunner.status import State
 from tests.contract.backends.follow import FollowContract
 from tests.contract.backends.submit import SubmitContract
 from tests.harness.backend import states
-from tests.harness.local import LocalHarness, kill
+from tests.harness.local import LocalHarness, alive, kill
 from tests.harness.newer import MADE_BY, UNKNOWN, UNREADABLE, newer_text
 from tests.harness.waiting import until
 
@@ -185,3 +185,18 @@ def test_a_run_of_version_1_is_continued_under_its_own_id(harness: LocalHarness)
     assert states(harness.ended(record.run))["evaluate-sw"] is State.SUCCEEDED
     assert len(harness.events("begins", "train")) == 1
     assert harness.backend.record(record.run).spec.evaluate.languages == ("el", "sw")
+
+
+def test_a_live_run_of_a_newer_client_can_be_stopped(harness: LocalHarness) -> None:
+    run = harness.held_in_train()
+    record = harness.backend.record(run)
+    rewrite(harness, run, record=json.loads(newer_text(record, {"version": 3})))
+    log = harness.state / "runs" / run / "supervisor.log"
+    until(lambda: MADE_BY in log.read_text(), "its supervisor has looked")
+    assert harness.backend.status(run).state is State.RUNNING
+    assert alive(harness.begun("train").pid)
+
+    harness.backend.cancel(run)
+
+    assert harness.events("stopped", "train")
+    assert harness.backend.status(run).state is State.STOPPED
