@@ -13,6 +13,7 @@ from jobrunner.spec import DataSpec, RunSpec, TrainSpec, identity, keys
 from jobrunner.spec.record import new_record, read_record
 from jobrunner.spec.types import Ratio
 from tests import builders
+from tests.harness.paths import GOLDEN as GOLDEN_FILE
 
 HERE = Path(__file__).parent
 # Recorded run.json texts of both versions with the ids that they had when they were submitted;
@@ -20,7 +21,7 @@ HERE = Path(__file__).parent
 # changes its id is another run, and its checkpoints, results and prepared data are lost to people.
 # More cases may be added.
 GOLDEN: list[dict[str, Any]] = [
-    each for group in json.loads((HERE / "golden_ids.json").read_text()).values() for each in group
+    each for group in json.loads(GOLDEN_FILE.read_text()).values() for each in group
 ]
 # The defaults of version 2. Records leave out what is at its default, so that another default would
 # change what runs are. A DEFAULT THAT CHANGES NEEDS ANOTHER VERSION; a field that is added is added

@@ -12,6 +12,7 @@ from jobrunner.errors import UnreadableRun
 from jobrunner.spec.record import RunRecord, new_record, read_record, write_record
 from tests import builders
 from tests.harness.newer import UNKNOWN, UNKNOWN_PATHS, UNREADABLE, newer_text
+from tests.harness.paths import GOLDEN
 
 RECORD = new_record(builders.spec(train__steps=10, train__warmup_steps=1))
 HOW = {"submitted": 1.5, "command": ["python"], "grace_seconds": 30.0, "retry_seconds": 2.0}
@@ -29,12 +30,14 @@ def test_a_run_goes_through_its_file_unchanged() -> None:
     assert run.spec == RECORD.spec
 
 
-def test_a_run_of_version_1_has_the_spec_alone() -> None:
-    spec = json.loads(builders.spec(version=1).model_dump_json())
-    spec["data"] = {"source": "fleurs", "revision": ""}
-    run = LocalRun.model_validate_json(json.dumps({**HOW, "spec": spec}))
-    assert run.record == read_record(json.dumps(spec))
-    assert run.record == new_record(builders.spec(version=1))
+@pytest.mark.parametrize(
+    "case", json.loads(GOLDEN.read_text())["version 1"], ids=lambda case: case["run"]
+)
+def test_a_run_of_version_1_has_the_spec_alone(case: dict[str, Any]) -> None:
+    told = {**HOW, "spec": json.loads(case["text"])}
+    run = LocalRun.model_validate_json(json.dumps(told))
+    assert run.record == read_record(case["text"])
+    assert (run.record.run, run.spec.version) == (case["run"], 1)
     assert run.command == ("python",)
     # It is written in the form of today, and is the run that it was.
     assert LocalRun.model_validate_json(run.model_dump_json()) == run
