@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_a_folder_that_is_no_whisper_is_told_before_anything_starts(
 def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec: Spec) -> None:
     folder = str(_folder_model(tmp_path / "model"))
     assert preflight.preflight(spec(model=folder), LOCAL) == []
-    cases = [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"lang": "lg"}, r"^lang: whisper-tiny has no token for Ganda"),
         ({"evaluate__languages": ["el", "lg"]}, r"^evaluate\.languages: .*Ganda"),
         ({"lang": "yue"}, r"^lang: .*Cantonese.*whisper-large-v3"),
