@@ -51,8 +51,8 @@ class Source(Section):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = "data.revision" if "revision" in first["loc"] else FIELD
-            told = first["msg"].removeprefix("Value error, ")
-            raise SpecError(field, f"{told[0].lower()}{told[1:]}.") from None
+            problem = first["msg"].removeprefix("Value error, ")
+            raise SpecError(field, f"{problem[0].lower()}{problem[1:]}.") from None
 
     @property
     def facts(self) -> Corpus:

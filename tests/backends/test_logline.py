@@ -52,7 +52,7 @@ def test_without_an_error_the_last_line_counts() -> None:
     assert last_error([]) == ""
 
 
-def test_what_an_error_of_another_program_ends_with_is_no_error_of_ours() -> None:
+def test_an_error_of_another_program_does_not_hide_ours() -> None:
     lines = ["12:00:00 error: ours", "RuntimeError: theirs"]
     assert last_error(lines) == "ours"
 

@@ -45,7 +45,7 @@ def test_every_form_can_be_parsed(kind: str) -> None:
         assert f"`{form}`" in corpora.forms()
 
 
-def test_all_forms_are_told_in_one_phrase() -> None:
+def test_all_forms_stand_in_one_phrase() -> None:
     assert corpora.forms() == "`fleurs`, `fleurs:MIRROR` or `folder:PATH`"
 
 

@@ -1,4 +1,4 @@
-"""Presets, families and languages of models; what is none of them is told with what is near."""
+"""Presets, families and languages of models; anything else is refused with what is near."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_core_has_a_module_for_each_family(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         (b"", "m/config.json cannot be read as JSON."),
         (b"{", "m/config.json cannot be read as JSON."),
@@ -55,10 +55,10 @@ def test_the_core_has_a_module_for_each_family(name: str) -> None:
         (b'{"model_type": ["whisper"]}', "m is of type ['whisper'], not whisper."),
     ],
 )
-def test_a_config_of_no_family_is_told_with_what_would_do(config: bytes, told: str) -> None:
+def test_a_config_of_no_family_is_refused_with_what_would_do(config: bytes, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         models.family_in(config, shown="m")
-    assert caught.value.message == f"model: {told}"
+    assert caught.value.message == f"model: {message}"
     assert caught.value.hint == models.wanted_form()
 
 
@@ -77,7 +77,7 @@ def test_a_model_is_a_preset_a_hub_id_or_a_folder(model: str) -> None:
         ("owner/..", "See `jobrunner models`."),
     ],
 )
-def test_any_other_text_is_told_with_the_nearest_presets(model: str, hint: str) -> None:
+def test_any_other_text_is_refused_with_the_nearest_presets(model: str, hint: str) -> None:
     with pytest.raises(SpecError) as caught:
         models.check_model(model)
     assert caught.value.message == f"model: {model!r} is no preset, hub id or folder."

@@ -35,10 +35,10 @@ def test_a_run_of_a_newer_client_is_a_row_that_says_so(
     for each in (run, other):
         harness.runner.wait(each, timeout=30)
     [file] = harness.control.parent.rglob(f"state/runs/{run}/record.json")
-    told = json.loads(file.read_text())
-    record = read_record(json.dumps(told["record"]))
-    told["record"] = json.loads(newer_text(record, {"version": 3}))
-    file.write_text(json.dumps(told))
+    written = json.loads(file.read_text())
+    record = read_record(json.dumps(written["record"]))
+    written["record"] = json.loads(newer_text(record, {"version": 3}))
+    file.write_text(json.dumps(written))
 
     answer = jobrunner("list")
     assert (answer.code, answer.err) == (0, "")

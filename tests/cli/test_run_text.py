@@ -24,7 +24,7 @@ def test_a_run_that_cannot_be_read_here_is_shown_as_far_as_it_is_known(here: obj
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("found", "shown"),
     [
         ({"metric": "wer", "rate": 0.134, "best_rate": 0.134}, "WER 13.4%"),
         ({"metric": "wer", "rate": 0.134, "best_rate": 0.1}, "WER 13.4%, best 10.0%"),
@@ -32,12 +32,12 @@ def test_a_run_that_cannot_be_read_here_is_shown_as_far_as_it_is_known(here: obj
         ({"metric": "loss", "rate": 2.3174, "best_rate": 1.9}, "loss 2.317, best 1.900"),
     ],
 )
-def test_a_validation_is_told_with_its_metric(told: dict[str, Any], shown: str) -> None:
-    assert facts(Progress(message="training", **told)) == ["training", shown]
+def test_a_validation_is_shown_with_its_metric(found: dict[str, Any], shown: str) -> None:
+    assert facts(Progress(message="training", **found)) == ["training", shown]
 
 
 @pytest.mark.parametrize(
-    "told", [{}, {"rate": 0.5, "best_rate": 0.4}, {"metric": "bleu", "rate": 0.5}], ids=str
+    "found", [{}, {"rate": 0.5, "best_rate": 0.4}, {"metric": "bleu", "rate": 0.5}], ids=str
 )
-def test_a_rate_of_an_unknown_metric_is_not_told(told: dict[str, Any]) -> None:
-    assert facts(Progress(message="training", **told)) == ["training"]
+def test_a_rate_of_an_unknown_metric_is_not_shown(found: dict[str, Any]) -> None:
+    assert facts(Progress(message="training", **found)) == ["training"]

@@ -40,7 +40,7 @@ def test_a_namespace_with_all_that_a_run_needs_is_fine(placed: ClusterSpec, buck
     assert "conditional writes" in found["storage"].found
 
 
-def test_what_is_missing_is_told_with_what_fixes_it(
+def test_what_is_missing_is_named_with_what_fixes_it(
     api: Any, placed: ClusterSpec, bucket: str
 ) -> None:
     changes = {
@@ -72,7 +72,7 @@ def test_what_is_missing_is_told_with_what_fixes_it(
     )
 
 
-def test_an_account_that_could_release_no_stage_is_told_with_what_fixes_it(
+def test_an_account_that_could_release_no_stage_is_named_with_what_fixes_it(
     api: Any, placed: ClusterSpec, bucket: str
 ) -> None:
     changes = {"service_account": "default", "image": ""}

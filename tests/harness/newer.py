@@ -10,7 +10,7 @@ from jobrunner.spec.record import FORMAT, RunRecord, write_record
 CLIENT = "9.9.9"
 MADE_BY = f"made by a newer jobrunner ({CLIENT})"
 # What a later version may write that this one cannot read: a form of its own, a value that does
-# not validate here, more than one source, a field that is no longer a number.
+# not validate here, more than one source, a field that is a text there.
 UNREADABLE: dict[str, dict[str, Any]] = {
     "a form of its own": {"version": FORMAT + 1},
     "a task that is not known here": {"task": "distil"},
@@ -35,11 +35,11 @@ def newer_text(record: RunRecord, changes: dict[str, Any]) -> str:
         record: the run.
         changes: parts of its spec; `version` is that of the form of the record.
     """
-    told = json.loads(write_record(record))
+    written = json.loads(write_record(record))
     changes = dict(changes)
-    told["version"] = changes.pop("version", told["version"])
-    told["client"] = CLIENT
+    written["version"] = changes.pop("version", written["version"])
+    written["client"] = CLIENT
     for name, value in changes.items():
-        held = told["spec"].get(name)
-        told["spec"][name] = {**held, **value} if isinstance(held, dict) else value
-    return json.dumps(told)
+        held = written["spec"].get(name)
+        written["spec"][name] = {**held, **value} if isinstance(held, dict) else value
+    return json.dumps(written)

@@ -20,7 +20,7 @@ def recorded(name: str, **changes: Any) -> Snapshot:
 
 
 def made_by_newer(name: str, changes: dict[str, Any]) -> Snapshot:
-    """The same, as if a later version of the client had submitted the run (see newer.py)."""
+    """What would be known if a later version of the client had submitted it (see newer.py)."""
     config_map = copy.deepcopy(recorded(name).config_map)
     record = read_record(config_map["data"][SPEC_FILE])
     config_map["data"][SPEC_FILE] = newer_text(record, changes)

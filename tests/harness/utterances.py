@@ -1,4 +1,4 @@
-"""Clips of prepared speech that lie nowhere."""
+"""Clips of prepared speech without any audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a model: each metric can be told, compared and looked up."""
+"""What is measured of a model: each metric can be shown, compared and looked up."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
+from jobrunner import installed
 from jobrunner.spec import DataSpec, RunSpec, TrainSpec, identity, keys
 from jobrunner.spec.record import new_record, read_record
 from jobrunner.spec.types import Ratio
@@ -61,8 +62,9 @@ def test_both_versions_are_in_the_table() -> None:
 
 def test_the_defaults_of_version_2_are_those_that_were_recorded() -> None:
     found = RunSpec(lang="el").model_dump(mode="json", exclude={"lang": True})
-    del found["cluster"]["image"]
+    image = found["cluster"].pop("image")
     assert found == DEFAULTS
+    assert image.endswith(f":{installed.__version__}")
 
 
 class LaterTrain(TrainSpec):
@@ -91,11 +93,11 @@ class LaterSpec(RunSpec):
 def test_a_field_with_a_default_that_is_added_later_changes_no_digest(
     version: int, values: dict[str, Any]
 ) -> None:
-    told = {"version": version, "lang": "el", **values}
-    spec = RunSpec.model_validate(told)
+    given = {"version": version, "lang": "el", **values}
+    spec = RunSpec.model_validate(given)
     train = LaterTrain.model_validate(values.get("train", {}))
     data = LaterData.model_validate(values.get("data", {}))
-    later = LaterSpec.model_validate({**told, "train": train, "data": data})
+    later = LaterSpec.model_validate({**given, "train": train, "data": data})
     assert isinstance(later.train, LaterTrain)
     assert identity.digest(later) == identity.digest(spec)
     assert identity.of_data(later) == identity.of_data(spec)

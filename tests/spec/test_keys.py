@@ -1,4 +1,4 @@
-"""Where everything has its place in storage. Runs that are stored must be found there for ever."""
+"""Everything has its place in storage, where runs must be found for ever."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobrunner.storage.base import check_key
 from tests import builders
 
 RUN = "el-whisper-small-1f6e09ab"
-# These never change: they are where the objects of every run of every version lie.
+# These never change: the objects of every run of every version have these keys.
 LAYOUT = {
     keys.run_file(RUN): "run.json",
     keys.history_file(RUN): "history.jsonl",
@@ -33,7 +33,7 @@ LAYOUT = {
 
 
 @pytest.mark.parametrize("key", LAYOUT)
-def test_everything_of_a_run_lies_below_its_prefix(key: str) -> None:
+def test_everything_of_a_run_is_below_its_prefix(key: str) -> None:
     assert key == keys.run_prefix(RUN) + LAYOUT[key]
     assert keys.run_prefix(RUN) == f"runs/{RUN}/"
     assert check_key(key.rstrip("/"))
@@ -74,7 +74,7 @@ def test_the_step_of_a_checkpoint_is_read_from_its_keys(step: int) -> None:
 
 
 @pytest.mark.parametrize("key", [keys.run_file(RUN), f"{keys.checkpoints_prefix(RUN)}notes", ""])
-def test_a_key_of_something_else_is_no_checkpoint(key: str) -> None:
+def test_a_key_of_something_else_belongs_to_no_checkpoint(key: str) -> None:
     assert keys.checkpoint_step(RUN, key) is None
 
 
@@ -92,7 +92,7 @@ def test_an_attempt_is_read_from_the_key_of_its_log() -> None:
     assert keys.attempt_of_log(RUN, keys.end_file(RUN, "train", "a")) is None
 
 
-def test_results_are_told_from_what_lies_beside_them() -> None:
+def test_results_are_known_from_what_is_beside_them() -> None:
     assert keys.is_result(keys.result_file(RUN, "base", "A Test Set!", "el"))
     assert not keys.is_result(keys.predictions_file(RUN, "base", "fleurs", "el"))
     assert not keys.is_result(f"{keys.run_prefix(RUN)}result.json")

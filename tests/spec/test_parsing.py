@@ -11,7 +11,7 @@ from jobrunner.spec import parse
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({}, "lang: is missing."),
         ({"lang": "el", "stepz": 5}, "stepz: there is no such key. Did you mean train.steps?"),
@@ -56,10 +56,10 @@ from jobrunner.spec import parse
         ({"lang": "el", "model": "a\nb"}, "model: "),
     ],
 )
-def test_the_first_problem_is_told_by_its_field(values: dict[str, Any], told: str) -> None:
+def test_the_first_problem_is_named_by_its_field(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse(values)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""Fields are set by dotted paths, and what is no field is told with the nearest one."""
+"""Fields are set by dotted paths, and any other key is refused with the nearest one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_each_path_of_the_spec_has_the_setting_that_it_comes_from(path: str, set
         ("xyz", "`jobrunner config show` lists all."),
     ],
 )
-def test_a_key_that_is_no_field_is_told_with_the_nearest_one(key: str, hint: str) -> None:
+def test_any_other_key_is_refused_with_the_nearest_one(key: str, hint: str) -> None:
     error = unknown(key, "./jobrunner.toml", others=("backend", "profile"))
     assert error.message == f"{key}: there is no such key (./jobrunner.toml)."
     assert error.hint == hint

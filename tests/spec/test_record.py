@@ -29,10 +29,10 @@ def test_any_run_that_is_written_is_read_back(spec: RunSpec) -> None:
 
 def test_a_record_says_only_what_is_not_a_default() -> None:
     spec = builders.spec(train__steps=5, train__warmup_steps=1)
-    told = json.loads(write_record(new_record(spec)))
-    assert (told["version"], told["client"]) == (FORMAT, installed.__version__)
-    assert told["run"] == f"el-whisper-small-{told['digest'][:8]}"
-    assert told["spec"] == {
+    written = json.loads(write_record(new_record(spec)))
+    assert (written["version"], written["client"]) == (FORMAT, installed.__version__)
+    assert written["run"] == f"el-whisper-small-{written['digest'][:8]}"
+    assert written["spec"] == {
         "version": 2,
         "lang": "el",
         "storage": "s3://bucket/runs",
@@ -41,8 +41,8 @@ def test_a_record_says_only_what_is_not_a_default() -> None:
 
 
 def test_the_id_of_a_run_is_data_and_is_not_computed_again() -> None:
-    told = json.loads(write_record(RECORD))
-    other = {**told, "run": "el-anything-00000000", "digest": "ab" * 32}
+    written = json.loads(write_record(RECORD))
+    other = {**written, "run": "el-anything-00000000", "digest": "ab" * 32}
     found = read_record(json.dumps(other))
     assert (found.run, found.digest) == ("el-anything-00000000", "ab" * 32)
     assert found.spec == RECORD.spec
@@ -80,11 +80,11 @@ def test_what_a_newer_client_wrote_in_another_way_is_said_to_be_newer(name: str)
 
 
 @pytest.mark.parametrize("name", [name for name in UNREADABLE if name != "a form of its own"])
-def test_the_same_from_this_client_names_the_field_and_is_not_said_to_be_newer(name: str) -> None:
-    told = json.loads(newer_text(RECORD, UNREADABLE[name]))
-    told["client"] = installed.__version__
+def test_what_this_client_could_not_have_written_names_the_field(name: str) -> None:
+    written = json.loads(newer_text(RECORD, UNREADABLE[name]))
+    written["client"] = installed.__version__
     with pytest.raises(UnreadableRun, match=r"^Its record cannot be read: ") as caught:
-        read_record(json.dumps(told))
+        read_record(json.dumps(written))
     assert "newer" not in caught.value.message
     assert "\n" not in str(caught.value)
 
@@ -120,7 +120,7 @@ def without(name: str) -> dict[str, Any]:
     ],
     ids=lambda text: str(text)[:60],
 )
-def test_a_record_that_is_damaged_is_told_in_one_line(text: str | bytes) -> None:
+def test_a_record_that_is_damaged_is_refused_in_one_line(text: str | bytes) -> None:
     with pytest.raises(UnreadableRun, match=r"^Its record (is damaged|cannot be read)") as caught:
         read_record(text)
     assert "\n" not in str(caught.value)

@@ -52,7 +52,7 @@ def test_a_source_read_from_elsewhere_is_otherwise_the_same() -> None:
     assert placed.revision == "abc"
 
 
-def test_a_language_that_a_corpus_lacks_is_told_and_a_folder_lacks_none() -> None:
+def test_a_language_that_a_corpus_lacks_is_named_and_a_folder_lacks_none() -> None:
     assert Source.parse("fleurs").missing("el") == ""
     assert Source.parse("fleurs").missing("br") == "FLEURS has no Breton (br)."
     assert Source.parse("folder:speech").missing("br") == ""
@@ -74,7 +74,7 @@ def test_people_set_one_source_and_its_revision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         ({"source": 5}, r"^data\.source: is a text, not 5\.$"),
         ({"revision": None}, r"^data\.revision: is a text, not None\.$"),
@@ -90,7 +90,7 @@ def test_people_set_one_source_and_its_revision() -> None:
         ({"source": "fleurs", "sources": [{"kind": "fleurs"}], "x": 1}, r"^data\.x: "),
     ],
 )
-def test_errors_name_the_fields_that_people_set(data: dict[str, Any], told: str) -> None:
-    with pytest.raises(SpecError, match=told) as caught:
+def test_errors_name_the_fields_that_people_set(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message) as caught:
         builders.spec(data=data)
     assert "\n" not in str(caught.value)

@@ -142,7 +142,7 @@ print(json.dumps({"errors": errors, "complete": len(complete), "size": size}))
 """
 
 
-def test_a_disk_that_is_full_while_fetching_is_told_and_a_later_fetch_is_whole(
+def test_a_disk_that_is_full_while_fetching_is_an_error_and_a_later_fetch_is_whole(
     storage: Elsewhere, tmp_path: Path
 ) -> None:
     (tmp_path / "large").mkdir()

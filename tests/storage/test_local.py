@@ -79,7 +79,7 @@ def test_a_root_that_is_a_file_is_an_error(tmp_path: Path) -> None:
             put("key", b"1")
 
 
-def test_what_lies_in_a_folder_is_read_in_place(tmp_path: Path) -> None:
+def test_what_is_in_a_folder_is_read_in_place(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     storage.write("folder/key", b"1")
     assert storage.local_path("folder/key") == tmp_path / "folder" / "key"

@@ -34,8 +34,8 @@ def test_a_run_goes_through_its_file_unchanged() -> None:
     "case", json.loads(GOLDEN.read_text())["version 1"], ids=lambda case: case["run"]
 )
 def test_a_run_of_version_1_has_the_spec_alone(case: dict[str, Any]) -> None:
-    told = {**HOW, "spec": json.loads(case["text"])}
-    run = LocalRun.model_validate_json(json.dumps(told))
+    written = {**HOW, "spec": json.loads(case["text"])}
+    run = LocalRun.model_validate_json(json.dumps(written))
     assert run.record == read_record(case["text"])
     assert (run.record.run, run.spec.version) == (case["run"], 1)
     assert run.command == ("python",)
@@ -44,14 +44,14 @@ def test_a_run_of_version_1_has_the_spec_alone(case: dict[str, Any]) -> None:
 
 
 def test_fields_that_only_a_newer_client_knows_are_named() -> None:
-    told = {**HOW, "record": json.loads(newer_text(RECORD, UNKNOWN)), "host": "a"}
-    run = LocalRun.model_validate_json(json.dumps(told))
+    written = {**HOW, "record": json.loads(newer_text(RECORD, UNKNOWN)), "host": "a"}
+    run = LocalRun.model_validate_json(json.dumps(written))
     assert set(run.record.unknown) == UNKNOWN_PATHS
     assert run.spec == RECORD.spec
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_run_that_only_a_newer_client_can_read_is_unreadable(name: str) -> None:
-    told = {**HOW, "record": json.loads(newer_text(RECORD, UNREADABLE[name]))}
+    written = {**HOW, "record": json.loads(newer_text(RECORD, UNREADABLE[name]))}
     with pytest.raises(UnreadableRun, match=r"made by a newer jobrunner \(9\.9\.9\)"):
-        LocalRun.model_validate_json(json.dumps(told))
+        LocalRun.model_validate_json(json.dumps(written))

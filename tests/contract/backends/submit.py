@@ -34,7 +34,7 @@ class SubmitContract:
         )
         assert (status.lang, status.model, status.reason) == ("el", "whisper-tiny", "")
 
-    def test_the_record_lies_in_storage_as_submitted(self, harness: Harness) -> None:
+    def test_the_record_is_in_storage_as_submitted(self, harness: Harness) -> None:
         plan = harness.plan("el")
         harness.backend.submit(plan)
         harness.ended(plan.run)

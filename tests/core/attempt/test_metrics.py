@@ -113,6 +113,6 @@ def test_a_rate_is_served_under_the_name_of_its_metric_once_that_is_known() -> N
     metrics.observe(Progress(rate=0.3, best_rate=0.2))
     assert "validation_rate{" not in generate_latest(metrics.registry).decode()
     metrics.observe(Progress(metric="cer", rate=0.0, best_rate=0.2))
-    told = values(generate_latest(metrics.registry).decode())
-    assert told["jobrunner_train_validation_rate{metric=cer}"] == 0.0
-    assert told["jobrunner_train_best_validation_rate{metric=cer}"] == 0.2
+    served = values(generate_latest(metrics.registry).decode())
+    assert served["jobrunner_train_validation_rate{metric=cer}"] == 0.0
+    assert served["jobrunner_train_best_validation_rate{metric=cer}"] == 0.2

@@ -148,11 +148,11 @@ def test_a_text_has_the_mean_log_probability_of_its_tokens(model: Whisper) -> No
     together = model.decode(features)
     for row, one in enumerate(together):
         alone = features[row : row + 1]
-        told = model.module.generate(
+        given = model.module.generate(
             alone, do_sample=False, return_dict_in_generate=True, output_scores=True
         )
         each = model.module.compute_transition_scores(
-            told.sequences, told.scores, normalize_logits=True
+            given.sequences, given.scores, normalize_logits=True
         )
         assert model.decode(alone)[0].score == pytest.approx(float(each.mean()), rel=1e-5)
         assert one.score == pytest.approx(float(each.mean()), rel=1e-4)

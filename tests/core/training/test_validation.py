@@ -70,7 +70,7 @@ def test_a_model_whose_loss_is_measured_is_not_decoded(
     assert found.others == {"validation_loss": pytest.approx(mean, rel=1e-4)}
 
 
-def test_a_run_is_told_by_the_metric_that_judges_it(
+def test_a_run_is_judged_by_the_metric_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Whisper, "criterion", "loss")
