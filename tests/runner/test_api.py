@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from jobrunner.backends.anywhere import Anywhere
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.errors import SpecError, UnknownRun, UsageError, WaitTimeout
 from jobrunner.runner.api import Runner, open_runner
@@ -47,6 +49,22 @@ def test_more_languages_are_evaluated_beside_those_that_were(runner: Runner, spe
     assert [stage.stage for stage in stages[2:]] == ["evaluate-el", "evaluate-sw"]
     assert runner.record(run).spec.evaluate.languages == ("el", "sw")
     assert runner.evaluate(run, ["sw"]).outcome == "adopted"
+
+
+def test_a_run_of_this_machine_is_evaluated_here_though_there_is_a_cluster(
+    runner: Runner, spec: Spec
+) -> None:
+    def connect() -> NoReturn:
+        raise AssertionError("the cluster was asked")
+
+    run = runner.submit(spec()).run
+    runner.wait(run, timeout=60)
+    anywhere = Runner(Anywhere(runner.backend, connect, warn=lambda line: None))
+
+    assert anywhere.evaluate(run, ["sw"]).outcome == "continued"
+
+    assert runner.wait(run, timeout=60).state is State.SUCCEEDED
+    assert [stage.stage for stage in anywhere.status(run).stages][-1] == "evaluate-sw"
 
 
 def test_no_language_or_an_unknown_one_or_an_unknown_run_evaluates_nothing(
