@@ -5,7 +5,8 @@ labels and in a pod's environment; nobody computes it again. New specs are read 
 (`parsing.py`), records leniently: a client must be able to show runs of newer clients.
 
     {"version": 2, "run": "el-whisper-small-1f6e09ab", "digest": "1f6e09ab…", "client": "0.1.0",
-     "spec": {…}}    a field at its default is not written: one that is not known does matter
+     "spec": {…}}    a field at its default is not written: one that is not known does matter;
+                     the image always is, because its default is another one in each version
     {…}              version 1: the spec alone, whole
 """
 
@@ -55,6 +56,7 @@ def new_record(spec: RunSpec) -> RunRecord:
 def write_record(record: RunRecord) -> str:
     """The record as JSON, for people to read as well."""
     spec = record.spec.model_dump(mode="json", exclude_defaults=True)
+    spec["cluster"] = {"image": record.spec.cluster.image, **spec.get("cluster", {})}
     told = {
         "version": FORMAT,
         "run": record.run,

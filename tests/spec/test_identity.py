@@ -26,7 +26,7 @@ GOLDEN: list[dict[str, Any]] = [
 ]
 # The defaults of version 2. Records leave out what is at its default, so that another default would
 # change what runs are. A DEFAULT THAT CHANGES NEEDS ANOTHER VERSION; a field that is added is added
-# here. `cluster.image` is not among them: it is the image of the client's own version.
+# here. `cluster.image`, the image of the client's own version, is not among them: records name it.
 DEFAULTS: dict[str, Any] = json.loads((HERE / "defaults_2.json").read_text())
 
 

@@ -37,7 +37,20 @@ def test_a_record_says_only_what_is_not_a_default() -> None:
         "lang": "el",
         "storage": "s3://bucket/runs",
         "train": {"steps": 5, "warmup_steps": 1},
+        "cluster": {"image": spec.cluster.image},
     }
+
+
+def test_a_record_names_its_image_whose_default_is_another_in_each_version() -> None:
+    written = json.loads(write_record(RECORD))
+    assert written["spec"]["cluster"] == {"image": RECORD.spec.cluster.image}
+    # As a client of another version finds it.
+    written["spec"]["cluster"]["image"] = "registry.example/jobrunner:0.0.9"
+    found = read_record(json.dumps(written))
+    assert found.spec.cluster.image == "registry.example/jobrunner:0.0.9"
+    assert found.run == RECORD.run
+    again = json.loads(write_record(found))
+    assert again["spec"]["cluster"] == {"image": "registry.example/jobrunner:0.0.9"}
 
 
 def test_the_id_of_a_run_is_data_and_is_not_computed_again() -> None:
