@@ -23,7 +23,8 @@ FLOORS = (
     ("chart", "config", "corpora", "report"),
     ("spec",),
     ("storage", "catalog", "scoring"),
-    ("errors", "status", "extras", "version"),
+    ("version",),
+    ("errors", "status", "installed"),
 )
 # Nobody imports the core, and it does not read jobrunner.toml.
 NOT_FOR_CORE = {"config"}

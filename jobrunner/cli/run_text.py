@@ -24,13 +24,14 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
     from jobrunner.catalog.backends import BACKENDS
     from jobrunner.spec import names
 
-    language = languages.find(status.lang)
+    known = [languages.find(status.lang).name] if status.lang else []
+    known += [names.model_name(status.model)] if status.model else []
     facts = BACKENDS.get(status.backend)
     place = facts.where if facts else status.backend
     ago = f", submitted {duration(time.time() - status.submitted)} ago" if status.submitted else ""
     lines = [
         f"{paint(status.run, '', err=err, bold=True)}  {state(status.state, err=err)}",
-        escape(f"{language.name}, {names.model_name(status.model)}, {place}{ago}"),
+        escape(f"{', '.join([*known, place])}{ago}"),
         escape(f"storage {status.storage or 'none'}"),
         "",
         columns(

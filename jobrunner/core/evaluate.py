@@ -190,7 +190,6 @@ def _result(
     seconds: float,
 ) -> Result:
     device = candidate.device
-    on_gpu = device.type == "cuda"
     return Result(
         run=context.run,
         which=candidate.which,
@@ -212,7 +211,7 @@ def _result(
         looped=sum(one.looped for one in heard),
         audio_seconds=sum(clip.seconds for clip in clips),
         decode_seconds=seconds,
-        device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         finished=time.time(),
         software={
             "jobrunner": __version__,

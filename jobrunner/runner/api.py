@@ -108,7 +108,10 @@ class Runner:
             SpecError, DeviceError: as `prepare`.
             StorageError: storage or the state directory cannot be written.
         """
-        ready = prepare(asked, backend=self.backend.name)
+        return self._submit(asked, self.backend.name)
+
+    def _submit(self, asked: RunSpec | RunRecord, backend: str) -> Submission:
+        ready = prepare(asked, backend=backend)
         outcome = self.start(ready.plan)
         return Submission(plan=ready.plan, warnings=ready.warnings, outcome=outcome)
 
@@ -121,7 +124,9 @@ class Runner:
 
         Raises as `with_languages` and `submit`.
         """
-        return self.submit(self.with_languages(run, languages))
+        asked = self.with_languages(run, languages)
+        # Of several backends that this runner looks at, the run's own.
+        return self._submit(asked, self.status(run).backend)
 
     def with_languages(self, run: str, languages: Sequence[str]) -> RunRecord:
         """A run with evaluations of more languages.

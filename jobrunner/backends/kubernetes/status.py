@@ -161,13 +161,8 @@ def _live(snapshot: Snapshot, job: Object, pods: list[Object], found: StageStatu
         if {"running", "terminated"} & reasons.container(current).keys():
             return found.model_copy(update={"state": State.RUNNING})
         reason, blocked = reasons.waiting(current, snapshot.events)
-        bound = bool(current["spec"].get("nodeName"))
-        changes = {
-            "state": State.STARTING if bound else State.QUEUED,
-            "reason": reason,
-            "blocked": blocked,
-        }
-        return found.model_copy(update=changes)
+        state = State.STARTING if current["spec"].get("nodeName") else State.QUEUED
+        return found.model_copy(update={"state": state, "reason": reason, "blocked": blocked})
     if _is_ending(job, pods):
         return found.model_copy(update={"state": State.RUNNING})
     begun = max(snapshot.submitted, found.started or 0.0)

@@ -106,6 +106,13 @@ class RunFolder:
         except NotFound:
             raise UnknownRun(self.run, "on this machine") from None
 
+    def recorded(self) -> float:
+        """Unix time at which the record was written; 0 where it is gone."""
+        try:
+            return (self.path / "record.json").stat().st_mtime
+        except OSError:
+            return 0.0
+
     def record_version(self) -> tuple[int, int]:
         """Changes whenever the record is written anew."""
         found = (self.path / "record.json").stat()
