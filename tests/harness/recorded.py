@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from jobrunner.backends.kubernetes.status import SPEC_FILE, Snapshot
+from jobrunner.backends.kubernetes.snapshot import SPEC_FILE, Snapshot
 from jobrunner.spec.record import read_record
 from tests.harness.newer import newer_text
 from tests.harness.paths import RECORDED

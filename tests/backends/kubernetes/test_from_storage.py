@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from jobrunner.backends.kubernetes.from_storage import Storages, with_results
-from jobrunner.backends.kubernetes.status import Snapshot
+from jobrunner.backends.kubernetes.snapshot import Snapshot
 from jobrunner.chart import manifests
 from jobrunner.errors import StorageError
 from jobrunner.spec import names
