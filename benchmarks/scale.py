@@ -37,7 +37,7 @@ from jobrunner.runner.api import open_runner
 from jobrunner.spec import RunSpec, names, parse
 from jobrunner.spec.plan import plan
 from jobrunner.spec.record import new_record
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = ROOT / "tests/cluster/testcluster/cluster"

@@ -12,7 +12,7 @@ from jobrunner.cli.output import columns, duration, out, percent, say, structure
 from jobrunner.cli.select import Place, place_options, reader
 
 if TYPE_CHECKING:
-    from jobrunner.status import Progress, RunStatus
+    from jobrunner.states import Progress, RunStatus
 
 HEAD = (
     "RUN",

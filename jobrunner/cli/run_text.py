@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jobrunner.cli.output import columns, duration, escape, paint, percent, state
 
 if TYPE_CHECKING:
-    from jobrunner.status import Progress, RunStatus, StageStatus
+    from jobrunner.states import Progress, RunStatus, StageStatus
 
 WIDTH = 16  # of a bar, in characters
 
@@ -80,7 +80,7 @@ def bar(done: float) -> str:
 def facts(progress: Progress) -> list[str]:
     """Step, audio, loss, learning rate and validation of a stage, as far as they are known."""
     from jobrunner.scoring.metrics import METRICS
-    from jobrunner.status import MEASURES
+    from jobrunner.states import MEASURES
 
     told = [progress.message] if progress.message else []
     if progress.steps:

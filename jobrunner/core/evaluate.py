@@ -28,9 +28,9 @@ from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
 from jobrunner.installed import __version__
-from jobrunner.report.collect import collect
-from jobrunner.report.format import percent, points
-from jobrunner.report.modelcard import model_card
+from jobrunner.reports.collect import collect
+from jobrunner.reports.format import percent, points
+from jobrunner.reports.modelcard import model_card
 from jobrunner.scoring import result
 from jobrunner.scoring.rates import paired_difference, score
 from jobrunner.scoring.result import Result, Settings, Which

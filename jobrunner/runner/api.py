@@ -20,7 +20,7 @@ from jobrunner.spec import RunSpec, parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record, newer
-from jobrunner.status import RunStatus
+from jobrunner.states import RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)

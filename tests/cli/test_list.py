@@ -8,7 +8,7 @@ import pytest
 
 from jobrunner.cli.list import _rate
 from jobrunner.spec.record import read_record
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.newer import MADE_BY, newer_text
 

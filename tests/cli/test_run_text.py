@@ -9,7 +9,7 @@ import pytest
 from jobrunner.backends.kubernetes.status import unreadable
 from jobrunner.cli.run_text import facts, run_text
 from jobrunner.errors import UnreadableRun
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 from tests.harness.newer import MADE_BY
 from tests.harness.recorded import made_by_newer
 

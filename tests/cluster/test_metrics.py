@@ -17,7 +17,7 @@ from kubernetes import client
 
 from jobrunner.core.attempt.metrics import Metrics
 from jobrunner.spec.record import new_record
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 from tests import builders
 from tests.harness.cluster.backend import ClusterHarness
 from tests.harness.waiting import until

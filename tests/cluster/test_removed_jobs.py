@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubernetes import client
 
 from jobrunner.spec import keys, names
-from jobrunner.status import State
+from jobrunner.states import State
 from jobrunner.storage import open_storage
 from tests.harness.backend import states
 from tests.harness.cluster.backend import ClusterHarness

@@ -14,7 +14,7 @@ from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.errors import SpecError, UnknownRun, UsageError, WaitTimeout
 from jobrunner.runner.api import Runner, open_runner
 from jobrunner.spec import RunSpec
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.builders import run_id
 
 # One that goes on until it is stopped.

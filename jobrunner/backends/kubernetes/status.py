@@ -6,7 +6,7 @@ from collections import Counter
 
 from pydantic import ValidationError
 
-from jobrunner import status as states
+from jobrunner import states
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Object
 from jobrunner.backends.kubernetes.snapshot import Snapshot
@@ -14,7 +14,7 @@ from jobrunner.chart.jobs import condition, is_done
 from jobrunner.errors import UnreadableRun
 from jobrunner.spec import names
 from jobrunner.spec.plan import Plan, Stage
-from jobrunner.status import Progress, RunStatus, StageStatus, State
+from jobrunner.states import Progress, RunStatus, StageStatus, State
 
 # Seconds in which a Job that may start gets a pod, unless something is in the way.
 SECONDS_TO_MAKE_A_POD = 10.0

@@ -19,7 +19,7 @@ from jobrunner.spec import names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import RunStatus, State
+from jobrunner.states import RunStatus, State
 
 # Seconds after a submit in which objects that are missing may still be made by it.
 SECONDS_TO_MAKE = 30.0

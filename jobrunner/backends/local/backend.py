@@ -24,7 +24,7 @@ from jobrunner.spec import keys, names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, write_record
-from jobrunner.status import RunStatus, State, run_state, run_status
+from jobrunner.states import RunStatus, State, run_state, run_status
 
 # Seconds beyond the grace that a run may need to stop: its logs go to storage meanwhile.
 TIME_TO_STOP = 60.0

@@ -28,7 +28,7 @@ from jobrunner.backends.local import locks
 from jobrunner.backends.local.records import Attempt, LocalRun, RunState
 from jobrunner.errors import NotFound, StorageError, UnknownRun, disk_errors
 from jobrunner.spec.record import write_record
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 from jobrunner.storage.local import LocalStorage
 
 _M = TypeVar("_M", bound=BaseModel)

@@ -24,7 +24,7 @@ from jobrunner.backends.local.locks import Lock
 from jobrunner.errors import PERMANENT_EXIT_CODES, DeviceError, JobrunnerError, StorageError
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Stage
-from jobrunner.status import State
+from jobrunner.states import State
 
 # Seconds between looks at processes, the queue and the request to stop.
 INTERVAL = 0.1

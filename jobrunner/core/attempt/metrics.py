@@ -24,7 +24,7 @@ from jobrunner.installed import __version__
 from jobrunner.spec import names
 from jobrunner.spec.plan import kind_of
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import MEASURES, Progress
+from jobrunner.states import MEASURES, Progress
 
 LABELS = ("language", "model", "stage")
 # Upload of a checkpoint: 0.1 s for a toy on a local disk, minutes for the largest model.

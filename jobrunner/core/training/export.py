@@ -16,7 +16,7 @@ from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.training import content
 from jobrunner.core.training.setup import Setup
 from jobrunner.errors import CheckpointError
-from jobrunner.report.modelcard import model_card
+from jobrunner.reports.modelcard import model_card
 from jobrunner.spec import keys
 from jobrunner.storage import folders
 

@@ -8,8 +8,9 @@ import pytest
 
 from jobrunner.backends.kubernetes.backend import _listed
 from jobrunner.backends.kubernetes.from_storage import Storages, with_results
-from jobrunner.backends.kubernetes.status import SPEC_FILE, run_status
-from jobrunner.status import State
+from jobrunner.backends.kubernetes.snapshot import SPEC_FILE
+from jobrunner.backends.kubernetes.status import run_status
+from jobrunner.states import State
 from tests.harness.newer import MADE_BY, UNREADABLE
 from tests.harness.recorded import made_by_newer, recorded
 

@@ -11,7 +11,7 @@ from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.status import run_status, unreadable
 from jobrunner.errors import UnreadableRun
 from jobrunner.spec import names
-from jobrunner.status import RunStatus, State
+from jobrunner.states import RunStatus, State
 from tests.harness.newer import MADE_BY, UNKNOWN, UNREADABLE
 from tests.harness.recorded import NAMES, made_by_newer, recorded
 

@@ -13,7 +13,7 @@ from jobrunner.errors import SpecError, UnreadableRun, UsageError
 from jobrunner.spec import keys
 from jobrunner.spec import plan as plans
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.contract.backends.follow import FollowContract
 from tests.contract.backends.submit import SubmitContract
 from tests.harness.backend import states

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from jobrunner.errors import StorageFull
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.local import LocalHarness
 from tests.harness.waiting import until
 

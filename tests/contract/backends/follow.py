@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from jobrunner.backends.base import LogLine
 from jobrunner.spec import keys
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.backend import Harness, states
 
 

@@ -7,7 +7,7 @@ import pytest
 from jobrunner.errors import UnknownRun, UsageError
 from jobrunner.spec import keys
 from jobrunner.spec.record import write_record
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.backend import Harness, states
 
 

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from jobrunner.core.attempt.metrics import Metrics
 from jobrunner.spec import RunSpec
 from jobrunner.spec.record import new_record
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 from tests import builders
 from tests.builders import run_id
 from tests.harness.processes import CORE, SECONDS, stage_variables, until_met

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from jobrunner.catalog.models import FAMILIES
-from jobrunner.report.modelcard import model_card
+from jobrunner.reports.modelcard import model_card
 from jobrunner.scoring.result import Result
 from jobrunner.spec.record import new_record
 from tests import builders

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobrunner.report import collect
+from jobrunner.reports import collect
 from jobrunner.scoring.result import Result
 from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
