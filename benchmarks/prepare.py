@@ -158,6 +158,9 @@ sys.exit(code)
 
 def stage(folder: Path, work: Path) -> tuple[float, float, float]:
     """The whole stage as a process of its own: wall seconds, CPU seconds, peak memory in MB."""
+    from jobrunner.spec import parse
+    from jobrunner.spec.record import new_record, write_record
+
     model = work / "model"
     model.mkdir(exist_ok=True)
     (model / "config.json").write_text('{"model_type": "whisper"}')
@@ -168,7 +171,7 @@ def stage(folder: Path, work: Path) -> tuple[float, float, float]:
         "storage": str(work / f"storage-{folder.name}"),
         "data": {"source": f"folder:{folder}"},
     }
-    (work / "run.json").write_text(json.dumps(spec))
+    (work / "run.json").write_text(write_record(new_record(parse(spec))))
     told = {"JOBRUNNER_SPEC": str(work / "run.json"), "JOBRUNNER_SCRATCH": str(work)}
     done = subprocess.run(
         [sys.executable, "-c", LAUNCH, sys.executable, "-m", "jobrunner.core", "prepare"],

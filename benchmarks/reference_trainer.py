@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from jobrunner.core.data.dataset import Dataset, Utterance
+from jobrunner.core.models.base import groups_by_decay
 from jobrunner.core.training.optimiser import learning_rate, make_optimiser
 from jobrunner.spec import RunSpec
 
@@ -109,7 +110,7 @@ def train(
         folder, dtype=torch.float32, dropout=spec.train.dropout, apply_spec_augment=False
     )
     clips = Clips(dataset, dataset.utterances("train"), folder, spec.lang)
-    optimiser = make_optimiser(model, spec.train)
+    optimiser = make_optimiser(groups_by_decay(model), spec.train)
     peak = spec.train.learning_rate
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda done: learning_rate(spec.train, min(done + 1, spec.train.steps)) / peak

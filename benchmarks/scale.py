@@ -30,13 +30,14 @@ from pathlib import Path
 
 from jobrunner.backends.base import Outcome
 from jobrunner.backends.kubernetes.api.client import Cluster, Object
-from jobrunner.backends.kubernetes.status import is_done
 from jobrunner.catalog import languages
 from jobrunner.chart import manifests
+from jobrunner.chart.jobs import is_done
 from jobrunner.runner.api import open_runner
 from jobrunner.spec import RunSpec, names, parse
-from jobrunner.spec import plan as plans
-from jobrunner.status import Progress
+from jobrunner.spec.plan import plan
+from jobrunner.spec.record import new_record
+from jobrunner.states import Progress
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = ROOT / "tests/cluster/testcluster/cluster"
@@ -104,8 +105,7 @@ def environment() -> dict[str, str]:
 
 def jobrunner(*arguments: str, count: bool = False) -> subprocess.CompletedProcess[str]:
     """A command of `jobrunner`, in a process of its own; with `count` it tells its requests."""
-    how = [__file__] if count else ["-m", "jobrunner"]
-    command = [sys.executable, *how, *arguments]
+    command = [sys.executable, *([__file__] if count else ["-m", "jobrunner"]), *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
 
@@ -169,7 +169,7 @@ def specs(namespace: str, start: int, stop: int) -> Iterator[RunSpec]:
 def submit_all(namespace: str, start: int, stop: int, outcome: Outcome) -> Spent:
     """Submits runs one after the other in this process."""
     requests, timer = Requests(), Timer()
-    runner = open_runner(local=False, namespace=namespace)
+    runner = open_runner("kubernetes", namespace=namespace)
     for spec in specs(namespace, start, stop):
         found = runner.submit(spec).outcome
         assert found == outcome, f"{found} and not {outcome}"
@@ -218,7 +218,8 @@ def schedule(cluster: Cluster, namespace: str) -> None:
 
 def make(cluster: Cluster, namespace: str, start: int, stop: int) -> None:
     """Makes runs quicker than a submit does, with all stages held back and progress on each."""
-    told = Progress(done=0.5, step=500, steps=1000, loss=0.5, wer=0.3, seconds_left=600.0)
+    told = Progress(done=0.5, step=500, steps=1000, loss=0.5, seconds_left=600.0)
+    told = told.model_copy(update={"metric": "wer", "rate": 0.3})
     annotations = {names.DETAILS_ANNOTATION: told.model_dump_json()}
 
     def create(objects: list[Object]) -> None:
@@ -230,7 +231,7 @@ def make(cluster: Cluster, namespace: str, start: int, stop: int) -> None:
 
     made = specs(namespace, start, stop)
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(create, (manifests.manifests(plans.plan(spec)) for spec in made)))
+        list(pool.map(create, (manifests.manifests(plan(new_record(spec))) for spec in made)))
 
 
 def list_all(namespace: str, count: int) -> Spent:
@@ -244,9 +245,8 @@ def list_all(namespace: str, count: int) -> Spent:
         timer = Timer(resource.RUSAGE_CHILDREN)
         jobrunner(*arguments)
         found.append(timer.read())
-    wall, cpu = (
-        statistics.median(each) for each in ([f.wall for f in found], [f.cpu for f in found])
-    )
+    wall = statistics.median(each.wall for each in found)
+    cpu = statistics.median(each.cpu for each in found)
     return Spent(wall, cpu, requests)
 
 

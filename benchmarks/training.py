@@ -32,7 +32,9 @@ from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import Reporter
 from jobrunner.core.training.setup import Setup, set_up
 from jobrunner.core.training.trainer import Trainer
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, keys
+from jobrunner.spec.record import new_record
+from jobrunner.storage import folders
 from jobrunner.storage.local import LocalStorage
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,7 +89,7 @@ def context_of(spec: RunSpec, root: Path) -> StageContext:
     """A stage that says nothing."""
     (root / "scratch").mkdir(parents=True, exist_ok=True)
     return StageContext(
-        spec=spec,
+        record=new_record(spec),
         storage=LocalStorage(Path(spec.storage)),
         attempt="benchmark",
         scratch=root / "scratch",
@@ -110,9 +112,13 @@ def ours(context: StageContext, setup: Setup) -> tuple[list[float], float]:
     return [record["loss"] for record in records], speed_of(audio, ends)
 
 
-def theirs(setup: Setup, spec: RunSpec, batches: list[list[int]]) -> tuple[list[float], float]:
+def theirs(
+    context: StageContext, setup: Setup, batches: list[list[int]]
+) -> tuple[list[float], float]:
     """The same of the rival."""
-    clock = reference_trainer.train(setup.base, spec, setup.dataset, batches, workers=1)
+    spec = context.spec
+    base = folders.fetch(context.storage, keys.model_prefix(spec), context.scratch)
+    clock = reference_trainer.train(base, spec, setup.dataset, batches, workers=1)
     clips = setup.dataset.utterances("train")
     audio = [sum(clips[clip].seconds for clip in batch) for batch in batches[1:]]
     return clock.losses, speed_of(audio, clock.ends)
@@ -142,17 +148,17 @@ def compare(name: str, spec: RunSpec, root: Path, clips_a_batch: int | None) -> 
     prepare.run(context)
     setup = set_up(context)
     steps = list(islice(setup.feed.order.steps(0, 0), spec.train.steps))
-    clips = [[clip for window in step.windows for clip in window] for step in steps]
+    clips = [[clip for unit in step.units for clip in unit.clips] for step in steps]
     if clips_a_batch:
         flat = [clip for step in clips for clip in step]
         clips = [flat[n * clips_a_batch :][:clips_a_batch] for n in range(spec.train.steps)]
-    reference_losses, reference_speed = theirs(setup, spec, clips)
+    reference_losses, reference_speed = theirs(context, setup, clips)
     losses, speed = ours(context, setup)
     apart = "-"
     if not clips_a_batch:
         pairs = zip(losses, reference_losses, strict=True)
         apart = f"{max(abs(a - b) for a, b in pairs):.1e}"
-    windows = statistics.mean(len(step.windows) for step in steps)
+    windows = statistics.mean(len(step.units) for step in steps)
     return (
         f"| {name} | {windows:.0f} | {speed:.1f} | {reference_speed:.1f} | "
         f"{speed / reference_speed:.2f} | {apart} |"

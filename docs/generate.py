@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 
 from jobrunner import errors
-from jobrunner.chart import manifests
+from jobrunner.chart import values
 from jobrunner.spec import RunSpec
-from jobrunner.spec.types import Part
+from jobrunner.spec.paths import Setting, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,7 +37,8 @@ VARIABLES = {
     "HF_TOKEN": "Token of the model hub, for gated models and data.",
 }
 STAGE_VARIABLES = {
-    "JOBRUNNER_SPEC": "File with the spec (`run.json`).",
+    "JOBRUNNER_SPEC": "File with the run's record (`run.json`).",
+    "JOBRUNNER_RUN": "Id of the run, which must be that of the spec.",
     "JOBRUNNER_STAGE": "Name of the stage, such as `evaluate-el`.",
     "JOBRUNNER_ATTEMPT": "Name of this try: the pod's uid.",
     "JOBRUNNER_NAMESPACE": "Namespace of the run's Jobs.",
@@ -65,7 +66,7 @@ def reference() -> str:
 
 def schema() -> str:
     """All of `values.schema.json`."""
-    return json.dumps(manifests.schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(values.schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def files() -> dict[Path, str]:
@@ -105,31 +106,28 @@ def _fields() -> list[str]:
         "(`train.steps` is `JOBRUNNER_TRAIN__STEPS`).",
         "",
     ]
-    parts = {
-        name: field.annotation
-        for name, field in RunSpec.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Part)
-    }
-    own = {name: field for name, field in RunSpec.model_fields.items() if name not in parts}
-    lines += _table("The run", inspect.getdoc(RunSpec) or "", "", own)
+    parts: dict[str, type[BaseModel]] = {"": RunSpec}
+    for name, field in RunSpec.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            parts[name] = field.annotation
     for name, part in parts.items():
-        lines += _table(f"`{name}`", inspect.getdoc(part) or "", f"{name}.", part.model_fields)
+        own = {path: each for path, each in settings().items() if path.rpartition(".")[0] == name}
+        title = f"`{name}`" if name else "The run"
+        lines += _table(title, inspect.getdoc(part) or "", part, own)
     return lines
 
 
-def _table(title: str, told: str, prefix: str, fields: dict[str, FieldInfo]) -> list[str]:
-    schemas = RunSpec.model_json_schema(mode="validation")
-    whole = schemas["$defs"]
+def _table(title: str, told: str, part: type[BaseModel], own: dict[str, Setting]) -> list[str]:
+    schemas = part.model_json_schema(mode="validation")["properties"]
     rows = [
         "| field | type | default | |",
         "|---|---|---|---|",
     ]
-    for name, field in fields.items():
-        part = prefix.rstrip(".")
-        owner = whole[schemas["properties"][part]["$ref"].rpartition("/")[2]] if part else schemas
-        kind = _kind(owner["properties"][name])
-        default = "required" if field.is_required() else _default(field.default)
-        rows.append(f"| `{prefix}{name}` | {kind} | {default} | {field.description} |")
+    for path, setting in own.items():
+        # What people set of a list of tables is a text of its own.
+        kind = _kind(schemas.get(path.rpartition(".")[2], {"type": "string"}))
+        default = "required" if setting.required else _default(setting.default)
+        rows.append(f"| `{path}` | {kind} | {default} | {setting.description} |")
     return [f"### {title}", told, "", *rows, ""]
 
 

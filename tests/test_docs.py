@@ -51,7 +51,7 @@ def test_every_block_of_the_page_runs(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(2 * SECONDS)
 def test_every_cell_of_the_notebook_runs() -> None:
-    notebook = nbformat.read(ROOT / "docs/notebook.ipynb", as_version=4)
+    notebook: Any = nbformat.read(ROOT / "docs/notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     assert all(not cell.get("outputs") for cell in notebook.cells)
     kernel = NotebookClient(notebook, timeout=2 * SECONDS, kernel_name="python3")
     kernel.execute()

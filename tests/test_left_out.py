@@ -48,7 +48,7 @@ def test_those_that_stop_parts_of_a_cluster_are_left_out_on_the_testers_own() ->
     assert "test_smoke.py::" in told
 
 
-def test_the_readme_names_the_variables() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_page_for_testers_names_the_variables() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
     for name in ("KUBECONFIG", "JOBRUNNER_TEST_IMAGE", "AWS_ENDPOINT_URL_S3"):
-        assert f"{name}=" in readme
+        assert f"{name}=" in page

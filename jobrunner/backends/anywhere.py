@@ -8,7 +8,7 @@ from jobrunner.backends.base import Backend, LogLine, Outcome
 from jobrunner.errors import ClusterError, UnreadableRun, UsageError
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import RunStatus
+from jobrunner.states import RunStatus
 
 
 class Anywhere:

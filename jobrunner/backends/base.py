@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import RunStatus
+from jobrunner.states import RunStatus
 
 Outcome = Literal["created", "adopted", "continued"]
 

@@ -35,4 +35,4 @@ def command(runs: tuple[str, ...], yes: bool, place: Place) -> None:
             continue
         runner.delete(run)
         out(run)
-        say(f"Deleted. Its checkpoints and results stay in {status.storage}.")
+        say(f"Deleted. Its checkpoints and results stay in {status.storage or 'its storage'}.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from jobrunner.runner.api import Runner
-    from jobrunner.status import RunStatus
+    from jobrunner.states import RunStatus
 
 SECONDS_BETWEEN_LINES = 15.0
 

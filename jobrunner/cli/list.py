@@ -12,7 +12,7 @@ from jobrunner.cli.output import columns, duration, out, percent, say, structure
 from jobrunner.cli.select import Place, place_options, reader
 
 if TYPE_CHECKING:
-    from jobrunner.status import Progress, RunStatus
+    from jobrunner.states import Progress, RunStatus
 
 HEAD = (
     "RUN",
@@ -97,5 +97,5 @@ def _rate(trained: Progress) -> str:
     """The latest validation with its metric: `WER 13.4%`."""
     from jobrunner.scoring.metrics import METRICS
 
-    metric = METRICS.get(trained.metric)
-    return f"{metric.label} {metric.shown(trained.rate)}" if metric and trained.rate else ""
+    metric, rate = METRICS.get(trained.metric), trained.rate
+    return f"{metric.label} {metric.shown(rate)}" if metric and rate is not None else ""

@@ -47,7 +47,7 @@ def command(
     runner = reader(place)
     found = results(runner, [find(runner, run) for run in runs], storage)
     if page and found:
-        from jobrunner.report import page as made
+        from jobrunner.reports import page as made
 
         try:
             Path(page).expanduser().write_text(made(found), encoding="utf-8")
@@ -88,16 +88,16 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Co
 
 def print_comparisons(found: Sequence[Comparison], kind: str) -> None:
     """Prints results in one of the forms."""
-    from jobrunner import report
+    from jobrunner import reports
 
     if kind in {"json", "yaml"}:
-        out(structured(kind, {"results": report.records(found)}))
+        out(structured(kind, {"results": reports.records(found)}))
     elif not found:
         say("There are no results yet. `jobrunner status` shows how far the newest run is.")
     elif kind == "html":
-        out(report.page(found))
+        out(reports.page(found))
     else:
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else WIDTH
-        Console(width=width, highlight=False).print(report.table(found, wide=kind == "wide"))
+        Console(width=width, highlight=False).print(reports.table(found, wide=kind == "wide"))

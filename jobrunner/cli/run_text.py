@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jobrunner.cli.output import columns, duration, escape, paint, percent, state
 
 if TYPE_CHECKING:
-    from jobrunner.status import Progress, RunStatus, StageStatus
+    from jobrunner.states import Progress, RunStatus, StageStatus
 
 WIDTH = 16  # of a bar, in characters
 
@@ -24,13 +24,14 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
     from jobrunner.catalog.backends import BACKENDS
     from jobrunner.spec import names
 
-    language = languages.find(status.lang)
+    known = [languages.find(status.lang).name] if status.lang else []
+    known += [names.model_name(status.model)] if status.model else []
     facts = BACKENDS.get(status.backend)
     place = facts.where if facts else status.backend
     ago = f", submitted {duration(time.time() - status.submitted)} ago" if status.submitted else ""
     lines = [
         f"{paint(status.run, '', err=err, bold=True)}  {state(status.state, err=err)}",
-        escape(f"{language.name}, {names.model_name(status.model)}, {place}{ago}"),
+        escape(f"{', '.join([*known, place])}{ago}"),
         escape(f"storage {status.storage or 'none'}"),
         "",
         columns(
@@ -79,7 +80,7 @@ def bar(done: float) -> str:
 def facts(progress: Progress) -> list[str]:
     """Step, audio, loss, learning rate and validation of a stage, those that are known."""
     from jobrunner.scoring.metrics import METRICS
-    from jobrunner.status import MEASURES
+    from jobrunner.states import MEASURES
 
     told = [progress.message] if progress.message else []
     if progress.steps:

@@ -11,7 +11,7 @@ from jobrunner.cli.output import out, say, structured
 from jobrunner.cli.select import Place, complete_run, find, namespace_option, place_options, reader
 
 if TYPE_CHECKING:
-    from jobrunner.status import RunStatus
+    from jobrunner.states import RunStatus
 
 
 @click.command(

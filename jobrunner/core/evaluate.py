@@ -28,9 +28,9 @@ from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
 from jobrunner.installed import __version__
-from jobrunner.report.collect import collect
-from jobrunner.report.format import percent, points
-from jobrunner.report.modelcard import model_card
+from jobrunner.reports.collect import collect
+from jobrunner.reports.format import percent, points
+from jobrunner.reports.modelcard import model_card
 from jobrunner.scoring import result
 from jobrunner.scoring.rates import paired_difference, score
 from jobrunner.scoring.result import Result, Settings, Which
@@ -190,7 +190,6 @@ def _result(
     seconds: float,
 ) -> Result:
     device = candidate.device
-    on_gpu = device.type == "cuda"
     return Result(
         run=context.run,
         which=candidate.which,
@@ -212,7 +211,7 @@ def _result(
         looped=sum(one.looped for one in heard),
         audio_seconds=sum(clip.seconds for clip in clips),
         decode_seconds=seconds,
-        device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         finished=time.time(),
         software={
             "jobrunner": __version__,

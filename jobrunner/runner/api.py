@@ -21,7 +21,7 @@ from jobrunner.spec import RunSpec, parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record, newer
-from jobrunner.status import RunStatus
+from jobrunner.states import RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,10 @@ class Runner:
             SpecError, DeviceError: see `prepare`.
             StorageError: storage or the state directory cannot be written.
         """
-        ready = prepare(asked, backend=self.backend.name)
+        return self._submit(asked, self.backend.name)
+
+    def _submit(self, asked: RunSpec | RunRecord, backend: str) -> Submission:
+        ready = prepare(asked, backend=backend)
         outcome = self.start(ready.plan)
         return Submission(plan=ready.plan, warnings=ready.warnings, outcome=outcome)
 
@@ -122,7 +125,9 @@ class Runner:
 
         For errors see `with_languages` and `submit`.
         """
-        return self.submit(self.with_languages(run, languages))
+        asked = self.with_languages(run, languages)
+        # Of several backends that this runner looks at, the run's own.
+        return self._submit(asked, self.status(run).backend)
 
     def with_languages(self, run: str, languages: Sequence[str]) -> RunRecord:
         """A run with evaluations of more languages.

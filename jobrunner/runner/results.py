@@ -28,7 +28,7 @@ def results(
         only: True to look only in `storage`.
         warn: gets one line for each result that cannot be read.
     """
-    from jobrunner.report.collect import collect
+    from jobrunner.reports.collect import collect
 
     found = []
     for url, wanted in _places(runner, runs, storage, only).items():

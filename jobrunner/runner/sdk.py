@@ -22,7 +22,7 @@ from jobrunner.runner import results
 from jobrunner.runner.api import Runner, open_reader, open_runner
 from jobrunner.runner.tables import Report, RunList
 from jobrunner.spec import RunSpec
-from jobrunner.status import RunStatus
+from jobrunner.states import RunStatus
 
 
 @dataclass(frozen=True, kw_only=True)

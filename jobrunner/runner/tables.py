@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobrunner.errors import UsageError
 from jobrunner.scoring.result import Comparison
-from jobrunner.status import RunStatus
+from jobrunner.states import RunStatus
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,7 +34,7 @@ class Report:
     def __repr__(self) -> str:
         from rich.console import Console
 
-        from jobrunner.report.rows import table
+        from jobrunner.reports.rows import table
 
         console = Console(width=200, highlight=False, color_system=None)
         with console.capture() as written:
@@ -42,13 +42,13 @@ class Report:
         return written.get()
 
     def _repr_html_(self) -> str:
-        from jobrunner.report.webpage import figures
+        from jobrunner.reports.webpage import figures
 
         return figures(self.comparisons) if self.comparisons else "<p>There are no results yet.</p>"
 
     def to_records(self) -> list[dict[str, Any]]:
         """Plain data: rates are ratios, times are seconds."""
-        from jobrunner.report.rows import records
+        from jobrunner.reports.rows import records
 
         return records(self.comparisons)
 
@@ -65,7 +65,7 @@ class Report:
 
     def save(self, path: str | Path) -> None:
         """Writes the report as one self-contained HTML page."""
-        from jobrunner.report import page
+        from jobrunner.reports import page
 
         Path(path).write_text(page(self.comparisons), encoding="utf-8")
 

@@ -5,7 +5,8 @@ labels and in a pod's environment; nothing computes it again. New specs are read
 (`parsing.py`), records leniently: a client must be able to show runs of newer clients.
 
     {"version": 2, "run": "el-whisper-small-1f6e09ab", "digest": "1f6e09ab…", "client": "0.1.0",
-     "spec": {…}}    only fields that differ from their defaults, so an unknown field does matter
+     "spec": {…}}    only fields that differ from their defaults, so an unknown field does matter;
+                     and the image, because its default differs from version to version
     {…}              version 1: only the spec, with all fields
 """
 
@@ -55,6 +56,7 @@ def new_record(spec: RunSpec) -> RunRecord:
 def write_record(record: RunRecord) -> str:
     """The record as JSON that people can read too."""
     spec = record.spec.model_dump(mode="json", exclude_defaults=True)
+    spec["cluster"] = {"image": record.spec.cluster.image, **spec.get("cluster", {})}
     told = {
         "version": FORMAT,
         "run": record.run,
@@ -89,7 +91,9 @@ def read_record(text: str | bytes) -> RunRecord:
             client=client,
             unknown=unknown,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except SpecError as error:
+        raise UnreadableRun(f"Its record is damaged: {error.message}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnreadableRun(f"Its record is damaged: {error}.") from None
 
 
@@ -106,9 +110,11 @@ def _lenient(values: Any, client: str) -> tuple[RunSpec, tuple[str, ...]]:
             return RunSpec.model_validate_json(json.dumps(values)), tuple(unknown)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-            if any(problem["type"] != "extra_forbidden" for problem in problems):
+            surplus = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+            # A list has one item less for each that has surplus fields: they go first.
+            if not surplus:
                 raise _unreadable(first_problem(error), client) from None
-            for problem in problems:
+            for problem in surplus:
                 *path, name = problem["loc"]
                 held = values
                 for part in path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from jobrunner.catalog import corpora, languages
 from jobrunner.catalog.corpora import Corpus
@@ -46,7 +46,13 @@ class Source(Section):
         allowed = {"none": not colon, "optional": bool(place) or not colon, "required": bool(place)}
         if facts is None or not allowed[wants]:
             raise SpecError(FIELD, f"{text[:60]!r} is not {corpora.forms()}.")
-        return cls(kind=kind, place=place, revision=revision)
+        try:
+            return cls(kind=kind, place=place, revision=revision)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = "data.revision" if "revision" in first["loc"] else FIELD
+            problem = first["msg"].removeprefix("Value error, ")
+            raise SpecError(field, f"{problem[0].lower()}{problem[1:]}.") from None
 
     @property
     def facts(self) -> Corpus:

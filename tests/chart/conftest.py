@@ -11,7 +11,7 @@ import yaml
 
 from jobrunner import spec as specs
 from jobrunner.chart import manifests
-from jobrunner.spec import plan
+from tests import builders
 from tests.harness.paths import CASES
 
 Objects = list[dict[str, Any]]
@@ -20,7 +20,7 @@ Objects = list[dict[str, Any]]
 @cache
 def _rendered(case: str) -> Objects:
     values = yaml.safe_load((CASES / f"{case}.yaml").read_text())
-    return manifests.manifests(plan.plan(specs.parse(values)))
+    return manifests.manifests(builders.plan_of(specs.parse(values)))
 
 
 @pytest.fixture

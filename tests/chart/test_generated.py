@@ -12,8 +12,9 @@ import jsonschema
 import pytest
 import yaml
 
-from jobrunner import spec as specs
 from jobrunner.chart import manifests
+from jobrunner.chart.values import schema, values
+from jobrunner.spec.paths import settings
 from tests import builders
 from tests.harness.paths import ROOT
 
@@ -32,7 +33,7 @@ def test_the_reference_and_the_schema_are_not_stale() -> None:
 
 def test_the_reference_names_every_field_and_every_variable_that_the_code_reads() -> None:
     reference = (ROOT / "docs" / "reference.md").read_text()
-    assert [path for path in specs.field_paths() if f"`{path}`" not in reference] == []
+    assert [path for path in settings() if f"`{path}`" not in reference] == []
     sources = [*(ROOT / "jobrunner").rglob("*.py"), *(ROOT / "charts").rglob("*.tpl")]
     read = {
         name
@@ -40,7 +41,7 @@ def test_the_reference_names_every_field_and_every_variable_that_the_code_reads(
         for name in re.findall(r"(?<![A-Z_])JOBRUNNER_[A-Z]+[A-Z_]*[A-Z]", path.read_text())
     }
     assert len(read) > 5
-    fields = {f"JOBRUNNER_{path.upper().replace('.', '__')}" for path in specs.field_paths()}
+    fields = {f"JOBRUNNER_{path.upper().replace('.', '__')}" for path in settings()}
     assert [name for name in sorted(read - fields) if f"`{name}`" not in reference] == []
 
 
@@ -53,8 +54,8 @@ def test_the_schema_is_closed_everywhere() -> None:
             return [found for inner in part for found in objects(inner)]
         return []
 
-    found = objects(manifests.schema())
-    assert len(found) >= 8
+    found = objects(schema())
+    assert len(found) == 7
     assert all(each["additionalProperties"] is False for each in found)
     assert all(set(each["properties"]) == set(each["required"]) for each in found)
 
@@ -62,11 +63,11 @@ def test_the_schema_is_closed_everywhere() -> None:
 def test_the_values_of_a_plan_and_of_the_chart_fit_the_schema_together() -> None:
     run = builders.plan()
     own = yaml.safe_load((manifests.chart_folder() / "values.yaml").read_text())
-    together = {**own, **manifests.values(run)}
-    jsonschema.validate(together, manifests.schema())
+    together = {**own, **values(run)}
+    jsonschema.validate(together, schema())
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(own, manifests.schema())
-    assert set(manifests.values(run)) | {"pod"} == set(own) == set(manifests.schema()["properties"])
+        jsonschema.validate(own, schema())
+    assert set(values(run)) | {"pod"} == set(own) == set(schema()["properties"])
 
 
 def test_a_sentence_stands_over_every_value() -> None:
@@ -86,7 +87,4 @@ def test_the_version_of_the_chart_is_that_of_the_package() -> None:
 
     told = yaml.safe_load((manifests.chart_folder() / "Chart.yaml").read_text())
     assert told["version"] == told["appVersion"] == __version__
-    assert (
-        json.loads((manifests.chart_folder() / "values.schema.json").read_text())
-        == manifests.schema()
-    )
+    assert json.loads((manifests.chart_folder() / "values.schema.json").read_text()) == schema()

@@ -13,10 +13,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from jobrunner.chart import documents, helm, manifests
+from jobrunner.chart.values import values
 from jobrunner.errors import JobrunnerError, SpecError, UsageError
-from jobrunner.spec import RunSpec, names, parse_json, plan
+from jobrunner.spec import RunSpec, names
+from jobrunner.spec.record import new_record, read_record
 from tests import builders
-from tests.builders import run_id
 from tests.harness.specs import specs
 
 Objects = list[dict[str, Any]]
@@ -25,7 +26,7 @@ Objects = list[dict[str, Any]]
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(specs())
 def test_any_valid_spec_gives_exactly_the_objects_of_its_plan(spec: RunSpec) -> None:
-    run = plan.plan(spec)
+    run = builders.plan_of(spec)
     objects = manifests.manifests(run)
     assert [(each["kind"], each["metadata"]["name"]) for each in objects] == [
         ("ConfigMap", run.run),
@@ -33,9 +34,9 @@ def test_any_valid_spec_gives_exactly_the_objects_of_its_plan(spec: RunSpec) -> 
         *([("PodMonitor", run.run)] if spec.cluster.monitor else []),
     ]
     assert {each["metadata"]["namespace"] for each in objects} == {spec.cluster.namespace}
-    read = parse_json(objects[0]["data"]["run.json"])
-    assert read == spec
-    assert run_id(read) == run.run
+    read = read_record(objects[0]["data"]["run.json"])
+    assert read == run.record
+    assert new_record(read.spec) == run.record
     for stage, job in zip(run.stages, objects[1:], strict=False):
         (container,) = job["spec"]["template"]["spec"]["containers"]
         assert container["image"] == spec.cluster.image
@@ -58,7 +59,7 @@ def test_the_language_no_stays_a_string(objects: Callable[[str], Objects]) -> No
 
 def test_a_million_steps_stay_a_million(objects: Callable[[str], Objects]) -> None:
     text = objects("norwegian")[0]["data"]["run.json"]
-    assert '"steps": 1000000,' in text
+    assert '"steps": 1000000\n' in text
 
 
 def test_a_number_that_json_cannot_carry_is_refused() -> None:
@@ -70,10 +71,10 @@ def test_a_number_that_json_cannot_carry_is_refused() -> None:
 def test_the_engine_refuses_values_that_the_schema_does_not_know() -> None:
     run = builders.plan()
     for wrong in (
-        {**manifests.values(run), "surprise": 1},
-        {**manifests.values(run), "deadlineSeconds": 1.5},
-        {**manifests.values(run), "spec": {**manifests.values(run)["spec"], "seed": 2**53 + 1}},
-        {key: value for key, value in manifests.values(run).items() if key != "stages"},
+        {**values(run), "surprise": 1},
+        {**values(run), "deadlineSeconds": 1.5},
+        {**values(run), "resources": {**values(run)["resources"], "gpus": 2**53 + 1}},
+        {key: value for key, value in values(run).items() if key != "stages"},
     ):
         with pytest.raises(UsageError, match="schema"):
             helm.render(manifests.chart_folder(), wrong, release="run", namespace="space")
@@ -82,7 +83,7 @@ def test_the_engine_refuses_values_that_the_schema_does_not_know() -> None:
 def test_values_are_data_and_neither_code_nor_yaml(objects: Callable[[str], Objects]) -> None:
     found = objects("hostile")
     assert [each["kind"] for each in found] == ["ConfigMap", "Job", "Job", "Job"]
-    told = json.loads(found[0]["data"]["run.json"])
+    told = json.loads(found[0]["data"]["run.json"])["spec"]
     assert told["storage"] == "s3://bucket/{{ .Values.run }}"
     assert told["data"]["text_column"] == '--- {{ fail "no" }} ---'
     pod = found[2]["spec"]["template"]["spec"]
@@ -95,13 +96,14 @@ def test_values_are_data_and_neither_code_nor_yaml(objects: Callable[[str], Obje
 def test_a_newline_cannot_add_an_object() -> None:
     evil = "x\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: jobrunner}"
     with pytest.raises(SpecError, match="control characters"):
-        builders.plan(data__source=evil)
+        builders.plan(data__source=f"folder:{evil}")
     # Past the spec's own check: Helm's engine gets the newline, and it stays in its string.
-    values = manifests.values(builders.plan())
-    values["spec"]["cluster"]["image"] = evil
-    text = helm.render(manifests.chart_folder(), values, release="run", namespace="space")
+    given = values(builders.plan())
+    given["cluster"]["image"] = given["runFile"] = evil
+    text = helm.render(manifests.chart_folder(), given, release="run", namespace="space")
     found = documents.load(text)
     assert [each["kind"] for each in found] == ["ConfigMap", "Job", "Job", "Job"]
+    assert found[0]["data"]["run.json"] == evil
     assert found[1]["spec"]["template"]["spec"]["containers"][0]["image"] == evil
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from jobrunner.chart import manifests
-from jobrunner.spec import names, plan
+from jobrunner.chart.values import grace_seconds
+from jobrunner.spec import names
 from tests import builders
 from tests.harness.paths import CASES
 
@@ -100,9 +101,11 @@ def test_limits_of_time_and_tries_follow_the_spec(objects: Case) -> None:
         assert job["spec"]["ttlSecondsAfterFinished"] == 86400
 
 
-def test_a_stage_finds_its_spec_its_attempt_and_its_places(pod: Pod) -> None:
+def test_a_stage_finds_its_spec_its_attempt_and_its_places(objects: Case, pod: Pod) -> None:
     variables = _environment(pod("plain", "train"))
     assert variables["JOBRUNNER_SPEC"]["value"] == "/etc/jobrunner/run.json"
+    [config_map, *_] = objects("plain")
+    assert variables["JOBRUNNER_RUN"]["value"] == config_map["metadata"]["name"]
     assert variables["JOBRUNNER_ATTEMPT"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.uid"
     assert variables["JOBRUNNER_STAGE"]["value"] == "train"
     assert variables["JOBRUNNER_NAMESPACE"]["value"] == "jobrunner"
@@ -251,8 +254,8 @@ def test_an_evaluation_alone_trains_nothing(objects: Case) -> None:
 )
 def test_training_has_the_time_to_upload_a_checkpoint(model: str, seconds: int) -> None:
     run = builders.spec(model=model)
-    assert manifests.grace_seconds(run, "train") == seconds
-    assert manifests.grace_seconds(run, "evaluate") == 30
-    train = manifests.manifests(plan.plan(run))[2]["spec"]["template"]
+    assert grace_seconds(run, "train") == seconds
+    assert grace_seconds(run, "evaluate") == 30
+    train = manifests.manifests(builders.plan_of(run))[2]["spec"]["template"]
     assert train["spec"]["terminationGracePeriodSeconds"] == seconds
     assert _environment(train)["JOBRUNNER_GRACE_SECONDS"]["value"] == str(seconds)

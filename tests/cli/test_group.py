@@ -33,7 +33,12 @@ def _all(kind: type[errors.JobrunnerError]) -> list[type[errors.JobrunnerError]]
 def test_every_error_becomes_one_line_and_a_code_of_the_list(
     jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch, kind: type[errors.JobrunnerError]
 ) -> None:
-    made = kind("x", "is bad.") if kind is errors.SpecError else kind("It is bad.", hint="Mend it.")
+    arguments = {
+        errors.SpecError: ("x", "is bad."),
+        errors.UnknownRun: ("el-nothing-0", "on this machine"),
+        errors.UnreadableRun: ("Its record is damaged.",),
+    }
+    made = kind(*arguments[kind]) if kind in arguments else kind("It is bad.", hint="Mend it.")
     _raising(monkeypatch, made)
     answer = jobrunner("list")
     assert answer.code in {1, 2, 3, 4}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobrunner import extras
+from jobrunner import installed
 from tests.harness.commandline import CliHarness, Jobrunner
 
 # Refuses the packages of the extra `core` and what they bring, as if they were not there.
@@ -62,6 +62,6 @@ def test_a_local_run_says_what_is_missing(
 
 
 def test_the_core_is_what_the_project_declares() -> None:
-    assert "torch" in extras.packages("core")
-    assert "click" not in extras.packages("core")
-    assert extras.missing("core") == []
+    assert "torch" in installed.packages("core")
+    assert "click" not in installed.packages("core")
+    assert installed.missing("core") == []

@@ -19,4 +19,4 @@ def test_render_prints_the_manifests_that_a_dry_run_speaks_of(jobrunner: Jobrunn
     kinds = [document["kind"] for document in documents]
     assert kinds[0] == "ConfigMap"
     assert kinds.count("Job") == 3
-    assert json.loads(documents[0]["data"]["run.json"])["lang"] == "no"
+    assert json.loads(documents[0]["data"]["run.json"])["spec"]["lang"] == "no"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage import open_storage
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.results import pair
@@ -19,7 +19,7 @@ def _write(storage: Path, run: str, language: str = "el") -> None:
     """A base model that is wrong everywhere, and a tuned one that is right."""
     wrong = ["λάθος"] * len(REFERENCES)
     for result in pair(REFERENCES, wrong, REFERENCES, run=run, language=language):
-        key = names.evaluation_prefix(run, result.which, "fleurs", language) + "result.json"
+        key = keys.result_file(run, result.which, "fleurs", language)
         open_storage(str(storage)).write(key, result.model_dump_json().encode())
 
 

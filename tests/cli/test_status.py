@@ -59,7 +59,7 @@ def test_every_form_of_status_and_list_tells_the_same(
     status = json.loads(jobrunner("status", run, "-o", "json").out)
     assert {key: status[key] for key in listed["runs"][0]} == listed["runs"][0]
     head, first, second = (line.split() for line in jobrunner("list").out.splitlines())
-    assert " ".join(head) == "RUN LANG MODEL STATUS STAGE PROGRESS LEFT LOSS WER AGE REASON"
+    assert " ".join(head) == "RUN LANG MODEL STATUS STAGE PROGRESS LEFT LOSS RATE AGE REASON"
     assert first[:5] == [run, "el", "whisper-tiny", "Failed", "train"]
     assert second[:6] == [older, "sw", "whisper-tiny", "Succeeded", "-", "100%"]
     assert "train: train cannot go on" in jobrunner("list", "-o", "wide").out

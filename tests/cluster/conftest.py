@@ -1,7 +1,7 @@
 """A real cluster for these tests: the tester's own, or the one that `make cluster-up` started.
 
 With KUBECONFIG set, that cluster is used, the S3 server and the credentials of the AWS variables,
-and the image that JOBRUNNER_TEST_IMAGE names (README.md, "Testing on a cluster of your own").
+and the image that JOBRUNNER_TEST_IMAGE names (CONTRIBUTING.md, "Tests on a real cluster").
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _left_out(ours: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
     if OWN and not OWN_IMAGE:
         why = (
             "KUBECONFIG is set: JOBRUNNER_TEST_IMAGE must name the image of this checkout that "
-            "the nodes of that cluster can pull (README.md). Without KUBECONFIG, `make cluster-up` "
+            "the nodes of that cluster can pull (CONTRIBUTING.md). Without KUBECONFIG, `make cluster-up` "
             "starts one."
         )
         return ours, why
@@ -88,7 +88,7 @@ def _left_out(ours: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
         why = "They meddle with its parts; `make cluster-up` starts one where they may."
         return meddling, why
     if ours and not _is_up():
-        why = "Run `make cluster-up` once, or see README.md to test on a cluster of your own."
+        why = "Run `make cluster-up` once, or see CONTRIBUTING.md to test on a cluster of your own."
         return ours, why
     return [], ""
 

@@ -14,7 +14,9 @@ from kubernetes import client
 
 from jobrunner import spec as specs
 from jobrunner.chart import documents, manifests
+from jobrunner.chart.values import values
 from jobrunner.spec import plan
+from tests import builders
 from tests.harness.paths import CASES, ROOT
 
 FILES = sorted(CASES.glob("*.yaml"))
@@ -24,9 +26,9 @@ KUSTOMIZATIONS = ["base", "user", "overlays/kueue", "overlays/spot"]
 
 
 def _plan(case: Path, **cluster: Any) -> plan.Plan:
-    values = yaml.safe_load(case.read_text())
-    values["cluster"] = {**values.get("cluster", {}), **cluster}
-    return plan.plan(specs.parse(values))
+    given = yaml.safe_load(case.read_text())
+    given["cluster"] = {**given.get("cluster", {}), **cluster}
+    return builders.plan_of(specs.parse(given))
 
 
 def _run(*command: str | Path, text: str = "") -> str:
@@ -42,9 +44,9 @@ def test_there_are_cases() -> None:
 @pytest.mark.parametrize("case", FILES, ids=lambda case: case.stem)
 def test_helm_gives_the_same_objects_as_the_engine_in_process(case: Path, tmp_path: Path) -> None:
     run = _plan(case)
-    values = tmp_path / "values.json"
-    values.write_text(json.dumps(manifests.values(run)))
-    place = ("--namespace", run.spec.cluster.namespace, "--values", str(values))
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(values(run)))
+    place = ("--namespace", run.spec.cluster.namespace, "--values", str(file))
     told = _run("helm", "template", run.run, manifests.chart_folder(), *place)
     by_name = {(each["kind"], each["metadata"]["name"]): each for each in documents.load(told)}
     objects = manifests.manifests(run)
@@ -53,9 +55,9 @@ def test_helm_gives_the_same_objects_as_the_engine_in_process(case: Path, tmp_pa
 
 
 def test_helm_finds_nothing_wrong_with_the_chart(tmp_path: Path) -> None:
-    values = tmp_path / "values.json"
-    values.write_text(json.dumps(manifests.values(_plan(FILES[0]))))
-    _run("helm", "lint", "--strict", manifests.chart_folder(), "--values", values)
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(values(_plan(FILES[0]))))
+    _run("helm", "lint", "--strict", manifests.chart_folder(), "--values", file)
 
 
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.stem)

@@ -1,4 +1,4 @@
-"""`jobrunner doctor` on a real cluster: what is there, what is missing, and how to mend it."""
+"""`jobrunner doctor` on a real cluster: what is there, what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_namespace_with_all_that_a_run_needs_is_fine(placed: ClusterSpec, buck
     assert "conditional writes" in found["storage"].found
 
 
-def test_what_is_missing_is_told_with_what_mends_it(
+def test_what_is_missing_is_named_with_what_fixes_it(
     api: Any, placed: ClusterSpec, bucket: str
 ) -> None:
     changes = {
@@ -54,14 +54,14 @@ def test_what_is_missing_is_told_with_what_mends_it(
     asked = ResourcesSpec(gpus=64)
     found = by_name(examine_cluster("s3://none-such/x", asked, placed.model_copy(update=changes)))
 
-    assert found["image"].verdict == "mend"
+    assert found["image"].verdict == "fix"
     assert "localhost/jobrunner-typo:1 cannot be pulled" in found["image"].found
-    assert found["storage secret"].verdict == "mend"
+    assert found["storage secret"].verdict == "fix"
     assert found["storage secret"].advice.startswith(
         f"kubectl -n {placed.namespace} create secret generic missing"
     )
-    assert found["priority class"].verdict == "mend"
-    assert found["storage"].verdict == "mend"
+    assert found["priority class"].verdict == "fix"
+    assert found["storage"].verdict == "fix"
     assert found["nodes"].verdict == "note"
     assert "64 GPU of any product" in found["nodes"].found
     assert "Used up: secrets" in found["quota full"].advice
@@ -72,7 +72,7 @@ def test_what_is_missing_is_told_with_what_mends_it(
     )
 
 
-def test_an_account_that_could_release_no_stage_is_told_with_what_mends_it(
+def test_an_account_that_could_release_no_stage_is_named_with_what_fixes_it(
     api: Any, placed: ClusterSpec, bucket: str
 ) -> None:
     changes = {"service_account": "default", "image": ""}
@@ -80,7 +80,7 @@ def test_an_account_that_could_release_no_stage_is_told_with_what_mends_it(
 
     (check,) = [c for c in examine_cluster("", CPU, asked) if c.name == "service account"]
 
-    assert check.verdict == "mend"
+    assert check.verdict == "fix"
     assert check.found == "default may not patch jobs, so no stage could release the next"
     subprocess.run(check.advice.split(), check=True)
     (check,) = [c for c in examine_cluster("", CPU, asked) if c.name == "service account"]
@@ -106,8 +106,8 @@ current-context: x
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     found = by_name(examine_cluster("s3://none-such/x", CPU, placed))
 
-    assert found["rights"].verdict == "mend"
+    assert found["rights"].verdict == "fix"
     assert "create jobs" in found["rights"].found
     assert "get jobs," not in found["rights"].found
     assert "k8s/user" in found["rights"].advice
-    assert found["image"].verdict == "mend"
+    assert found["image"].verdict == "fix"

@@ -16,9 +16,9 @@ import yaml
 from kubernetes import client
 
 from jobrunner.core.attempt.metrics import Metrics
-from jobrunner.status import Progress
+from jobrunner.spec.record import new_record
+from jobrunner.states import Progress
 from tests import builders
-from tests.builders import run_id
 from tests.harness.cluster.backend import ClusterHarness
 from tests.harness.waiting import until
 
@@ -119,11 +119,12 @@ def test_prometheus_finds_a_running_stage_and_knows_how_far_it_is(
 
 
 def test_names_and_units_are_as_prometheus_wants_them() -> None:
-    spec = builders.spec(model="whisper-tiny")
-    metrics = Metrics(spec, "train", "attempt", lambda: "killed")
+    record = new_record(builders.spec(model="whisper-tiny"))
+    metrics = Metrics(record, "train", "attempt", lambda: "killed")
     stop = metrics.serve(0)
     try:
-        metrics.observe(Progress(done=0.5, step=1, loss=1.0, learning_rate=1e-4, updated=1.0))
+        told = Progress(done=0.5, step=1, loss=1.0, learning_rate=1e-4, updated=1.0)
+        metrics.observe(told.model_copy(update={"metric": "wer", "rate": 0.5, "best_rate": 0.4}))
         for what in ("checkpoint", "skip", "resume", "drop"):
             metrics.hear(what, 1.0, "over_window")
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics") as answer:
@@ -134,4 +135,5 @@ def test_names_and_units_are_as_prometheus_wants_them() -> None:
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stderr) == (0, "")
-    assert run_id(spec) in text
+    assert record.run in text
+    assert "jobrunner_train_validation_rate{" in text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kubernetes import client
 
-from jobrunner.spec import names
-from jobrunner.status import State
+from jobrunner.spec import keys, names
+from jobrunner.states import State
 from jobrunner.storage import open_storage
 from tests.harness.backend import states
 from tests.harness.cluster.backend import ClusterHarness
@@ -35,12 +35,12 @@ def test_a_removed_job_takes_nothing_along_and_its_run_is_known_by_its_results(
     until(lambda: not jobs(harness), "the last one is removed", harness.seconds)
     assert "storage has no result" in harness.backend.status(plan.run).reason
     storage = open_storage(plan.spec.storage)
-    prefix = names.evaluation_prefix(plan.run, "tuned", names.test_set(plan.spec), "el")
-    storage.write(f"{prefix}result.json", b"{}")
+    result = keys.result_file(plan.run, "tuned", plan.spec.data.source.name, "el")
+    storage.write(result, b"{}")
     assert harness.backend.status(plan.run).state is State.SUCCEEDED
     assert [status.state for status in harness.backend.list()] == [State.SUCCEEDED]
     assert harness.backend.submit(plan) == "adopted"
     assert jobs(harness) == set()
     harness.backend.delete(plan.run)
     assert harness.backend.list() == []
-    assert storage.stat(f"{prefix}result.json")
+    assert storage.stat(result)

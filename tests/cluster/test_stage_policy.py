@@ -13,7 +13,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from jobrunner.spec import names
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.cluster.backend import BASE, ClusterHarness, light_harness
 from tests.harness.cluster.stage_pods import (
     ACCOUNT,

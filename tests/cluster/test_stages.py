@@ -53,7 +53,7 @@ def run(prepared: str, bucket: str, storage_secret: str, stage_image: str) -> pl
             "storage_secret": storage_secret,
         },
     )
-    return plan.plan(preflight.resolve(spec))
+    return builders.plan_of(preflight.resolve(spec))
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def test_the_rendered_jobs_train_and_measure_a_model_on_s3(
     assert os.environ[SECRET] not in told(api, run)
 
     storage = open_storage(run.spec.storage)
-    found = [entry.key for entry in storage.list(names.run_prefix(run.run))]
+    found = [entry.key for entry in storage.list(keys.run_prefix(run.run))]
     committed = [key for key in found if key.endswith("/COMMIT")]
     assert [keys.checkpoint_step(run.run, key) for key in committed] == [10, 20]
     assert keys.export_prefix(run.run) + "model.safetensors" in found
     for model in ("base", "tuned"):
-        prefix = names.evaluation_prefix(run.run, model, names.test_set(run.spec), "el")
-        assert prefix + "predictions.parquet" in found
-        assert json.loads(storage.read(prefix + "result.json"))
+        place = (run.run, model, run.spec.data.source.name, "el")
+        assert keys.predictions_file(*place) in found
+        assert json.loads(storage.read(keys.result_file(*place)))

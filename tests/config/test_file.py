@@ -94,7 +94,15 @@ def test_a_field_that_is_set_by_two_flags_is_refused() -> None:
         config.load(flags=flags, environment={})
 
 
-@given(text=st.text(max_size=200), path=st.sampled_from(["train.steps", "lang", "storage", "seed"]))
+FIELDS = ["train.steps", "lang", "storage", "seed", "model", "data.source", "data.revision"]
+
+
+@given(text=st.text(max_size=200), path=st.sampled_from(FIELDS))
+@example(text="folder:a\nb", path="data.source")
+@example(text=f"folder:{'x' * 2000}", path="data.source")
+@example(text="~nobody/x", path="data.source")
+@example(text="~nobody/x", path="model")
+@example(text="a\nb", path="data.revision")
 @example(text="9" * 5000, path="train.steps")
 @example(text=str(2**63), path="train.steps")
 @example(text="~nobody/x", path="storage")
@@ -103,9 +111,7 @@ def test_a_field_that_is_set_by_two_flags_is_refused() -> None:
 def test_any_text_gives_a_spec_or_a_usage_error(text: str, path: str) -> None:
     flags = [Flag(origin="--set", path=path, text=text)]
     try:
-        config.load(
-            flags=flags, local=True, environment={"JOBRUNNER_DATA__SOURCE": "fleurs"}
-        ).check()
+        config.load(flags=flags, backend="local", environment={}).check()
     except UsageError as error:
         assert str(error)  # noqa: PT017
 

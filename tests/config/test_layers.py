@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobrunner import config
 from jobrunner.config import Configuration, Flag
-from jobrunner.config.derived import presets
+from jobrunner.config.derived import derived
 from jobrunner.errors import UsageError
 
 PROJECT = """
@@ -71,15 +71,24 @@ def test_a_profile_that_comes_with_the_project_is_changed_by_the_files(here: Pat
 def test_files_and_variables_choose_backend_and_profile(here: Path) -> None:
     (here / "jobrunner.toml").write_text('backend = "local"\nprofile = "l4"\n')
     told = config.load(environment={})
-    assert (told.local, told.profile) == (True, "l4")
+    assert (told.backend, told.profile) == ("local", "l4")
+    assert told.facts.is_here
     assert _told(told, "resources.gpu_product")[0] == "NVIDIA-L4"
     away = {"JOBRUNNER_BACKEND": "kubernetes", "JOBRUNNER_PROFILE": "h100"}
-    assert not config.load(environment=away).local
+    assert config.load(environment=away).backend == "kubernetes"
     assert config.load(environment=away).profile == "h100"
 
 
+def test_what_was_typed_chooses_the_backend_whatever_files_and_variables_say(here: Path) -> None:
+    (here / "jobrunner.toml").write_text('backend = "kubernetes"\n')
+    away = {"JOBRUNNER_BACKEND": "kubernetes"}
+    assert config.load(backend="local", environment=away).backend == "local"
+    with pytest.raises(UsageError, match=r"^backend: is one of local, kubernetes, not 'slurm'"):
+        config.load(environment={"JOBRUNNER_BACKEND": "slurm"})
+
+
 def test_a_local_run_has_a_storage_and_a_cluster_run_has_none(here: Path) -> None:
-    local = config.load(local=True, environment={}).values["storage"]
+    local = config.load(backend="local", environment={}).values["storage"]
     assert local.value == str(here.parent / "home/.local/share/jobrunner")
     assert config.load(environment={}).values["storage"].value == ""
 
@@ -165,9 +174,9 @@ def test_derived_values_always_fit_together(
         "train.validate_every": validate,
     }
     told = {path: value for path, value in given_values.items() if value is not None}
-    derived = {path: value for path, (value, _) in presets(told).items()}
-    whole = {**told, **derived}
-    assert not told.keys() & derived.keys()
+    following = {path: value for path, (value, _) in derived(told).items()}
+    whole = {**told, **following}
+    assert not told.keys() & following.keys()
     assert 0 <= whole["train.warmup_steps"] <= min(500, steps / 5)
     if save is None or validate is None:
         assert whole["train.validate_every"] % whole["train.save_every"] == 0

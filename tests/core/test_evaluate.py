@@ -18,7 +18,7 @@ from jobrunner.errors import DeviceError, Interrupted, NotFound
 from jobrunner.scoring import result
 from jobrunner.scoring.rates import score
 from jobrunner.scoring.result import Result
-from jobrunner.spec import RunSpec, keys, names
+from jobrunner.spec import RunSpec, keys
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
 from tests import builders
@@ -86,7 +86,7 @@ def prepare_test_split(storage: LocalStorage, prefix: str) -> None:
 
 
 def key_of(context: LoggedContext, which: str, language: str = "el") -> str:
-    return names.evaluation_prefix(context.run, which, "speech", language) + "result.json"
+    return keys.result_file(context.run, which, "speech", language)
 
 
 def result_of(context: LoggedContext, which: str, language: str = "el") -> Result:
@@ -120,11 +120,13 @@ def test_both_models_are_measured_and_the_change_is_told(context: LoggedContext)
 def test_predictions_give_the_scores_again(context: LoggedContext) -> None:
     evaluate.run(context, language="ja")
     found = result_of(context, "tuned", "ja")
-    key = key_of(context, "tuned", "ja").replace("result.json", "predictions.parquet")
+    key = keys.predictions_file(context.run, "tuned", "speech", "ja")
     rows = pyarrow.parquet.read_table(io.BytesIO(context.storage.read(key))).to_pydict()
     again = score(rows["reference"], rows["hypothesis"], unit="characters")
     assert again == found.scores
-    assert found.scores.metric == "cer"
+    assert found.scores.metric.name == "cer"
+    assert found.looped == sum(rows["looped"])
+    assert all(score < 0 for score in rows["score"])
     assert rows["clip"] == ["0.mp3", "1.mp3", "2.mp3", "4.mp3", "5.mp3"]
     assert rows["seconds"] == pytest.approx([0.5, 1.5, 0.7, 1.0, 1.2])
 

@@ -21,7 +21,7 @@ from jobrunner.errors import SpecError
 from jobrunner.runner.api import Runner
 from jobrunner.runner.results import results
 from jobrunner.spec import RunSpec, keys, parse
-from jobrunner.status import State
+from jobrunner.states import State
 from jobrunner.storage.folders import fetch
 from jobrunner.storage.local import LocalStorage
 from tests.harness import family, rows

@@ -32,8 +32,8 @@ from tests.harness.speech import (
 
 
 def _dataset(spec: RunSpec, language: str = "el") -> Dataset:
-    root = Path(spec.storage)
-    return Dataset.open(LocalStorage(root), keys.data_prefix(spec, language), root.parent / "s")
+    root, prefix = Path(spec.storage), keys.data_prefix(spec, language)
+    return Dataset.open(LocalStorage(root), prefix, root.parent / "s", language=language)
 
 
 def _prepared(root: Path, clips: list[Row], **changes: Any) -> RunSpec:
@@ -71,7 +71,7 @@ def test_what_is_prepared_is_what_the_folder_holds(tmp_path: Path) -> None:
 
 def test_a_dataset_that_is_not_prepared_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="holds no prepared speech"):
-        Dataset.open(LocalStorage(tmp_path), "data/x/", tmp_path)
+        Dataset.open(LocalStorage(tmp_path), "data/x/", tmp_path, language="el")
     spec = _prepared(tmp_path, rows())
     with pytest.raises(NotFound, match="no prepared split 'dev'"):
         _dataset(spec).utterances("dev")
@@ -183,7 +183,8 @@ def test_each_language_is_prepared_from_its_own_folder(tmp_path: Path) -> None:
     prepare.run(make_context(spec))
     assert _dataset(spec, "el").splits == ("train", "validation", "test")
     assert _dataset(spec, "sw").splits == ("test",)
-    assert len(_dataset(spec, "sw").utterances("test")) == 5
+    tested = _dataset(spec, "sw").utterances("test")
+    assert [utterance.language for utterance in tested] == ["sw"] * 5
 
 
 def test_a_folder_that_changed_since_the_submit_is_refused(tmp_path: Path) -> None:

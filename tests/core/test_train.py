@@ -14,16 +14,17 @@ import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from jobrunner.core import train
+from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.training.trainer import Trainer
-from jobrunner.core.training.validation import Validation
+from jobrunner.core.training.validation import Measured, Validation
 from jobrunner.errors import DataError, DeviceError, Interrupted, JobrunnerError, StorageFull
-from jobrunner.scoring.rates import Scores, score
+from jobrunner.scoring.metrics import METRICS
 from jobrunner.spec import RunSpec, keys
 from tests.builders import run_id, stage_context
 from tests.harness.fragile import FragileStorage
 from tests.harness.stored import committed, export_of, history_of, storage_of
-from tests.harness.tiny import make_run
+from tests.harness.tiny import make_run, narrowed
 
 
 def test_the_export_is_an_ordinary_hugging_face_folder(finished: RunSpec) -> None:
@@ -47,7 +48,10 @@ def test_the_export_is_an_ordinary_hugging_face_folder(finished: RunSpec) -> Non
 def test_the_history_has_each_step_and_each_validation(finished: RunSpec) -> None:
     records = history_of(finished)
     assert [record["step"] for record in records if "loss" in record] == [1, 2, 3, 4, 5, 6]
-    assert [record["step"] for record in records if "wer" in record] == [2, 4, 6]
+    validations = [record for record in records if "wer" in record]
+    assert [record["step"] for record in validations] == [2, 4, 6]
+    assert all(record["metric"] == "wer" for record in validations)
+    assert all(record["rate"] == record["wer"] for record in validations)
     assert all(math.isfinite(record.get("loss", 0.0)) for record in records)
 
 
@@ -75,9 +79,8 @@ def test_memory_of_the_device_changes_no_result(tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def scores_of(rate: float) -> Scores:
-    said = ["ναι"] * 10
-    return score(said, ["όχι" if n < 10 * rate else "ναι" for n in range(10)])
+def measured(rate: float) -> Measured:
+    return Measured(metric=METRICS["wer"], value=rate, others={"wer": rate})
 
 
 def test_the_best_model_is_exported_and_patience_ends_the_run(
@@ -87,11 +90,11 @@ def test_the_best_model_is_exported_and_patience_ends_the_run(
     rates = iter([0.9, 0.3, 0.5, 0.4])
     weights = {}
 
-    def measuring(validation: Validation) -> Scores:
+    def measuring(validation: Validation) -> Measured:
         rate = next(rates)
-        model = validation._setup.whisper.model
+        model = validation._setup.model.module
         weights[rate] = {name: p.detach().clone() for name, p in model.named_parameters()}
-        return scores_of(rate)
+        return measured(rate)
 
     monkeypatch.setattr(Validation, "measure", measuring)
     context = stage_context(spec, tmp_path / "scratch")
@@ -103,7 +106,8 @@ def test_the_best_model_is_exported_and_patience_ends_the_run(
     for name, tensor in held.items():
         assert torch.equal(tensor, weights[0.3][name])
     assert committed(spec) == [8, 6, 4]
-    assert context.progress.now.best_wer == 0.3
+    assert context.progress.now.best_rate == 0.3
+    assert context.progress.now.metric == "wer"
 
 
 def test_a_best_model_that_was_damaged_gives_way_to_the_last_with_a_line(
@@ -111,7 +115,7 @@ def test_a_best_model_that_was_damaged_gives_way_to_the_last_with_a_line(
 ) -> None:
     spec = make_run(tmp_path)
     rates = iter([0.3, 0.9, 0.9])
-    monkeypatch.setattr(Validation, "measure", lambda self: scores_of(next(rates)))
+    monkeypatch.setattr(Validation, "measure", lambda self: measured(next(rates)))
     finish = Trainer.finish
 
     def damaging(trainer: Trainer) -> None:
@@ -144,7 +148,7 @@ def test_a_split_without_a_clip_that_fits_is_a_data_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = make_run(tmp_path)
-    monkeypatch.setattr(Whisper, "max_label_tokens", property(lambda self: 5))
+    narrowed(monkeypatch, positions=5)
     with pytest.raises(DataError, match="None of 24 training clips can be used: 0 over the window"):
         train.run(stage_context(spec, tmp_path / "scratch"))
 
@@ -190,7 +194,7 @@ def test_sigterm_in_a_validation_saves_and_the_next_attempt_validates(
     context = stage_context(spec, tmp_path / "scratch")
     decode, calls = Whisper.decode, []
 
-    def decoding(self: Whisper, features: torch.Tensor) -> list[str]:
+    def decoding(self: Whisper, features: torch.Tensor) -> list[Hypothesis]:
         context.stop.requested_at = time.monotonic()
         calls.append(len(features))
         return decode(self, features)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.harness.commandline import Jobrunner
 
 
-def test_doctor_tells_what_is_there_and_what_to_mend(jobrunner: Jobrunner, here: Path) -> None:
+def test_doctor_tells_what_is_there_and_what_to_fix(jobrunner: Jobrunner, here: Path) -> None:
     answer = jobrunner("doctor")
     assert answer.code == 0, answer.err
     assert re.search(r"(?m)^ok +Python +3\.", answer.out)
@@ -17,7 +17,7 @@ def test_doctor_tells_what_is_there_and_what_to_mend(jobrunner: Jobrunner, here:
     (here / "file").touch()
     broken = jobrunner("doctor", "--storage", "file")
     assert broken.code == 1
-    assert re.search(r"(?m)^mend +storage ", broken.out)
-    assert broken.err == "error: 1 thing to mend before a local run.\n"
+    assert re.search(r"(?m)^fix +storage ", broken.out)
+    assert broken.err == "error: 1 thing to fix before a run on this machine.\n"
     told = json.loads(jobrunner("doctor", "--storage", "file", "-o", "json").out)
-    assert [c["name"] for c in told["checks"] if c["verdict"] == "mend"] == ["storage"]
+    assert [c["name"] for c in told["checks"] if c["verdict"] == "fix"] == ["storage"]

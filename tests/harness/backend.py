@@ -8,7 +8,7 @@ from typing import Any
 
 from jobrunner.backends.base import Backend
 from jobrunner.spec.plan import Plan
-from jobrunner.status import RunStatus, State
+from jobrunner.states import RunStatus, State
 from tests.harness.waiting import until
 
 

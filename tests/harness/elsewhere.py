@@ -53,5 +53,8 @@ class Elsewhere:
     def delete(self, key: str) -> None:
         self._inner.delete(key)
 
+    def local_path(self, key: str) -> Path | None:
+        return None
+
     def clean_uploads(self, older_than: float) -> int:
         return self._inner.clean_uploads(older_than)

@@ -87,6 +87,9 @@ class FragileStorage:
     def delete(self, key: str) -> None:
         self._do(self._inner.delete, key)
 
+    def local_path(self, key: str) -> Path | None:
+        return None
+
     def clean_uploads(self, older_than: float) -> int:
         return int(self._do(self._inner.clean_uploads, older_than))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobrunner.spec import RunSpec
+from jobrunner.spec.record import new_record, write_record
 from tests.harness.waiting import until
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ SECONDS = 240.0
 
 
 def stage_variables(spec: RunSpec, folder: Path, scratch: Path | None = None) -> dict[str, str]:
-    """Writes the spec into a folder, and gives the variables that a stage reads.
+    """Writes the record of a run into a folder, and gives the variables that a stage reads.
 
     Args:
         spec: of the run.
@@ -25,7 +26,7 @@ def stage_variables(spec: RunSpec, folder: Path, scratch: Path | None = None) ->
         scratch: another folder for what the stage keeps on its disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(spec.model_dump_json())
+    (folder / "run.json").write_text(write_record(new_record(spec)))
     return {
         "JOBRUNNER_SPEC": str(folder / "run.json"),
         "JOBRUNNER_SCRATCH": str(scratch or folder),

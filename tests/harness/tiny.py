@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from tokenizers import AddedToken, pre_tokenizers
 from transformers import (
@@ -17,6 +18,7 @@ from transformers import (
     WhisperTokenizer,
 )
 
+from jobrunner.core.models.whisper_recipe import WhisperRecipe
 from jobrunner.spec import RunSpec, keys
 from jobrunner.storage import Storage, folders
 from jobrunner.storage.local import LocalStorage
@@ -133,3 +135,13 @@ def _clip(split: str, number: int) -> Clip:
     wave = random.standard_normal(samples) * np.sin(np.arange(samples) / 50) * 0.1
     words = (WORDS[word] for word in random.integers(len(WORDS), size=2))
     return Clip(f"{number}.wav", wave, " ".join(words), ("", "a", "b")[number % 3])
+
+
+def narrowed(patch: pytest.MonkeyPatch, *, positions: int) -> None:
+    """Every Whisper takes so many tokens at most."""
+    made = WhisperRecipe.__init__
+
+    def making(recipe: WhisperRecipe, *arguments: Any, **named: Any) -> None:
+        made(recipe, *arguments, **{**named, "positions": positions})
+
+    patch.setattr(WhisperRecipe, "__init__", making)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from jobrunner.backends.anywhere import Anywhere
 from jobrunner.backends.local.backend import LocalBackend
-from jobrunner.errors import SpecError, UsageError, WaitTimeout
+from jobrunner.errors import SpecError, UnknownRun, UsageError, WaitTimeout
 from jobrunner.runner.api import Runner, open_runner
 from jobrunner.spec import RunSpec
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.builders import run_id
 
 # One that goes on until it is stopped.
@@ -45,8 +47,24 @@ def test_more_languages_are_evaluated_beside_those_that_were(runner: Runner, spe
 
     stages = runner.wait(run, timeout=60).stages
     assert [stage.stage for stage in stages[2:]] == ["evaluate-el", "evaluate-sw"]
-    assert runner.spec(run).evaluate.languages == ("el", "sw")
+    assert runner.record(run).spec.evaluate.languages == ("el", "sw")
     assert runner.evaluate(run, ["sw"]).outcome == "adopted"
+
+
+def test_a_run_of_this_machine_is_evaluated_here_though_there_is_a_cluster(
+    runner: Runner, spec: Spec
+) -> None:
+    def connect() -> NoReturn:
+        raise AssertionError("the cluster was asked")
+
+    run = runner.submit(spec()).run
+    runner.wait(run, timeout=60)
+    anywhere = Runner(Anywhere(runner.backend, connect, warn=lambda line: None))
+
+    assert anywhere.evaluate(run, ["sw"]).outcome == "continued"
+
+    assert runner.wait(run, timeout=60).state is State.SUCCEEDED
+    assert [stage.stage for stage in anywhere.status(run).stages][-1] == "evaluate-sw"
 
 
 def test_no_language_or_an_unknown_one_or_an_unknown_run_evaluates_nothing(
@@ -69,7 +87,9 @@ def test_waiting_ends_with_its_own_exit_code_and_the_run_goes_on(
     runner = Runner(LocalBackend(tmp_path / "state", command=command, grace_seconds=1.0))
     run = runner.submit(spec()).run
 
-    with pytest.raises(WaitTimeout, match=f"{run} has not ended after 0.2 s. It goes on") as caught:
+    with pytest.raises(
+        WaitTimeout, match=f"{run} has not ended after 0.2 s. It continues"
+    ) as caught:
         runner.wait(run, timeout=0.2)
 
     assert caught.value.exit_code == 4
@@ -84,24 +104,21 @@ def test_without_a_cluster_it_says_what_to_type_instead(
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(UsageError, match=r"There is no kubeconfig.* Set KUBECONFIG, or use --loc"):
-        open_runner(local=False)
+        open_runner("kubernetes")
     (tmp_path / "config").write_text("nonsense")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     with pytest.raises(UsageError, match=r"^The kubeconfig cannot be used: .* Set KUBECONFIG"):
-        open_runner(local=False)
+        open_runner("kubernetes")
 
 
-def test_logs_of_a_run_that_is_forgotten_here_come_from_storage(runner: Runner, spec: Spec) -> None:
+def test_logs_are_of_a_run_and_a_stage_that_are_there(runner: Runner, spec: Spec) -> None:
     run = runner.submit(spec()).run
     runner.wait(run, timeout=60)
-    before = list(runner.logs(run))
+    lines = list(runner.logs(run))
+    assert list(runner.logs(run, stage="train")) == lines[1:2]
+    for follow in (False, True):
+        with pytest.raises(SpecError, match=r"^stage: .* no stage 'tain'. It has prepare, train, "):
+            runner.logs(run, stage="tain", follow=follow)
     runner.delete(run)
-
-    with pytest.raises(UsageError, match="There is no run"):
-        list(runner.logs(run))
-    assert list(runner.logs(run, storage=spec().storage)) == before
-    assert list(runner.logs(run, storage=spec().storage, stage="train")) == before[1:2]
-    with pytest.raises(UsageError, match=r"no log of tain\. There are prepare, train, evaluate-el"):
-        list(runner.logs(run, storage=spec().storage, stage="tain"))
-    with pytest.raises(UsageError, match="There is no run"):
-        list(runner.logs("el-nothing-0", storage=spec().storage))
+    with pytest.raises(UnknownRun, match=f"There is no run {run} on this machine"):
+        runner.logs(run)

@@ -7,9 +7,11 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jobrunner.catalog.backends import BACKENDS
 from jobrunner.corpora import fingerprint
 from jobrunner.errors import DeviceError, SpecError
 from jobrunner.runner import preflight
@@ -19,6 +21,7 @@ from tests.builders import run_id
 from tests.harness.paths import EXAMPLES
 
 Spec = Callable[..., RunSpec]
+LOCAL = BACKENDS["local"]
 
 
 def _folder_model(folder: Path) -> Path:
@@ -96,26 +99,29 @@ def test_a_folder_that_is_no_whisper_is_told_before_anything_starts(
 
 def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec: Spec) -> None:
     folder = str(_folder_model(tmp_path / "model"))
-    assert preflight.preflight(spec(model=folder), backend="local") == []
-    cases = [
-        (spec(lang="lg"), r"^lang: whisper-tiny has no token for Ganda"),
-        (spec(evaluate__languages=["el", "lg"]), r"^evaluate\.languages: .*Ganda"),
-        (spec(lang="yue"), r"^lang: .*Cantonese.*whisper-large-v3"),
-        (spec(model=folder, lang="sw"), r"^lang: .*no token for Swahili"),
-        (spec(model="whisper-tiny.en", lang="en", evaluate__languages=["el"]), "English only"),
+    assert preflight.preflight(spec(model=folder), LOCAL) == []
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"lang": "lg"}, r"^lang: whisper-tiny has no token for Ganda"),
+        ({"evaluate__languages": ["el", "lg"]}, r"^evaluate\.languages: .*Ganda"),
+        ({"lang": "yue"}, r"^lang: .*Cantonese.*whisper-large-v3"),
+        ({"model": folder, "lang": "sw"}, r"^lang: .*no token for Swahili"),
+        (
+            {"model": "whisper-tiny.en", "lang": "en", "evaluate__languages": ["el"]},
+            "English only",
+        ),
     ]
     for wrong, told in cases:
         with pytest.raises(SpecError, match=told):
-            preflight.preflight(wrong, backend="local")
-    assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), backend="local") == []
+            preflight.preflight(spec(**wrong), LOCAL)
+    assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), LOCAL) == []
 
 
 def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path, spec: Spec) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SpecError, match=r"^storage: .*file is a file"):
-        preflight.preflight(spec(storage=str(tmp_path / "file" / "deeper")), backend="local")
+        preflight.preflight(spec(storage=str(tmp_path / "file" / "deeper")), LOCAL)
     with pytest.raises(SpecError, match=r"^storage: is not given"):
-        preflight.preflight(spec(storage=""), backend="local")
+        preflight.preflight(spec(storage=""), LOCAL)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     user = os.geteuid()
@@ -123,7 +129,7 @@ def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path, spec: Spec) ->
         os.seteuid(65534)  # root may write everywhere
     try:
         with pytest.raises(SpecError, match=r"^storage: .* cannot be written"):
-            preflight.preflight(spec(storage=str(closed / "runs")), backend="local")
+            preflight.preflight(spec(storage=str(closed / "runs")), LOCAL)
     finally:
         os.seteuid(user)
 
@@ -133,7 +139,7 @@ def test_more_gpus_than_there_are_is_told(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(DeviceError, match="asks for 1 GPU and this machine shows none"):
-        preflight.preflight(spec(resources={}), backend="local")
+        preflight.preflight(spec(resources={}), LOCAL)
 
 
 def test_a_missing_or_empty_data_folder_is_told(tmp_path: Path, spec: Spec) -> None:
@@ -141,4 +147,4 @@ def test_a_missing_or_empty_data_folder_is_told(tmp_path: Path, spec: Spec) -> N
     empty.mkdir()
     for place in (tmp_path / "missing", empty):
         with pytest.raises(SpecError, match=rf"^data\.source: {place}"):
-            preflight.preflight(spec(data__source=f"folder:{place}"), backend="local")
+            preflight.preflight(spec(data__source=f"folder:{place}"), LOCAL)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from typing import Literal
 
 import jiwer
 import pytest
@@ -10,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobrunner.errors import DataError
-from jobrunner.scoring.rates import FEWEST_SPEAKERS, Scores, paired_difference, score
+from jobrunner.scoring.intervals import FEWEST_SPEAKERS
+from jobrunner.scoring.metrics import METRICS, RATES
+from jobrunner.scoring.rates import Scores, paired_difference, score
+from jobrunner.scoring.text import WAYS
 
 HINDI = ("मैं हिन्दी में बात करता हूँ।", "मै हिंदी मे बात करता हूँ।")
 WORDS = st.text(alphabet="aábc ", min_size=1, max_size=20).filter(str.strip)
@@ -30,11 +35,11 @@ def corpus(utterances: int, error: float, seed: int = 0) -> tuple[list[str], lis
 
 def test_a_hindi_pair_scores_by_three_ways() -> None:
     scores = score([HINDI[0]], [HINDI[1]])
-    assert scores.wer.raw.value == pytest.approx(0.5)
-    assert scores.wer.marks.value == pytest.approx(0.5)
+    assert scores.rates["wer"]["raw"].value == pytest.approx(0.5)
+    assert scores.rates["wer"]["marks"].value == pytest.approx(0.5)
     # The vowel signs that are wrong are gone, and 6 words have become 9 pieces.
-    assert scores.wer.basic.value == pytest.approx(1 / 9)
-    assert scores.lead == scores.wer.marks
+    assert scores.rates["wer"]["basic"].value == pytest.approx(1 / 9)
+    assert scores.lead == scores.rates["wer"]["marks"]
 
 
 @given(PAIRS)
@@ -43,9 +48,9 @@ def test_rates_equal_those_of_jiwer(pairs: list[tuple[str, str]]) -> None:
     references = [" ".join(said.split()) for said, _ in pairs]
     hypotheses = [" ".join(written.split()) for _, written in pairs]
     scores = score(references, hypotheses)
-    assert scores.wer.raw.value == pytest.approx(jiwer.wer(references, hypotheses))
-    assert scores.cer.raw.value == pytest.approx(jiwer.cer(references, hypotheses))
-    rate = scores.wer.raw
+    assert scores.rates["wer"]["raw"].value == pytest.approx(jiwer.wer(references, hypotheses))
+    assert scores.rates["cer"]["raw"].value == pytest.approx(jiwer.cer(references, hypotheses))
+    rate = scores.rates["wer"]["raw"]
     assert rate.value == (rate.substitutions + rate.deletions + rate.insertions) / rate.length
 
 
@@ -53,9 +58,10 @@ def test_rates_equal_those_of_jiwer(pairs: list[tuple[str, str]]) -> None:
 @settings(deadline=None)
 def test_every_interval_contains_its_value(pairs: list[tuple[str, str]]) -> None:
     scores = score(*map(list, zip(*pairs, strict=True)))
-    for ways in (scores.wer, scores.cer):
-        for rate in (ways.raw, ways.marks, ways.basic):
-            assert rate.low - 1e-12 <= rate.value <= rate.high + 1e-12
+    found = [rate for ways in scores.rates.values() for rate in ways.values()]
+    assert len(found) == 6
+    for rate in found:
+        assert rate.low - 1e-12 <= rate.value <= rate.high + 1e-12
 
 
 @given(st.lists(WORDS, min_size=1, max_size=20))
@@ -63,7 +69,7 @@ def test_every_interval_contains_its_value(pairs: list[tuple[str, str]]) -> None
 def test_identical_texts_score_zero(texts: list[str]) -> None:
     scores = score(texts, texts)
     assert scores.lead.value == scores.lead.low == scores.lead.high == 0
-    assert scores.cer.basic.value == 0
+    assert scores.rates["cer"]["basic"].value == 0
 
 
 @given(PAIRS, st.randoms(use_true_random=False))
@@ -73,8 +79,7 @@ def test_the_order_of_the_utterances_makes_no_difference(
 ) -> None:
     shuffled = draw.sample(pairs, len(pairs))
     first, second = (score(*map(list, zip(*some, strict=True))) for some in (pairs, shuffled))
-    assert first.wer == second.wer
-    assert first.cer == second.cer
+    assert first.rates == second.rates
 
 
 def test_the_interval_covers_the_true_rate_about_95_times_in_100() -> None:
@@ -99,7 +104,7 @@ def test_empty_references_are_counted_apart_and_empty_hypotheses_too() -> None:
     assert scores.utterances == 2
     assert scores.empty_references == 3
     assert scores.empty_hypotheses == 1
-    assert scores.wer.marks.value == pytest.approx(1 / 3)
+    assert scores.rates["wer"]["marks"].value == pytest.approx(1 / 3)
 
 
 def test_a_test_set_without_text_is_a_data_error() -> None:
@@ -114,11 +119,11 @@ def test_lists_of_different_length_are_refused() -> None:
 
 def test_without_spaces_the_character_error_rate_leads_and_ignores_white_space() -> None:
     scores = score(["สวัสดี ชาวโลก"], ["สวัสดีชาวโลก"], unit="characters")
-    assert scores.metric == "cer"
-    assert scores.lead == scores.cer.marks
+    assert scores.metric is METRICS["cer"]
+    assert scores.lead == scores.rates["cer"]["marks"]
     assert scores.lead.value == 0
-    assert scores.wer.marks.value == 1
-    assert scores.cer.raw.value > 0
+    assert scores.rates["wer"]["marks"].value == 1
+    assert scores.rates["cer"]["raw"].value > 0
 
 
 def test_speakers_are_resampled_whole_when_there_are_enough() -> None:
@@ -186,3 +191,31 @@ def test_results_of_different_utterances_cannot_be_paired() -> None:
 def test_scores_survive_json() -> None:
     scores = score(*corpus(20, 0.3))
     assert Scores.model_validate_json(scores.model_dump_json()) == scores
+
+
+def test_every_rate_is_given_by_metric_and_way() -> None:
+    scores = score(*corpus(20, 0.3))
+    assert list(scores.rates) == [metric.name for metric in RATES]
+    for metric in RATES:
+        assert list(scores.rates[metric.name]) == [way.name for way in WAYS]
+        for way in WAYS:
+            assert scores.rate(metric, way) == scores.rates[metric.name][way.name]
+    assert scores.rate(scores.metric) == scores.lead
+    assert scores.rate(METRICS["loss"]) is None
+
+
+@pytest.mark.parametrize("unit", ["words", "characters"])
+def test_scores_of_version_1_are_read(unit: Literal["words", "characters"]) -> None:
+    scores = score(*corpus(20, 0.3), unit=unit)
+    first = json.loads(scores.model_dump_json())
+    # Version 1 had a field for each of its two metrics.
+    first |= first.pop("rates")
+    assert {"wer", "cer"} <= first.keys()
+    assert Scores.model_validate_json(json.dumps(first)) == scores
+
+
+def test_scores_from_before_a_metric_was_known_lack_it() -> None:
+    scores = score(*corpus(20, 0.3))
+    older = scores.model_copy(update={"rates": {"wer": scores.rates["wer"]}})
+    assert older.rate(METRICS["cer"]) is None
+    assert older.lead == scores.lead

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from jobrunner.errors import NotFound, StorageError
+from jobrunner.spec.keys import CARD
 from jobrunner.storage import folders
 from jobrunner.storage.local import LocalStorage
 from tests.harness.elsewhere import Elsewhere
+from tests.harness.smalldisk import run_on_small_disk
 
 PREFIX = "models/abc/"
 
@@ -23,10 +25,10 @@ def storage(tmp_path: Path) -> Elsewhere:
     (folder / "deep").mkdir(parents=True)
     (folder / "weights").write_bytes(bytes(range(256)) * 100)
     (folder / "deep" / "config.json").write_text("{}")
-    (folder / folders.CARD).write_text("first")
+    (folder / CARD).write_text("first")
     made = Elsewhere(tmp_path / "storage")
     assert not folders.is_published(made, PREFIX)
-    folders.publish(made, PREFIX, folder)
+    folders.publish(made, PREFIX, folder, changing=[CARD])
     return made
 
 
@@ -77,17 +79,17 @@ def test_a_file_that_differs_from_the_manifest_is_an_error_until_it_is_mended(
 
 def test_the_card_may_change_and_the_digest_stays(storage: Elsewhere, tmp_path: Path) -> None:
     before = folders.digest(storage, PREFIX)
-    storage.write(PREFIX + folders.CARD, b"second")
+    storage.write(PREFIX + CARD, b"second")
     assert folders.digest(storage, PREFIX) == before
     folders.fetch(storage, PREFIX, tmp_path / "scratch")
-    assert folders.CARD not in json.loads(storage.read(PREFIX + folders.MANIFEST))["files"]
+    assert CARD not in json.loads(storage.read(PREFIX + folders.MANIFEST))["files"]
 
 
 def test_other_content_has_another_digest(storage: Elsewhere, tmp_path: Path) -> None:
     before = folders.digest(storage, PREFIX)
     folder = tmp_path / "folder"
     (folder / "weights").write_bytes(b"other")
-    folders.publish(storage, PREFIX, folder)
+    folders.publish(storage, PREFIX, folder, changing=[CARD])
     assert folders.digest(storage, PREFIX) != before
     place = folders.fetch(storage, PREFIX, tmp_path / "scratch")
     assert (place / "weights").read_bytes() == b"other"
@@ -98,3 +100,58 @@ def test_a_folder_storage_gives_its_own_folder(storage: Elsewhere, tmp_path: Pat
     place = folders.fetch(local, PREFIX, tmp_path / "scratch")
     assert place == local.path("models/abc")
     assert not (tmp_path / "scratch").exists()
+
+
+def test_one_object_comes_with_its_digest_or_not_at_all(storage: Elsewhere, tmp_path: Path) -> None:
+    path, key = tmp_path / "deep" / "copy", PREFIX + "weights"
+    digest = folders.fetch_file(storage, key, path)
+    assert digest == folders.sha256(path) == folders.sha256(tmp_path / "folder" / "weights")
+    assert folders.fetch_file(storage, key, path, expected=digest) == digest
+    with pytest.raises(StorageError, match="weights differs from its manifest"):
+        folders.fetch_file(storage, key, path, expected="0" * 64)
+    with pytest.raises(NotFound):
+        folders.fetch_file(storage, PREFIX + "nothing", path)
+
+
+# Prints what it saw, as JSON.
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from jobrunner.errors import StorageFull
+from jobrunner.storage import folders
+from tests.harness.elsewhere import Elsewhere
+
+place, storage = Path(sys.argv[1]), Elsewhere(Path(sys.argv[2]))
+filler = place / "filler"
+filler.write_bytes(bytes(1_500_000))
+errors = []
+for wanted in (
+    lambda: folders.fetch(storage, "models/large/", place / "scratch"),
+    lambda: folders.fetch_file(storage, "models/large/weights", place / "copy"),
+):
+    try:
+        wanted()
+    except StorageFull as error:
+        errors.append([error.exit_code, str(error)])
+(place / "copy").unlink()
+complete = list(place.rglob("manifest.json"))
+filler.unlink()
+folder = folders.fetch(storage, "models/large/", place / "scratch")
+size = (folder / "weights").stat().st_size
+print(json.dumps({"errors": errors, "complete": len(complete), "size": size}))
+"""
+
+
+def test_a_disk_that_is_full_while_fetching_is_an_error_and_a_later_fetch_is_whole(
+    storage: Elsewhere, tmp_path: Path
+) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "weights").write_bytes(bytes(1_000_000))
+    folders.publish(storage, "models/large/", tmp_path / "large")
+    seen = run_on_small_disk(SCRIPT, tmp_path / "small", tmp_path / "storage")
+    assert [code for code, _ in seen["errors"]] == [3, 3]
+    for _, text in seen["errors"]:
+        assert "No room left on this machine's disk to write weights." in text or "copy." in text
+        assert "Free some space and submit the run again" in text
+    assert seen["complete"] == 0
+    assert seen["size"] == 1_000_000

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +15,7 @@ from jobrunner.storage import Storage, open_storage, probe
 from jobrunner.storage.local import LocalStorage
 from tests.contract.storage import StorageContract
 from tests.contract.storage_model import behaves_like_a_dictionary
-from tests.harness.paths import ROOT
+from tests.harness.smalldisk import run_on_small_disk
 
 
 @pytest.fixture
@@ -82,6 +79,15 @@ def test_a_root_that_is_a_file_is_an_error(tmp_path: Path) -> None:
             put("key", b"1")
 
 
+def test_what_is_in_a_folder_is_read_in_place(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.write("folder/key", b"1")
+    assert storage.local_path("folder/key") == tmp_path / "folder" / "key"
+    assert storage.local_path("folder/") == tmp_path / "folder"
+    with pytest.raises(StorageError, match="is no storage key"):
+        storage.local_path("../key")
+
+
 class Overwriting(LocalStorage):
     """A storage that does not keep its promise, as servers without If-None-Match do not."""
 
@@ -136,25 +142,11 @@ print(json.dumps({
 
 
 def test_a_full_disk_is_told_and_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    place = tmp_path / "small"
-    place.mkdir()
-    # A mount of one's own needs no rights beyond those to be root in a namespace of one's own.
-    mount = 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"'
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(place)]
-    done = subprocess.run(
-        [*command, sys.executable, "-c", SCRIPT, str(place), str(tmp_path / "source")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+    seen = run_on_small_disk(SCRIPT, tmp_path / "small", tmp_path / "source")
     assert 3 < len(seen["kept"]) < 10
     assert len(seen["kept"]) + len(seen["errors"]) == 30
     assert all("No room left to write key-" in text for text in seen["errors"])
-    assert all("goes on where it was" in text for text in seen["errors"])
+    assert all("it continues where it was" in text for text in seen["errors"])
     assert seen["intact"]
     assert seen["listed"] == ["after", *seen["kept"][1:]]
     assert seen["left"] == []

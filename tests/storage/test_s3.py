@@ -24,5 +24,12 @@ class TestStorage(StorageContract):
     """A bucket keeps the promises of storage."""
 
 
+def test_what_is_in_a_bucket_has_to_be_fetched(new_storage: Callable[[], Storage]) -> None:
+    storage = new_storage()
+    storage.write("folder/key", b"1")
+    assert storage.local_path("folder/key") is None
+    assert storage.local_path("folder/") is None
+
+
 def test_storage_behaves_like_a_dictionary(new_storage: Callable[[], Storage]) -> None:
     behaves_like_a_dictionary(new_storage, examples=12)

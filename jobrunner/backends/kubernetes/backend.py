@@ -19,7 +19,7 @@ from jobrunner.errors import UnknownRun, UnreadableRun
 from jobrunner.spec import names
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import RunStatus
+from jobrunner.states import RunStatus
 
 
 def connect(namespace: str) -> KubernetesBackend:

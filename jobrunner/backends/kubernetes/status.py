@@ -6,7 +6,7 @@ from collections import Counter
 
 from pydantic import ValidationError
 
-from jobrunner import status as states
+from jobrunner import states
 from jobrunner.backends.kubernetes import reasons
 from jobrunner.backends.kubernetes.api.client import Object
 from jobrunner.backends.kubernetes.snapshot import Snapshot
@@ -14,7 +14,7 @@ from jobrunner.chart.jobs import condition, is_done
 from jobrunner.errors import UnreadableRun
 from jobrunner.spec import names
 from jobrunner.spec.plan import Plan, Stage
-from jobrunner.status import Progress, RunStatus, StageStatus, State
+from jobrunner.states import Progress, RunStatus, StageStatus, State
 
 # Seconds within which an unsuspended Job gets a pod, unless something prevents it.
 SECONDS_TO_MAKE_A_POD = 10.0
@@ -161,13 +161,8 @@ def _live(snapshot: Snapshot, job: Object, pods: list[Object], found: StageStatu
         if {"running", "terminated"} & reasons.container(current).keys():
             return found.model_copy(update={"state": State.RUNNING})
         reason, blocked = reasons.waiting(current, snapshot.events)
-        bound = bool(current["spec"].get("nodeName"))
-        changes = {
-            "state": State.STARTING if bound else State.QUEUED,
-            "reason": reason,
-            "blocked": blocked,
-        }
-        return found.model_copy(update=changes)
+        state = State.STARTING if current["spec"].get("nodeName") else State.QUEUED
+        return found.model_copy(update={"state": state, "reason": reason, "blocked": blocked})
     if _is_ending(job, pods):
         return found.model_copy(update={"state": State.RUNNING})
     begun = max(snapshot.submitted, found.started or 0.0)

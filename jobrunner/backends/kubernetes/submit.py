@@ -19,7 +19,7 @@ from jobrunner.spec import names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import RunStatus, State
+from jobrunner.states import RunStatus, State
 
 # Seconds after a submit in which it may still create missing objects.
 SECONDS_TO_MAKE = 30.0

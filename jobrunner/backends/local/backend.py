@@ -24,7 +24,7 @@ from jobrunner.spec import keys, names
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, write_record
-from jobrunner.status import RunStatus, State, run_state, run_status
+from jobrunner.states import RunStatus, State, run_state, run_status
 
 # Seconds beyond the grace that a run may need to stop: it stores its logs.
 TIME_TO_STOP = 60.0
@@ -80,6 +80,12 @@ class LocalBackend:
 
     def status(self, run: str) -> RunStatus:
         folder = self._folder(run)
+        try:
+            return self._status(folder)
+        except (UnreadableRun, StorageError) as error:
+            return _unreadable(folder, error)
+
+    def _status(self, folder: RunFolder) -> RunStatus:
         live = folder.is_live()
         submitted, state = folder.submitted(), self._state_of(folder)
         # Checked before and after: no supervisor could change the state while it was read.
@@ -92,7 +98,7 @@ class LocalBackend:
         spec = submitted.spec
         return run_status(
             stages,
-            run=run,
+            run=folder.run,
             lang=spec.lang,
             model=names.model_name(spec.model),
             backend=self.name,
@@ -107,10 +113,8 @@ class LocalBackend:
                 found.append(self.status(folder.run))
             except UnknownRun:
                 continue  # deleted meanwhile
-            except UnreadableRun as error:
-                found.append(_unreadable(folder, error.message))
             except JobrunnerError as error:
-                found.append(_unreadable(folder, str(error)))
+                found.append(_unreadable(folder, error))
         return sorted(found, key=lambda status: (-status.submitted, status.run))
 
     def record(self, run: str) -> RunRecord:
@@ -145,7 +149,8 @@ class LocalBackend:
             JobrunnerError: it did not stop in time.
         """
         folder = self._folder(run)
-        folder.submitted()
+        if not folder.exists():
+            folder.submitted()
         self._stop(folder)
         with locks.take(folder.submit_lock):
             if folder.is_live():
@@ -271,10 +276,16 @@ class LocalBackend:
         return ended
 
 
-def _unreadable(folder: RunFolder, reason: str) -> RunStatus:
+def _unreadable(folder: RunFolder, error: JobrunnerError) -> RunStatus:
     """A run whose record cannot be read here: a row like the others."""
-    state = State.RUNNING if folder.is_live() else State.STOPPED
-    return RunStatus(run=folder.run, lang="", model="", state=state, reason=reason)
+    return RunStatus(
+        run=folder.run,
+        lang="",
+        model="",
+        state=State.RUNNING if folder.is_live() else State.STOPPED,
+        reason=error.message if isinstance(error, UnreadableRun) else str(error),
+        submitted=folder.recorded(),
+    )
 
 
 def _write_record(record: RunRecord) -> None:

@@ -28,7 +28,7 @@ from jobrunner.backends.local import locks
 from jobrunner.backends.local.records import Attempt, LocalRun, RunState
 from jobrunner.errors import NotFound, StorageError, UnknownRun, disk_errors
 from jobrunner.spec.record import write_record
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 from jobrunner.storage.local import LocalStorage
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -105,6 +105,13 @@ class RunFolder:
             return self._read(LocalRun, "record.json")
         except NotFound:
             raise UnknownRun(self.run, "on this machine") from None
+
+    def recorded(self) -> float:
+        """Unix time at which the record was written; 0 where it is gone."""
+        try:
+            return (self.path / "record.json").stat().st_mtime
+        except OSError:
+            return 0.0
 
     def record_version(self) -> tuple[int, int]:
         """A value that changes whenever the record is rewritten."""

@@ -19,7 +19,7 @@ from jobrunner.backends import resubmit
 from jobrunner.spec import RunSpec
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, read_record, write_record
-from jobrunner.status import StageStatus, State, run_state
+from jobrunner.states import StageStatus, State, run_state
 
 LOST = "the supervisor ended; submit again to go on"
 

@@ -21,10 +21,10 @@ from jobrunner.backends.local.attempts import Running, say
 from jobrunner.backends.local.devices import CPU, DeviceQueue, Ticket, Wait
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
-from jobrunner.errors import PERMANENT_EXIT_CODES, DeviceError, StorageError
+from jobrunner.errors import PERMANENT_EXIT_CODES, DeviceError, JobrunnerError, StorageError
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Stage
-from jobrunner.status import State
+from jobrunner.states import State
 
 # Seconds between looks at processes, the queue and the request to stop.
 INTERVAL = 0.1
@@ -119,7 +119,12 @@ class Supervisor:
         version = self._folder.record_version()
         if version != self._version:
             self._version = version
-            self._submitted = self._folder.submitted()
+            try:
+                self._submitted = self._folder.submitted()
+            except JobrunnerError as error:
+                # A newer client submitted: the stage that runs is not ended for it.
+                say(f"what was submitted last is left alone: {error}")
+                return
             self._plan = plans.plan(self._submitted.record)
             self._state = states.extended(self._plan, self._state)
 

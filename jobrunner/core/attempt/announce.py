@@ -8,7 +8,7 @@ from jobrunner.core.attempt.jobs import Jobs
 from jobrunner.core.attempt.progress import Reporter
 from jobrunner.errors import ClusterError
 from jobrunner.spec import names
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 
 # Seconds between two writes: 1,000 runs then make at most 100 changes a second.
 INTERVAL = 10.0

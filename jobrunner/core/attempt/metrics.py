@@ -24,7 +24,7 @@ from jobrunner.installed import __version__
 from jobrunner.spec import names
 from jobrunner.spec.plan import kind_of
 from jobrunner.spec.record import RunRecord
-from jobrunner.status import MEASURES, Progress
+from jobrunner.states import MEASURES, Progress
 
 LABELS = ("language", "model", "stage")
 # Upload of a checkpoint: 0.1 s for a toy on a local disk, minutes for the largest model.
@@ -124,7 +124,8 @@ class Metrics:
             if (value := getattr(now, field)) is not None:
                 self._set(gauge, value)
         for gauge, value in ((self._validated, now.rate), (self._best, now.best_rate)):
-            if value is not None:
+            # A checkpoint of 0.1.0 does not say what its rates are.
+            if value is not None and now.metric:
                 self._set(gauge, value, now.metric)
         if now.learning_rate is not None:
             self._set(self._step, now.step)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobrunner.status import Progress
+from jobrunner.states import Progress
 
 # Least seconds between writes of a progress file; the last report of a stage is always written.
 SECONDS_BETWEEN_WRITES = 0.5

@@ -63,7 +63,7 @@ class Hypothesis:
 
     text: str
     score: float
-    """Mean log-probability of its tokens, in nats; 0 for an empty text."""
+    """Mean log-probability of its tokens and of its end, in nats."""
     looped: bool
     """True if the text repeats itself, a sign that the decoder lost its place."""
 

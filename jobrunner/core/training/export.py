@@ -16,7 +16,7 @@ from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.training import content
 from jobrunner.core.training.setup import Setup
 from jobrunner.errors import CheckpointError
-from jobrunner.report.modelcard import model_card
+from jobrunner.reports.modelcard import model_card
 from jobrunner.spec import keys
 from jobrunner.storage import folders
 
@@ -78,7 +78,8 @@ def write_export(
 def _summary(context: StageContext, setup: Setup, state: TrainState, step: int) -> dict[str, Any]:
     """The training summary, without times, so that equal runs have equal exports."""
     losses = [record["loss"] for record in state.history if record.get("loss") is not None]
-    validations = [record for record in state.history if "wer" in record]
+    # Those of 0.1.0 have no metric.
+    validations = [each for each in state.history if {"metric", "wer"} & each.keys()]
     spec = context.spec
     return {
         "run": context.run,

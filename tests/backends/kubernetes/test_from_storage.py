@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from jobrunner.backends.kubernetes.from_storage import Storages, with_results
-from jobrunner.backends.kubernetes.status import Recorded
+from jobrunner.backends.kubernetes.snapshot import Snapshot
 from jobrunner.chart import manifests
 from jobrunner.errors import StorageError
 from jobrunner.spec import names
@@ -39,12 +39,12 @@ def silent_server() -> Iterator[tuple[str, list[int]]]:
         thread.join()
 
 
-def removed(seed: int, endpoint: str) -> Recorded:
+def removed(seed: int, endpoint: str) -> Snapshot:
     """A run whose Jobs were removed long ago."""
     planned = builders.plan(model="whisper-tiny", seed=seed, cluster__storage_endpoint=endpoint)
     config_map = manifests.manifests(planned)[0]
     config_map["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: "1000.0"}
-    return Recorded(config_map=config_map, now=time.time())
+    return Snapshot(config_map=config_map, now=time.time())
 
 
 def test_a_storage_that_does_not_answer_holds_up_a_list_once(

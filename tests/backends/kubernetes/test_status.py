@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobrunner.backends.kubernetes import reasons
-from jobrunner.backends.kubernetes.status import Recorded, run_status
+from jobrunner.backends.kubernetes.status import run_status, unreadable
+from jobrunner.errors import UnreadableRun
 from jobrunner.spec import names
-from jobrunner.status import RunStatus, State
-
-RECORDED = Path(__file__).parent / "recorded"
-NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
-
-
-def recorded(name: str, **changes: Any) -> Recorded:
-    return Recorded(**{**json.loads((RECORDED / f"{name}.json").read_text()), **changes})
-
+from jobrunner.states import RunStatus, State
+from tests.harness.newer import MADE_BY, UNKNOWN, UNREADABLE
+from tests.harness.recorded import NAMES, made_by_newer, recorded
 
 # Name of the record → state of the run, its first stage that is not over, and the reason.
 CASES = {
@@ -218,3 +211,48 @@ def test_the_cause_of_a_death_is_what_the_node_and_the_control_plane_say() -> No
         {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
     ]
     assert reasons.ended(pod)[:2] == ("preempted", "preempted")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_of_version_1_keeps_the_id_that_its_objects_have(name: str) -> None:
+    found = recorded(name)
+    assert found.record.run == found.run
+    assert found.record.spec.version == 1
+    assert found.record.unknown == ()
+
+
+# What the Jobs alone tell of a run: its state, and that of each Job.
+JOBS_ALONE = {
+    "running": State.RUNNING,
+    "succeeded": State.SUCCEEDED,
+    "failed": State.FAILED,
+}
+
+
+@pytest.mark.parametrize("name", JOBS_ALONE)
+@pytest.mark.parametrize("change", UNREADABLE)
+def test_of_a_run_that_only_a_newer_client_can_read_its_jobs_tell_the_state(
+    name: str, change: str
+) -> None:
+    found = made_by_newer(name, UNREADABLE[change])
+    with pytest.raises(UnreadableRun) as caught:
+        run_status(found)
+
+    status = unreadable(found, caught.value)
+
+    assert (status.run, status.state, status.reason) == (found.run, JOBS_ALONE[name], MADE_BY)
+    assert (status.lang, status.model, status.backend) == ("", "", "kubernetes")
+    assert {stage.stage for stage in status.stages} == {"prepare", "train", "evaluate-el"}
+    assert status.submitted == found.submitted
+
+
+def test_progress_of_a_run_that_cannot_be_read_is_still_what_its_job_says() -> None:
+    found = made_by_newer("running", {"version": 3})
+    status = unreadable(found, UnreadableRun("it cannot be read"))
+    progress = {stage.stage: stage.progress for stage in status.stages}
+    assert (progress["prepare"].step, progress["prepare"].steps) == (50, 100)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fields_of_a_newer_client_leave_the_status_what_it_is(name: str) -> None:
+    assert run_status(made_by_newer(name, UNKNOWN)) == run_status(recorded(name))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobrunner.errors import SpecError, UsageError
-from jobrunner.status import State
+from jobrunner.errors import SpecError, UnreadableRun, UsageError
+from jobrunner.spec import keys
+from jobrunner.spec import plan as plans
+from jobrunner.spec.record import RunRecord
+from jobrunner.states import State
 from tests.contract.backends.follow import FollowContract
 from tests.contract.backends.submit import SubmitContract
 from tests.harness.backend import states
-from tests.harness.local import LocalHarness, kill
+from tests.harness.local import LocalHarness, alive, kill
+from tests.harness.newer import MADE_BY, UNKNOWN, UNREADABLE, newer_text
 from tests.harness.waiting import until
 
 
@@ -82,7 +88,7 @@ def test_a_live_run_keeps_its_storage(harness: LocalHarness, tmp_path: Path) -> 
     harness.held_in_train()
     elsewhere = harness.plan(storage=str(tmp_path / "elsewhere"))
 
-    with pytest.raises(UsageError, match="goes on with the storage"):
+    with pytest.raises(UsageError, match="is running with the storage"):
         harness.backend.submit(elsewhere)
 
 
@@ -101,3 +107,96 @@ def test_a_finished_run_whose_results_were_removed_starts_again(harness: LocalHa
 def test_a_run_without_storage_is_refused(harness: LocalHarness) -> None:
     with pytest.raises(SpecError, match=r"^storage: is not given"):
         harness.backend.submit(harness.plan(storage=""))
+
+
+def finished(harness: LocalHarness, **changes: Any) -> RunRecord:
+    """A run that has ended well."""
+    plan = harness.plan(**changes)
+    harness.backend.submit(plan)
+    harness.ended(plan.run)
+    return plan.record
+
+
+def rewrite(harness: LocalHarness, run: str, **changes: Any) -> bytes:
+    """Changes what this machine remembers of a run; the file as it is then."""
+    path = harness.state / "runs" / run / "record.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in {**told, **changes}.items() if v is not None}))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a form of its own", "a task that is not known here"])
+def test_a_run_that_only_a_newer_client_can_read_is_a_row_and_is_left_alone(
+    harness: LocalHarness, name: str
+) -> None:
+    other = finished(harness, seed=1)
+    record = finished(harness)
+    before = rewrite(harness, record.run, record=json.loads(newer_text(record, UNREADABLE[name])))
+
+    listed = {status.run: status for status in harness.backend.list()}
+    assert listed.keys() == {record.run, other.run}
+    assert listed[other.run].state is State.SUCCEEDED
+    row = listed[record.run]
+    assert (row.state, row.reason, row.lang) == (State.STOPPED, MADE_BY, "")
+    assert abs(row.submitted - listed[other.run].submitted) < 3600
+    assert harness.backend.status(record.run) == row
+
+    with pytest.raises(UnreadableRun, match=r"made by a newer jobrunner \(9\.9\.9\)"):
+        harness.backend.submit(plans.plan(record))
+    with pytest.raises(UnreadableRun):
+        harness.backend.record(record.run)
+    assert (harness.state / "runs" / record.run / "record.json").read_bytes() == before
+    assert len(harness.events("begins", "train")) == 2
+
+    harness.backend.delete(record.run)
+    assert [status.run for status in harness.backend.list()] == [other.run]
+
+
+def test_a_run_with_fields_of_a_newer_client_is_looked_at_and_not_continued(
+    harness: LocalHarness,
+) -> None:
+    record = finished(harness)
+    before = rewrite(harness, record.run, record=json.loads(newer_text(record, UNKNOWN)))
+
+    [status] = harness.backend.list()
+    assert (status.state, status.lang) == (State.SUCCEEDED, "el")
+    more = record.with_spec(record.spec.evaluating(("el", "sw")))
+    with pytest.raises(UnreadableRun, match=rf"^{record.run} was {MADE_BY[:24]}"):
+        harness.backend.submit(plans.plan(more))
+    assert (harness.state / "runs" / record.run / "record.json").read_bytes() == before
+    assert list(harness.backend.logs(record.run))
+
+
+def test_a_run_of_version_1_is_continued_under_its_own_id(harness: LocalHarness) -> None:
+    record = finished(harness, version=1)
+    spec = json.loads(record.spec.model_dump_json())
+    spec["data"] = {**spec["data"], "source": "fleurs", "revision": ""}
+    del spec["data"]["sources"]
+    rewrite(harness, record.run, record=None, spec=spec)
+    (harness.storage / keys.run_file(record.run)).write_text(json.dumps(spec))
+
+    [status] = harness.backend.list()
+    assert (status.run, status.state) == (record.run, State.SUCCEEDED)
+    found = harness.backend.record(record.run)
+    assert found == record
+    more = found.with_spec(found.spec.evaluating(("el", "sw")))
+    assert harness.backend.submit(plans.plan(more)) == "continued"
+
+    assert states(harness.ended(record.run))["evaluate-sw"] is State.SUCCEEDED
+    assert len(harness.events("begins", "train")) == 1
+    assert harness.backend.record(record.run).spec.evaluate.languages == ("el", "sw")
+
+
+def test_a_live_run_of_a_newer_client_can_be_stopped(harness: LocalHarness) -> None:
+    run = harness.held_in_train()
+    record = harness.backend.record(run)
+    rewrite(harness, run, record=json.loads(newer_text(record, {"version": 3})))
+    log = harness.state / "runs" / run / "supervisor.log"
+    until(lambda: MADE_BY in log.read_text(), "its supervisor has looked")
+    assert harness.backend.status(run).state is State.RUNNING
+    assert alive(harness.begun("train").pid)
+
+    harness.backend.cancel(run)
+
+    assert harness.events("stopped", "train")
+    assert harness.backend.status(run).state is State.STOPPED

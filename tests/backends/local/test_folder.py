@@ -8,7 +8,7 @@ import os
 import pytest
 
 from jobrunner.errors import StorageFull
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.local import LocalHarness
 from tests.harness.waiting import until
 
@@ -26,6 +26,7 @@ def test_a_broken_record_hides_no_other_run(harness: LocalHarness) -> None:
     broken = listed[plans[0].run]
     assert broken.state is State.STOPPED
     assert "record.json cannot be read. `jobrunner delete" in broken.reason
+    assert harness.backend.status(plans[0].run) == broken
     harness.backend.delete(plans[0].run)
     assert [status.run for status in harness.backend.list()] == [plans[1].run]
 

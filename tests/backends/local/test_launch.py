@@ -13,7 +13,7 @@ import pytest
 
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.spec import keys
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.local import STAGE, LocalHarness, alive, kill, parent
 from tests.harness.paths import ROOT
 from tests.harness.waiting import until

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobrunner.backends.local.backend import LocalBackend
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.local import COMMAND, LocalHarness, alive, kill
 from tests.harness.waiting import until
 

@@ -12,7 +12,7 @@ import pytest
 
 from jobrunner.backends.local.devices import CPU, DeviceQueue, Wait
 from jobrunner.spec.plan import Plan
-from jobrunner.status import State
+from jobrunner.states import State
 from tests.harness.backend import Event, states
 from tests.harness.local import LocalHarness, kill
 from tests.harness.waiting import until

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobrunner.errors import UsageError
+from jobrunner.errors import UnknownRun, UsageError
 from jobrunner.spec import keys
-from jobrunner.status import State
+from jobrunner.spec.record import write_record
+from jobrunner.states import State
 from tests.harness.backend import Harness, states
 
 
@@ -33,13 +34,13 @@ class SubmitContract:
         )
         assert (status.lang, status.model, status.reason) == ("el", "whisper-tiny", "")
 
-    def test_the_spec_lies_in_storage_as_submitted(self, harness: Harness) -> None:
+    def test_the_record_is_in_storage_as_submitted(self, harness: Harness) -> None:
         plan = harness.plan("el")
         harness.backend.submit(plan)
         harness.ended(plan.run)
 
-        assert harness.stored(keys.run_file(plan.run)) == plan.spec.model_dump_json(indent=1)
-        assert harness.backend.spec(plan.run) == plan.spec
+        assert harness.stored(keys.run_file(plan.run)) == write_record(plan.record)
+        assert harness.backend.record(plan.run) == plan.record
 
     def test_a_second_submit_adopts_a_live_run_and_a_finished_one(self, harness: Harness) -> None:
         plan = harness.plan()
@@ -66,7 +67,7 @@ class SubmitContract:
         status = harness.ended(run)
         assert status.state is State.SUCCEEDED
         assert harness.began() == ["prepare", "train", "evaluate-el", "prepare", "evaluate-sw"]
-        assert harness.backend.spec(run).evaluate.languages == ("el", "sw")
+        assert harness.backend.record(run).spec.evaluate.languages == ("el", "sw")
 
     def test_a_finished_run_asked_for_another_language_keeps_those_it_has(
         self, harness: Harness
@@ -229,9 +230,9 @@ class SubmitContract:
 
         assert harness.ended(plan.run).state is State.SUCCEEDED
 
-    @pytest.mark.parametrize("verb", ["status", "spec", "cancel", "delete"])
+    @pytest.mark.parametrize("verb", ["status", "record", "cancel", "delete"])
     def test_an_unknown_run_is_a_usage_error_in_one_line(self, harness: Harness, verb: str) -> None:
-        with pytest.raises(UsageError, match=r"^There is no run el-nothing-0") as caught:
+        with pytest.raises(UnknownRun, match=r"^There is no run el-nothing-0") as caught:
             getattr(harness.backend, verb)("el-nothing-0")
         assert "\n" not in str(caught.value)
 

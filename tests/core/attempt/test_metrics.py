@@ -10,9 +10,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobrunner.core.attempt.metrics import Metrics
 from jobrunner.spec import RunSpec
+from jobrunner.spec.record import new_record
+from jobrunner.states import Progress
+from tests import builders
 from tests.builders import run_id
 from tests.harness.processes import CORE, SECONDS, stage_variables, until_met
 from tests.harness.tiny import make_run
@@ -85,7 +90,8 @@ def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) ->
     assert told["jobrunner_progress_ratio"] == pytest.approx(told["jobrunner_train_step"] / 4000)
     assert 0 < told["jobrunner_train_learning_rate"] <= spec.train.learning_rate
     assert 0 < told["jobrunner_train_loss"] < 20
-    assert told["jobrunner_train_wer_ratio"] >= told["jobrunner_train_best_wer_ratio"]
+    latest = told["jobrunner_train_validation_rate{metric=wer}"]
+    assert latest >= told["jobrunner_train_best_validation_rate{metric=wer}"]
     assert told["jobrunner_audio_seconds_total"] > 0
     assert abs(told["jobrunner_train_last_step_timestamp_seconds"] - time.time()) < SECONDS
     assert abs(told["jobrunner_train_last_checkpoint_timestamp_seconds"] - time.time()) < SECONDS
@@ -99,3 +105,14 @@ def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) ->
     later = values(again)
     assert later["jobrunner_train_resumes_total{cause=killed}"] == 1
     assert later["jobrunner_train_steps_total"] < later["jobrunner_train_step"]
+
+
+def test_a_rate_is_served_under_the_name_of_its_metric_once_that_is_known() -> None:
+    metrics = Metrics(new_record(builders.spec()), "train", "a", lambda: "killed")
+    # As after a checkpoint of version 0.1.0, until the next validation.
+    metrics.observe(Progress(rate=0.3, best_rate=0.2))
+    assert "validation_rate{" not in generate_latest(metrics.registry).decode()
+    metrics.observe(Progress(metric="cer", rate=0.0, best_rate=0.2))
+    served = values(generate_latest(metrics.registry).decode())
+    assert served["jobrunner_train_validation_rate{metric=cer}"] == 0.0
+    assert served["jobrunner_train_best_validation_rate{metric=cer}"] == 0.2

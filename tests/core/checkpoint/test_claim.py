@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from jobrunner.core.checkpoint.claim import Claim
-from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import PERMANENT_EXIT_CODES, Superseded
 from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
@@ -50,7 +49,7 @@ def test_a_superseded_attempt_commits_nothing(tmp_path: Path, scratch: Path) -> 
     with pytest.raises(Superseded):
         zombie.save(3)
     assert committed(storage) == [2, 1]
-    assert b'"new"' in storage.read(key(2, COMMIT))
+    assert b'"new"' in storage.read(key(2, keys.COMMIT))
 
 
 def test_whenever_it_is_superseded_nothing_of_its_successor_is_lost(
@@ -77,7 +76,7 @@ def test_whenever_it_is_superseded_nothing_of_its_successor_is_lost(
         with pytest.raises(Superseded):
             zombie.save(2)
         assert committed(storage) == [2, 1]
-        assert b'"new"' in storage.read(key(2, COMMIT))
+        assert b'"new"' in storage.read(key(2, keys.COMMIT))
         assert_verified(Attempt(storage, scratch, "reader").restore(), 2)
 
 

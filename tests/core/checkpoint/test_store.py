@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobrunner.core.checkpoint.store import COMMIT
 from jobrunner.errors import CheckpointError, StorageError
 from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
@@ -110,7 +109,7 @@ def test_a_part_that_was_changed_is_passed_over(
     assert_verified(attempt("c").restore(), 20)
 
 
-@pytest.mark.parametrize("victim", ["a/model", "a/manifest.json", COMMIT])
+@pytest.mark.parametrize("victim", ["a/model", "a/manifest.json", keys.COMMIT])
 @pytest.mark.parametrize("harm", ["delete", "truncate", "replace"])
 def test_damage_of_any_kind_is_passed_over(
     storage: LocalStorage, attempt: Callable[..., Attempt], victim: str, harm: str
@@ -177,7 +176,7 @@ def test_of_two_attempts_at_one_step_the_first_wins_and_the_other_adopts_it(
 ) -> None:
     attempt("a").save(10)
     attempt("b").save(10)
-    assert json.loads(storage.read(key(10, COMMIT)))["attempt"] == "a"
+    assert json.loads(storage.read(key(10, keys.COMMIT)))["attempt"] == "a"
     assert storage.stat(key(10, "b/model")) is None
     assert_verified(attempt("c").restore(), 10)
 
@@ -243,7 +242,7 @@ def test_the_marker_goes_before_the_parts(
     writer = attempt("a", WatchedStorage(storage))
     for step in (10, 20, 30):
         writer.save(step)
-    assert deleted[0] == key(10, COMMIT)
+    assert deleted[0] == key(10, keys.COMMIT)
     assert len(deleted) == 4
 
 

@@ -26,8 +26,9 @@ def _prepared(root: Path) -> tuple[Elsewhere, Dataset, Dataset]:
     prepare.run(make_context(spec, storage=storage))
     prefix = keys.data_prefix(spec, "el")
     storage.forget()
-    local = Dataset.open(LocalStorage(Path(spec.storage)), prefix, root / "unused")
-    return storage, Dataset.open(storage, prefix, root / "scratch"), local
+    local = Dataset.open(LocalStorage(Path(spec.storage)), prefix, root / "unused", language="el")
+    remote = Dataset.open(storage, prefix, root / "scratch", language="el")
+    return storage, remote, local
 
 
 def _read_all(dataset: Dataset) -> int:
@@ -71,4 +72,4 @@ def test_a_damaged_clip_and_a_damaged_manifest_are_told(tmp_path: Path) -> None:
         local.audio(utterance)
     storage.write(layout.manifest_key(local.prefix, "test"), b"{")
     with pytest.raises(StorageError, match=r"test/manifest\.json is damaged"):
-        Dataset.open(storage, remote.prefix, tmp_path)
+        Dataset.open(storage, remote.prefix, tmp_path, language="el")

@@ -1,4 +1,4 @@
-"""Labels, loss and features are those of transformers, without its traps."""
+"""Loss, gradients and texts are those of transformers, without its traps."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import WhisperForConditionalGeneration, WhisperTokenizer
+from transformers import WhisperForConditionalGeneration
 
 from jobrunner.core.models import whisper
-from jobrunner.core.models.whisper import IGNORED, Batch, Whisper, collate
+from jobrunner.core.models.whisper import Whisper, _Scores, repeats
+from jobrunner.core.models.whisper_recipe import IGNORED, WindowBatch
 from jobrunner.errors import DataError, UsageError
 from jobrunner.spec import RunSpec
 from tests import builders
 from tests.harness.tiny import make_run, make_whisper
+from tests.harness.utterances import utterance
 
 TEXTS = ("καλημέρα σας", "ναι", "τι κάνετε;")
 
@@ -34,58 +36,38 @@ def model(folder: Path, spec: RunSpec) -> Whisper:
     return whisper.load(folder, spec, "cpu", torch.float32)
 
 
-def batch_of(model: Whisper, texts: tuple[str, ...]) -> Batch:
+def batch_of(model: Whisper, texts: tuple[str, ...]) -> WindowBatch:
     random = np.random.default_rng(0)
-    first, _ = model.tokenize(texts)
     audio = [random.standard_normal(9000 + 900 * n).astype(np.float32) for n in range(len(texts))]
-    return collate(
-        [model.features(clip) for clip in audio],
-        [np.array(model.labels(ids), dtype=np.int32) for ids in first],
+    items = [
+        model.recipe.item([utterance(text)], [sound])
+        for text, sound in zip(texts, audio, strict=True)
+    ]
+    return model.recipe.collate(items)
+
+
+def part_of(batch: WindowBatch, rows: slice, tokens: int | None = None) -> WindowBatch:
+    """Some windows of a batch, and so many tokens of them."""
+    return WindowBatch(
+        features=batch.features[rows],
+        inputs=batch.inputs[rows, :tokens],
+        labels=batch.labels[rows, :tokens],
+        weight=0,
     )
-
-
-def test_labels_are_the_tokenizers_own_less_one_start_token(model: Whisper, folder: Path) -> None:
-    tokenizer = WhisperTokenizer.from_pretrained(folder)
-    vocabulary = tokenizer.get_added_vocab()
-    wanted = ["<|el|>", "<|transcribe|>", "<|notimestamps|>"]
-    [ids], _ = model.tokenize([TEXTS[0]])
-    labels = model.labels(ids)
-    assert labels[:3] == [vocabulary[name] for name in wanted]
-    assert vocabulary["<|startoftranscript|>"] not in labels
-    assert labels[-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(labels[3:-1]) == TEXTS[0]
-
-
-def test_packed_labels_spell_the_joined_texts(model: Whisper) -> None:
-    first, following = model.tokenize(TEXTS)
-    joined = [*first[0], *following[1], *following[2]]
-    assert joined == model.tokenize([" ".join(TEXTS)])[0][0]
-    assert model.tokenizer.decode(joined) == " ".join(TEXTS)
-
-
-def test_texts_without_spaces_are_joined_without(folder: Path, spec: RunSpec) -> None:
-    model = whisper.load(folder, spec, "cpu", torch.float32, language="zh")
-    first, following = model.tokenize(("你好", "再见"))
-    assert model.tokenizer.decode([*first[0], *following[1]]) == "你好再见"
 
 
 def test_the_loss_is_that_of_transformers(model: Whisper) -> None:
     batch = batch_of(model, TEXTS)
-    tokens = int((batch.labels != IGNORED).sum())
-    theirs = model.model(input_features=batch.features, labels=batch.labels).loss
-    torch.testing.assert_close(model.loss(batch) / tokens, theirs)
+    assert batch.weight == int((batch.labels != IGNORED).sum())
+    theirs = model.module(input_features=batch.features, labels=batch.labels).loss
+    torch.testing.assert_close(model.loss(batch) / batch.weight, theirs)
 
 
 def test_padding_counts_for_nothing_though_it_is_the_end_token(model: Whisper) -> None:
     assert model.tokenizer.pad_token_id == model.tokenizer.eos_token_id
     batch = batch_of(model, TEXTS)
     alone = [
-        model.loss(
-            Batch(
-                features=batch.features[row : row + 1],
-                labels=batch.labels[row : row + 1, : int((batch.labels[row] != IGNORED).sum())],
-            )
-        )
+        model.loss(part_of(batch, slice(row, row + 1), int((batch.labels[row] != IGNORED).sum())))
         for row in range(len(TEXTS))
     ]
     torch.testing.assert_close(model.loss(batch), torch.stack(alone).sum())
@@ -98,12 +80,10 @@ def test_gradients_of_one_batch_are_those_of_its_parts(folder: Path, spec: RunSp
     for size in (4, 1):
         model = whisper.load(folder, spec, "cpu", torch.float32)
         batch = batch_of(model, (*TEXTS, "όχι"))
-        tokens = int((batch.labels != IGNORED).sum())
         for start in range(0, 4, size):
-            part = slice(start, start + size)
-            loss = model.loss(Batch(features=batch.features[part], labels=batch.labels[part]))
-            torch.autograd.backward(loss / tokens)
-        found.append([p.grad.clone() for p in model.model.parameters() if p.grad is not None])
+            loss = model.loss(part_of(batch, slice(start, start + size)))
+            torch.autograd.backward(loss / batch.weight)
+        found.append([p.grad.clone() for p in model.module.parameters() if p.grad is not None])
     assert found[0]
     for whole, summed in zip(*found, strict=True):
         torch.testing.assert_close(whole, summed, rtol=1e-4, atol=1e-6)
@@ -113,10 +93,9 @@ def test_gradients_are_those_of_transformers(folder: Path, spec: RunSpec, model:
     ours = whisper.load(folder, spec, "cpu", torch.float32)
     theirs = WhisperForConditionalGeneration.from_pretrained(folder)
     batch = batch_of(model, TEXTS)
-    tokens = int((batch.labels != IGNORED).sum())
-    torch.autograd.backward(ours.loss(batch) / tokens)
+    torch.autograd.backward(ours.loss(batch) / batch.weight)
     theirs(input_features=batch.features, labels=batch.labels).loss.backward()
-    pairs = zip(ours.model.named_parameters(), theirs.named_parameters(), strict=True)
+    pairs = zip(ours.module.named_parameters(), theirs.named_parameters(), strict=True)
     for (name, own), (other, parameter) in pairs:
         assert name == other
         if own.grad is not None:
@@ -124,7 +103,7 @@ def test_gradients_are_those_of_transformers(folder: Path, spec: RunSpec, model:
 
 
 def test_generation_is_told_language_and_task_and_nothing_old(model: Whisper) -> None:
-    generation = model.model.generation_config
+    generation = model.module.generation_config
     assert (generation.language, generation.task) == ("el", "transcribe")
     assert generation.forced_decoder_ids is None
     assert len(model.decode(batch_of(model, TEXTS).features)) == 3
@@ -136,7 +115,8 @@ def test_a_monolingual_model_has_no_language_token(
     alone = whisper.load(
         make_whisper(tmp_path, languages=()), spec, "cpu", torch.float32, language="en"
     )
-    assert [alone.tokenizer.decode(alone.prefix)] == ["<|notimestamps|>"]
+    head = alone.recipe.head("en", "transcribe")
+    assert [alone.tokenizer.decode(head)] == ["<|notimestamps|>"]
     assert len(alone.decode(batch_of(model, TEXTS).features)) == 3
 
 
@@ -158,11 +138,45 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path, spec: RunSpec) -> Non
 def test_options_of_training_reach_the_model(tmp_path: Path) -> None:
     spec = make_run(tmp_path, train__freeze_encoder=True, train__dropout=0.3)
     model = whisper.load(tmp_path / "tiny", spec, "cpu", torch.float32, train=spec.train)
-    assert not any(p.requires_grad for p in model.model.model.encoder.parameters())
-    assert model.model.model.decoder.layers[0].dropout == 0.3
-    assert model.model.config.apply_spec_augment
+    assert not any(p.requires_grad for p in model.module.model.encoder.parameters())
+    assert model.module.model.decoder.layers[0].dropout == 0.3
+    assert model.module.config.apply_spec_augment
 
 
-def test_audio_over_the_window_is_refused_and_never_cut(model: Whisper) -> None:
-    with pytest.raises(DataError, match=r"2\.00 s is longer than the model's 2 s"):
-        model.features(np.zeros(32001, dtype=np.float32))
+def test_a_text_has_the_mean_log_probability_of_its_tokens(model: Whisper) -> None:
+    features = batch_of(model, TEXTS).features
+    together = model.decode(features)
+    for row, one in enumerate(together):
+        alone = features[row : row + 1]
+        given = model.module.generate(
+            alone, do_sample=False, return_dict_in_generate=True, output_scores=True
+        )
+        each = model.module.compute_transition_scores(
+            given.sequences, given.scores, normalize_logits=True
+        )
+        assert model.decode(alone)[0].score == pytest.approx(float(each.mean()), rel=1e-5)
+        assert one.score == pytest.approx(float(each.mean()), rel=1e-4)
+
+
+def test_what_comes_after_the_end_of_a_text_is_not_scored() -> None:
+    scores = _Scores(end=0)
+    ids, logits = torch.tensor([[9], [9]]), torch.randn(3, 2, 4)
+    best = logits.log_softmax(dim=-1).amax(dim=-1)
+    for step in range(3):
+        assert torch.equal(scores(ids, logits[step]), logits[step])
+        # The second text ends with the first token that it writes.
+        ids = torch.cat([ids, torch.tensor([[5], [0]])], dim=1)
+    assert scores.means() == pytest.approx([float(best[:, 0].mean()), float(best[0, 1])])
+
+
+@pytest.mark.parametrize(
+    ("text", "looped"),
+    [
+        ("", False),
+        ("ναι ναι ναι", False),
+        ("Τη νύχτα ακούστηκε ένας δυνατός θόρυβος από το λιμάνι.", False),
+        ("και μετά " * 20, True),
+    ],
+)
+def test_a_text_that_repeats_itself_is_marked(text: str, looped: bool) -> None:
+    assert repeats(text) == looped

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from jobrunner.core.models.whisper_recipe import WindowBatch
 from jobrunner.core.training import feed as feeds
 from jobrunner.core.training.setup import set_up
 from jobrunner.spec import RunSpec
@@ -27,5 +28,9 @@ def test_batches_are_bit_equal_for_any_number_of_workers(
         for (step, batches), (same, others) in zip(seen[0], other, strict=True):
             assert step == same
             for one, two in zip(batches, others, strict=True):
+                assert isinstance(one, WindowBatch)
+                assert isinstance(two, WindowBatch)
                 assert torch.equal(one.features, two.features)
+                assert torch.equal(one.inputs, two.inputs)
                 assert torch.equal(one.labels, two.labels)
+                assert one.weight == two.weight

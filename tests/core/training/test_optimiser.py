@@ -22,14 +22,13 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
 
 
 def test_norms_and_biases_do_not_decay(finished: RunSpec, tmp_path: Path) -> None:
-    model = whisper.load(
-        export_of(finished), finished, "cpu", torch.float32, train=finished.train
-    ).model
+    model = whisper.load(export_of(finished), finished, "cpu", torch.float32, train=finished.train)
     options = finished.train.model_copy(update={"weight_decay": 0.1})
-    decaying, plain = make_optimiser(model, options).param_groups
+    decaying, plain = make_optimiser(model.groups(), options).param_groups
     assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert all(parameter.ndim > 1 for parameter in decaying["params"])
-    names_ = {id(p): name for name, p in model.named_parameters()}
+    names_ = {id(p): name for name, p in model.module.named_parameters()}
+    assert len(decaying["params"]) + len(plain["params"]) == len(names_)
     assert all(
         names_[id(p)].endswith("bias") or "layer_norm" in names_[id(p)] for p in plain["params"]
     )

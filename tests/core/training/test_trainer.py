@@ -20,7 +20,7 @@ import torch
 
 from jobrunner.core import train
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.checkpoint.store import COMMIT, Checkpoints
+from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.training.health import Health
@@ -183,16 +183,17 @@ def test_a_step_that_is_not_finite_changes_no_weight(
     )
     trainer.restore()
     trainer.step()
-    before = [parameter.detach().clone() for parameter in trainer.setup.parameters]
+    before = {name: p.detach().clone() for name, p in trainer.setup.trained.items()}
     loss = Whisper.loss
     with monkeypatch.context() as patch:
         patch.setattr(Whisper, "loss", lambda *arguments: loss(*arguments) * math.nan)
         trainer.step()
     assert trainer.health.skipped == 1
-    for parameter, old in zip(trainer.setup.parameters, before, strict=True):
-        assert torch.equal(parameter, old)
+    for name, parameter in trainer.setup.trained.items():
+        assert torch.equal(parameter, before[name])
     trainer.step()
-    assert not torch.equal(trainer.setup.parameters[0], before[0])
+    first = next(iter(before))
+    assert not torch.equal(trainer.setup.trained[first], before[first])
     assert [record["loss"] is None for record in trainer.state.history] == [False, True, False]
 
 
@@ -211,7 +212,7 @@ def start(spec: RunSpec, root: Path, name: str) -> subprocess.Popen[str]:
 def saved(spec: RunSpec, step: int) -> Callable[[], bool]:
     """True once a checkpoint of the step is committed."""
     storage = LocalStorage(Path(spec.storage))
-    key = keys.checkpoint_prefix(run_id(spec), step) + COMMIT
+    key = keys.checkpoint_prefix(run_id(spec), step) + keys.COMMIT
     return lambda: storage.stat(key) is not None
 
 

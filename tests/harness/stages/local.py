@@ -21,8 +21,9 @@ from types import FrameType
 CONTROL = Path(os.environ["STAGE_CONTROL"])
 STAGE = sys.argv[1] if "--lang" not in sys.argv else f"evaluate-{sys.argv[3]}"
 ATTEMPT = os.environ["JOBRUNNER_ATTEMPT"]
-SPEC = json.loads(Path(os.environ["JOBRUNNER_SPEC"]).read_text())
-RUN = os.environ["JOBRUNNER_SPEC"].split("/")[-2]
+RECORD = json.loads(Path(os.environ["JOBRUNNER_SPEC"]).read_text())
+SPEC, RUN = RECORD["spec"], RECORD["run"]
+LANGUAGES = SPEC.get("evaluate", {}).get("languages") or [SPEC["lang"]]
 
 
 def journal(what: str) -> None:
@@ -59,7 +60,7 @@ def main() -> int:
         lines = (CONTROL / "journal").read_text().splitlines()
         tries = sum(line.split()[1:4] == ["begins", STAGE, RUN] for line in lines)
     journal("begins")
-    say(f"{STAGE} begins with {', '.join(SPEC['evaluate']['languages']) or SPEC['lang']}")
+    say(f"{STAGE} begins with {', '.join(LANGUAGES)}")
     progress(0.5)
     while (CONTROL / f"hold-{STAGE}").exists():
         time.sleep(0.02)

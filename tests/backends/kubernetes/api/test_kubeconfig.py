@@ -13,6 +13,7 @@ import yaml
 
 from jobrunner.backends.kubernetes.api import kubeconfig
 from jobrunner.backends.kubernetes.api.connection import proxy_of
+from jobrunner.chart.pod import own_account
 from jobrunner.errors import UsageError
 
 Part = Mapping[str, Any]
@@ -127,7 +128,7 @@ def test_a_file_that_is_no_kubeconfig_is_one_line(use: Any, text: str) -> None:
 def test_a_pod_finds_its_own_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "token").write_text("secret\n")
     (tmp_path / "ca.crt").write_text(PEM)
-    monkeypatch.setattr(kubeconfig, "ACCOUNT", tmp_path)
+    monkeypatch.setattr(kubeconfig, "own_account", lambda: own_account(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")

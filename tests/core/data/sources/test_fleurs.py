@@ -79,7 +79,7 @@ CONFIGS = {
 def _dataset(spec: RunSpec, language: str) -> Dataset:
     root = Path(spec.storage)
     prefix = keys.data_prefix(spec, language)
-    return Dataset.open(LocalStorage(root), prefix, root.parent / "shards")
+    return Dataset.open(LocalStorage(root), prefix, root.parent / "shards", language=language)
 
 
 def _expect(spec: RunSpec) -> None:

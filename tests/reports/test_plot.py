@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jobrunner.report import compare, page
+from jobrunner.reports import compare, page
 from tests.harness.results import measure
 
 

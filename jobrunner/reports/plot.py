@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 from jobrunner.catalog import languages
-from jobrunner.report.format import percent
+from jobrunner.reports.format import percent
 from jobrunner.scoring.result import Comparison, Result
 
 # All in user units of the picture, which equal pixels at full width.

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from jobrunner.report import compare, records, table
+from jobrunner.reports import compare, records, table
 from tests.harness.results import measure
 
 OTHER = "hi-whisper-base-00c0ffee"

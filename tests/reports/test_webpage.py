@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from jobrunner.report import compare, page
+from jobrunner.reports import compare, page
 from tests.harness.results import measure
 
 

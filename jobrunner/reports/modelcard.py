@@ -14,7 +14,7 @@ import yaml
 from jobrunner.catalog import languages, models
 from jobrunner.catalog.corpora import CORPORA
 from jobrunner.catalog.models import Family
-from jobrunner.report.format import NOTHING, percent, points
+from jobrunner.reports.format import NOTHING, percent, points
 from jobrunner.scoring.metrics import RATES
 from jobrunner.scoring.result import Result, compare
 from jobrunner.spec import RunSpec, Source, names

@@ -5,9 +5,9 @@ comparisons = compare(results)
 table(comparisons); records(comparisons); page(comparisons)
 """
 
-from jobrunner.report.collect import collect
-from jobrunner.report.rows import records, table
-from jobrunner.report.webpage import page
+from jobrunner.reports.collect import collect
+from jobrunner.reports.rows import records, table
+from jobrunner.reports.webpage import page
 from jobrunner.scoring.result import compare
 
 __all__ = ["collect", "compare", "page", "records", "table"]

@@ -8,8 +8,8 @@ from html import escape
 from itertools import product
 
 from jobrunner.catalog import languages
-from jobrunner.report.format import NOTHING, hours, percent, points
-from jobrunner.report.plot import svg
+from jobrunner.reports.format import NOTHING, hours, percent, points
+from jobrunner.reports.plot import svg
 from jobrunner.scoring.metrics import RATES
 from jobrunner.scoring.result import Comparison, Result
 from jobrunner.scoring.text import WAYS

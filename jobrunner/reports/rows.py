@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.catalog import languages
-from jobrunner.report.format import hours, percent, points
+from jobrunner.reports.format import hours, percent, points
 from jobrunner.scoring.metrics import RATES, Metric
 from jobrunner.scoring.rates import Difference, Rate, Scores
 from jobrunner.scoring.result import Comparison, Result

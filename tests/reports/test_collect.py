@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobrunner.report import collect
+from jobrunner.reports import collect
 from jobrunner.scoring.result import Result
-from jobrunner.spec import names
+from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.results import measure
 
@@ -15,9 +15,9 @@ OTHER = "hi-whisper-base-00c0ffee"
 
 def store(storage: LocalStorage, results: list[Result]) -> None:
     for result in results:
-        prefix = names.evaluation_prefix(result.run, result.which, result.test_set, result.language)
-        storage.write(f"{prefix}result.json", result.model_dump_json().encode())
-        storage.write(f"{prefix}predictions.parquet", b"PAR1")
+        place = (result.run, result.which, result.test_set, result.language)
+        storage.write(keys.result_file(*place), result.model_dump_json().encode())
+        storage.write(keys.predictions_file(*place), b"PAR1")
 
 
 def test_all_results_of_a_run_are_found_and_no_others(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_all_results_of_a_run_are_found_and_no_others(tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_read_is_named_and_left_out(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     store(storage, measure("el", 0.9, 0.1))
-    broken = names.evaluation_prefix(OTHER, "base", "fleurs", "hi") + "result.json"
+    broken = keys.result_file(OTHER, "base", "fleurs", "hi")
     storage.write(broken, b'{"version": 1}')
     lines: list[str] = []
     assert len(collect(storage, warn=lines.append)) == 2
