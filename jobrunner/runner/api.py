@@ -126,7 +126,7 @@ class Runner:
         For errors see `with_languages` and `submit`.
         """
         asked = self.with_languages(run, languages)
-        # Of several backends that this runner looks at, the run's own.
+        # The run's own backend, if this runner looks at several.
         return self._submit(asked, self.status(run).backend)
 
     def with_languages(self, run: str, languages: Sequence[str]) -> RunRecord:

@@ -111,7 +111,7 @@ def _lenient(values: Any, client: str) -> tuple[RunSpec, tuple[str, ...]]:
         except ValidationError as error:
             problems = error.errors(include_url=False)
             surplus = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-            # A list has one item less for each that has surplus fields: they go first.
+            # An item with surplus fields counts as missing from its list, so these go first.
             if not surplus:
                 raise _unreadable(first_problem(error), client) from None
             for problem in surplus:

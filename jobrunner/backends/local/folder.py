@@ -107,7 +107,7 @@ class RunFolder:
             raise UnknownRun(self.run, "on this machine") from None
 
     def recorded(self) -> float:
-        """Unix time at which the record was written; 0 where it is gone."""
+        """Unix time at which the record was written; 0 if it is gone."""
         try:
             return (self.path / "record.json").stat().st_mtime
         except OSError:

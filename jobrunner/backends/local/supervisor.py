@@ -122,7 +122,7 @@ class Supervisor:
             try:
                 self._submitted = self._folder.submitted()
             except JobrunnerError as error:
-                # A newer client submitted: the stage that runs is not ended for it.
+                # A newer client submitted: that does not end the running stage.
                 say(f"what was submitted last is left alone: {error}")
                 return
             self._plan = plans.plan(self._submitted.record)

@@ -124,7 +124,7 @@ class Metrics:
             if (value := getattr(now, field)) is not None:
                 self._set(gauge, value)
         for gauge, value in ((self._validated, now.rate), (self._best, now.best_rate)):
-            # A checkpoint of 0.1.0 does not say what its rates are.
+            # A checkpoint of 0.1.0 does not name the metric of its rates.
             if value is not None and now.metric:
                 self._set(gauge, value, now.metric)
         if now.learning_rate is not None:

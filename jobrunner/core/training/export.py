@@ -78,7 +78,7 @@ def write_export(
 def _summary(context: StageContext, setup: Setup, state: TrainState, step: int) -> dict[str, Any]:
     """The training summary, without times, so that equal runs have equal exports."""
     losses = [record["loss"] for record in state.history if record.get("loss") is not None]
-    # Those of 0.1.0 have no metric.
+    # Validations of 0.1.0 do not name their metric.
     validations = [each for each in state.history if {"metric", "wer"} & each.keys()]
     spec = context.spec
     return {
