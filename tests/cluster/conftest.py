@@ -79,8 +79,8 @@ def _left_out(ours: list[pytest.Item]) -> tuple[list[pytest.Item], str]:
     if OWN and not OWN_IMAGE:
         why = (
             "KUBECONFIG is set: JOBRUNNER_TEST_IMAGE must name the image of this checkout that "
-            "the nodes of that cluster can pull (CONTRIBUTING.md). Without KUBECONFIG, `make cluster-up` "
-            "starts one."
+            "the nodes of that cluster can pull (CONTRIBUTING.md). Without KUBECONFIG, `make "
+            "cluster-up` starts one."
         )
         return ours, why
     if OWN:
