@@ -29,7 +29,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForCondi
 from jobrunner import spec as specs
 from jobrunner.core import prepare
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.attempt.progress import Reporter
+from jobrunner.core.attempt.progress import ProgressReporter
 from jobrunner.core.training.setup import Setup, set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec, keys
@@ -93,7 +93,7 @@ def context_of(spec: RunSpec, root: Path) -> StageContext:
         storage=LocalStorage(Path(spec.storage)),
         attempt="benchmark",
         scratch=root / "scratch",
-        progress=Reporter(),
+        progress=ProgressReporter(),
         log=lambda line: None,
     )
 

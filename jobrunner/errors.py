@@ -66,7 +66,7 @@ class UnknownRun(UsageError):
     """No run with that id was found."""
 
     def __init__(self, run: str, where: str) -> None:
-        hint = "`jobrunner list` shows those that there are."
+        hint = "`jobrunner list` shows all runs."
         super().__init__(f"There is no run {run} {where}.", hint=hint)
 
 
@@ -116,7 +116,7 @@ class CheckpointError(JobrunnerError):
 
 
 class DeviceError(JobrunnerError):
-    """The requested devices are not there."""
+    """The requested devices are not available."""
 
     exit_code = 67
 
@@ -148,7 +148,7 @@ def full_disk(error: OSError, where: str) -> StorageFull | None:
     """
     if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
         return None
-    hint = "Free some space and submit the run again; it continues where it was."
+    hint = "Free some space and submit the run again; it continues where it stopped."
     return StorageFull(f"No room left {where}.", hint=hint)
 
 

@@ -126,8 +126,8 @@ class RunStatus(_Record):
     def _repr_html_(self) -> str:
         """The run and its stages, for notebooks."""
         rows = [
-            (each.stage, each.state, f"{each.progress.done:.0%}", each.reason)
-            for each in self.stages
+            (stage.stage, stage.state, f"{stage.progress.done:.0%}", stage.reason)
+            for stage in self.stages
         ]
         cells = ["".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows]
         table = "".join(f"<tr>{row}</tr>" for row in cells)
@@ -154,11 +154,11 @@ def run_status(stages: Sequence[StageStatus], **about: Any) -> RunStatus:
         stages: all of them, in order.
         about: the other fields of `RunStatus`.
     """
-    found = RunStatus(state=run_state(tuple(stages)), stages=tuple(stages), **about)
-    current = found.current
-    if current and current.state is not State.SUCCEEDED and not found.reason:
-        return found.model_copy(update={"reason": current.reason})
-    return found
+    status = RunStatus(state=run_state(tuple(stages)), stages=tuple(stages), **about)
+    current = status.current
+    if current and current.state is not State.SUCCEEDED and not status.reason:
+        return status.model_copy(update={"reason": current.reason})
+    return status
 
 
 def run_state(stages: tuple[StageStatus, ...]) -> State:

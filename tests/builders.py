@@ -9,7 +9,7 @@ from typing import Any
 
 from jobrunner import spec as specs
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.attempt.progress import Reporter
+from jobrunner.core.attempt.progress import ProgressReporter
 from jobrunner.spec import RunSpec
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
@@ -72,7 +72,7 @@ def stage_context(
     given: dict[str, Any] = {
         "storage": storage or LocalStorage(Path(spec.storage)),
         "attempt": uuid.uuid4().hex[:12],
-        "progress": Reporter(),
+        "progress": ProgressReporter(),
         **fields,
     }
     return LoggedContext(

@@ -252,5 +252,5 @@ def _nearest(key: str) -> str:
     matches = difflib.get_close_matches(key, _NAMES, n=6, cutoff=0.6)
     near = list(dict.fromkeys(_NAMES[match] for match in matches))[:3]
     if not near:
-        return "`jobrunner languages` lists those there are."
+        return "`jobrunner languages` lists all of them."
     return f"Nearest: {', '.join(f'{language.code} ({language.name})' for language in near)}."

@@ -135,7 +135,7 @@ def check_model(model: str) -> str:
         return model
     near = difflib.get_close_matches(model, PRESETS, n=3, cutoff=0.5)
     nearest = f"Nearest: {', '.join(near)}." if near else "See `jobrunner models`."
-    raise SpecError("model", f"{model!r} is no preset, hub id or folder.", hint=nearest)
+    raise SpecError("model", f"{model!r} is not a preset, hub id or folder.", hint=nearest)
 
 
 def check_language(model: str, code: str, *, field: str) -> None:

@@ -29,7 +29,7 @@ import click
 
 from jobrunner.core.attempt.attempt import Attempt
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.attempt.progress import Reporter, log
+from jobrunner.core.attempt.progress import ProgressReporter, log
 from jobrunner.errors import JobrunnerError, UnreadableRun, UsageError
 from jobrunner.installed import __version__
 from jobrunner.spec.record import RunRecord, read_record
@@ -57,7 +57,7 @@ def stage_context() -> StageContext:
         storage=record.spec.open_storage(),
         attempt=os.environ.get("JOBRUNNER_ATTEMPT") or uuid.uuid4().hex[:12],
         scratch=scratch,
-        progress=Reporter(Path(progress) if progress else None),
+        progress=ProgressReporter(Path(progress) if progress else None),
         log=log,
         grace_seconds=float(os.environ.get("JOBRUNNER_GRACE_SECONDS", "30")),
     )

@@ -20,7 +20,7 @@ def choose_device(resources: ResourcesSpec) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise DeviceError(
-            "The run asked for a GPU and none is seen.",
+            "The run requests a GPU, but none is visible.",
             hint="Check the driver and the GPU request, or run with --device cpu.",
         )
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

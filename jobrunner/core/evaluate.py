@@ -65,16 +65,16 @@ def run(context: StageContext, *, language: str) -> None:
     wanted: list[Which] = ["base"] if context.spec.evaluate.base or not fine_tuned else []
     wanted += ["tuned"] if fine_tuned else []
     test = open_test_set(context, languages.find(language))
-    found: dict[Which, Result] = {}
+    results: dict[Which, Result] = {}
     for number, which in enumerate(wanted):
         candidate = _candidate(context, test, which)
         stored = _stored(context, test, candidate)
         if stored:
-            context.log(f"{which}: measured before, {_told(stored)}")
+            context.log(f"{which}: measured before, {_summary(stored)}")
         part = (number / len(wanted), 1 / len(wanted))
-        found[which] = stored or _measure(context, test, candidate, part)
-    if "base" in found and "tuned" in found:
-        _tell_change(context, found["base"], found["tuned"])
+        results[which] = stored or _measure(context, test, candidate, part)
+    if "base" in results and "tuned" in results:
+        _store_change(context, results["base"], results["tuned"])
     if fine_tuned:
         write_card(context)
     context.progress.update(message="evaluated", done=1.0, urgent=True)
@@ -167,7 +167,7 @@ def _measure(
         )
 
     start = time.monotonic()
-    heard = transcribe(
+    hypotheses = transcribe(
         model,
         test.dataset,
         clips,
@@ -175,10 +175,10 @@ def _measure(
         after_batch=after_batch,
         should_stop=lambda: bool(context.stop),
     )
-    found = _result(context, test, candidate, clips, heard, time.monotonic() - start)
-    _store(context, found, clips, heard)
-    context.log(f"{which}: {_told(found)}")
-    return found
+    measured = _result(context, test, candidate, clips, hypotheses, time.monotonic() - start)
+    _store(context, measured, clips, hypotheses)
+    context.log(f"{which}: {_summary(measured)}")
+    return measured
 
 
 def _result(
@@ -186,7 +186,7 @@ def _result(
     test: TestSet,
     candidate: Candidate,
     clips: list[Utterance],
-    heard: list[Hypothesis],
+    hypotheses: list[Hypothesis],
     seconds: float,
 ) -> Result:
     device = candidate.device
@@ -203,12 +203,12 @@ def _result(
         settings=candidate.settings,
         scores=score(
             [clip.text for clip in clips],
-            [one.text for one in heard],
+            [hypothesis.text for hypothesis in hypotheses],
             unit=test.language.unit,
             speakers=[clip.speaker for clip in clips],
         ),
         too_long=len(test.utterances) - len(clips),
-        looped=sum(one.looped for one in heard),
+        looped=sum(hypothesis.looped for hypothesis in hypotheses),
         audio_seconds=sum(clip.seconds for clip in clips),
         decode_seconds=seconds,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -222,7 +222,7 @@ def _result(
 
 
 def _store(
-    context: StageContext, found: Result, clips: list[Utterance], heard: list[Hypothesis]
+    context: StageContext, measured: Result, clips: list[Utterance], hypotheses: list[Hypothesis]
 ) -> None:
     """Stores the predictions first and the result last, so that an existing result is complete."""
     table = pyarrow.table(
@@ -231,19 +231,19 @@ def _store(
             "speaker": [clip.speaker for clip in clips],
             "seconds": [clip.seconds for clip in clips],
             "reference": [clip.text for clip in clips],
-            "hypothesis": [one.text for one in heard],
-            "score": [one.score for one in heard],
-            "looped": [one.looped for one in heard],
+            "hypothesis": [hypothesis.text for hypothesis in hypotheses],
+            "score": [hypothesis.score for hypothesis in hypotheses],
+            "looped": [hypothesis.looped for hypothesis in hypotheses],
         }
     )
     file = io.BytesIO()
     pyarrow.parquet.write_table(table, file)
-    place = _place(context, found.language, found.which)
+    place = _place(context, measured.language, measured.which)
     context.storage.write(keys.predictions_file(*place), file.getvalue())
-    context.storage.write(keys.result_file(*place), found.model_dump_json().encode())
+    context.storage.write(keys.result_file(*place), measured.model_dump_json().encode())
 
 
-def _tell_change(context: StageContext, base: Result, tuned: Result) -> None:
+def _store_change(context: StageContext, base: Result, tuned: Result) -> None:
     """Adds the change from the base to the tuned model to the tuned result."""
     change = paired_difference(base.scores, tuned.scores)
     context.log(f"change: {points(change)} points")
@@ -258,6 +258,6 @@ def _place(context: StageContext, language: str, which: Which) -> tuple[str, str
     return context.run, which, context.spec.data.source.name, language
 
 
-def _told(found: Result) -> str:
-    scores = found.scores
+def _summary(measured: Result) -> str:
+    scores = measured.scores
     return f"{scores.metric.label} {percent(scores.lead)} % on {scores.utterances} utterances"

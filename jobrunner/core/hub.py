@@ -84,13 +84,13 @@ def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dic
     """
     with _hub_errors("model", f"the model {repo}", instead):
         try:
-            found = _list(repo, revision or None, "model")
+            listing = _list(repo, revision or None, "model")
         except (_HTTP_ERROR, errors.OfflineModeIsEnabled):
             cached = _cached_model(repo, revision)
             if not cached:
                 raise
             return cached
-        chosen = model_files(found.names, repo)
+        chosen = model_files(listing.names, repo)
         # By branch rather than by commit, so that the cache notes the branch's commit and can be
         # used without a network.
         paths = _fetch(repo, revision or "main", chosen, "model", scratch)
@@ -117,7 +117,7 @@ def model_files(names: Iterable[str], model: str) -> list[str]:
         )
     if parts and index in weights and len(parts) != max(parts.values()):
         missing = f"{len(parts)} of {max(parts.values())} files of weights"
-        raise SpecError("model", f"{model} has only {missing}.", hint="Bring the others too.")
+        raise SpecError("model", f"{model} has only {missing}.", hint="Add the others.")
     configs = {name for name in top if name.endswith((".json", ".txt", ".model"))}
     configs = {name for name in configs if not name.endswith(".index.json")}
     return sorted(weights | configs)
@@ -131,8 +131,8 @@ def _cached_model(repo: str, revision: str) -> dict[str, Path]:
                 repo, revision=revision or None, local_files_only=True
             )
         )
-        found = {path.name: path for path in folder.iterdir() if path.is_file()}
-        return {name: found[name] for name in model_files(found, repo)}
+        files = {path.name: path for path in folder.iterdir() if path.is_file()}
+        return {name: files[name] for name in model_files(files, repo)}
     except (errors.LocalEntryNotFoundError, SpecError, OSError):
         return {}
 
@@ -177,11 +177,11 @@ def _hub_errors(field: str, what: str, instead: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError:
         hint = "Accept its terms on the hub and set HF_TOKEN."
-        raise SpecError(field, f"{what} wants a token.", hint=hint) from None
+        raise SpecError(field, f"{what} needs a token.", hint=hint) from None
     except errors.RevisionNotFoundError:
         raise SpecError(field, f"the hub has no such revision of {what}.") from None
     except errors.RepositoryNotFoundError:
-        hint = "Check the name; a private one wants HF_TOKEN."
+        hint = "Check the name; a private one needs HF_TOKEN."
         raise SpecError(field, f"the hub does not know {what}.", hint=hint) from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
         raise _offline(what, instead) from None

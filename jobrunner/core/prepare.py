@@ -56,10 +56,12 @@ def run(context: StageContext) -> None:
                 selections[code] = selection
         if not selections:
             context.log("all speech is in storage already")
-        splits_of_all = [part for each in selections.values() for part in each.clips.values()]
-        counted = _Counted(context, sum(map(len, splits_of_all)))
+        clips_by_split = [
+            clips for chosen in selections.values() for clips in chosen.clips.values()
+        ]
+        counter = _ClipCounter(context, sum(map(len, clips_by_split)))
         for code, selection in selections.items():
-            _prepare_language(context, code, selection, counted, work)
+            _prepare_language(context, code, selection, counter, work)
     context.progress.update(message="prepared", done=1.0, seconds_left=0.0, urgent=True)
 
 
@@ -70,7 +72,7 @@ def _clean(context: StageContext) -> None:
         context.log(f"half-written files of earlier runs stay: {error}")
 
 
-class _Counted:
+class _ClipCounter:
     """Progress over all splits of all languages."""
 
     def __init__(self, context: StageContext, clips: int) -> None:
@@ -112,8 +114,8 @@ def _model_files(context: StageContext) -> dict[str, Path]:
     spec = context.spec
     if models.is_folder(spec.model):
         folder = Path(spec.model).expanduser()
-        there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return {name: folder / name for name in hub.model_files(there, str(folder))}
+        file_names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return {name: folder / name for name in hub.model_files(file_names, str(folder))}
     preset = models.PRESETS.get(spec.model)
     return hub.fetch_model(
         preset.repo if preset else spec.model,
@@ -156,7 +158,7 @@ def _prepare_language(
     context: StageContext,
     language: str,
     selection: Selection,
-    counted: _Counted,
+    counter: _ClipCounter,
     work: Path,
 ) -> None:
     name = languages.find(language).name
@@ -169,17 +171,17 @@ def _prepare_language(
         work=work,
         workers=cores(),
         stop=lambda: bool(context.stop),
-        on_shard=counted.add,
+        on_shard=counter.add,
     )
     for split in _ORDER:
         if split in selection.clips:
             notes = {"held_out": selection.held_out} if split == "validation" else {}
             builder.build(split, selection.clips[split], notes)
     report = write_report(context.storage, prefix, language)
-    for split, told in report["splits"].items():
-        dropped = ", ".join(f"{d['count']} {reason}" for reason, d in told["dropped"].items())
+    for split, facts in report["splits"].items():
+        dropped = ", ".join(f"{d['count']} {reason}" for reason, d in facts["dropped"].items())
         context.log(
-            f"{name} {split}: {told['utterances']} utterances, {told['hours'] * 60:.1f} minutes"
+            f"{name} {split}: {facts['utterances']} utterances, {facts['hours'] * 60:.1f} minutes"
             + (f"; dropped: {dropped}" if dropped else "")
         )
     for line in report["warnings"]:

@@ -27,7 +27,7 @@ def run(context: StageContext) -> None:
     context.progress.update(message="loading", urgent=True)
     setup = set_up(context)
     for reason, clips in setup.dropped.items():
-        context.progress.tell("drop", clips, reason)
+        context.progress.event("drop", clips, reason)
     trainer = Trainer(context, setup)
     try:
         train(trainer)

@@ -37,17 +37,17 @@ def transcribe(
         DataError: an utterance is longer than the model's window.
     """
     order = sorted(range(len(utterances)), key=lambda i: (-utterances[i].seconds, i))
-    found: dict[int, Hypothesis] = {}
+    hypotheses: dict[int, Hypothesis] = {}
     seconds = 0.0
     for start in range(0, len(order), batch_size):
         if should_stop():
             raise Interrupted(f"Stopped after {start} of {len(order)} utterances.")
         batch = order[start : start + batch_size]
         heard = model.recipe.listen([dataset.audio(utterances[i]) for i in batch])
-        found |= zip(batch, model.decode(heard), strict=True)
+        hypotheses |= zip(batch, model.decode(heard), strict=True)
         seconds += sum(utterances[i].seconds for i in batch)
         after_batch(start + len(batch), seconds)
-    return [found[i] for i in range(len(utterances))]
+    return [hypotheses[i] for i in range(len(utterances))]
 
 
 def fitting(recipe: Recipe, utterances: Sequence[Utterance]) -> list[Utterance]:

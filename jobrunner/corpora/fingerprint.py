@@ -38,16 +38,16 @@ def pin(field: str, given: str, folder: Path, digest: Callable[[Path], str]) -> 
         SpecError: a file cannot be read, or the fingerprint differs.
     """
     try:
-        found = digest(folder)
+        current = digest(folder)
     except OSError as error:
         raise SpecError(field, f"{error.filename}: {error.strerror}.") from None
-    if given not in {"", found}:
+    if given not in {"", current}:
         raise SpecError(
             field,
-            f"is {given}, and {folder} is {found} now.",
+            f"is {given}, and {folder} is {current} now.",
             hint="Bring the old files back, or leave the revision out to start another run.",
         )
-    return found
+    return current
 
 
 def _digest(folder: Path, *, ends_only: bool) -> str:

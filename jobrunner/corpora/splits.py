@@ -33,12 +33,12 @@ class SplitChoice:
     @property
     def roles(self) -> dict[str, tuple[str, ...]]:
         """Role → splits of the source, for the roles that have any."""
-        found = {
+        splits_of = {
             "train": self.train,
             "validation": (self.validation,) if self.validation else (),
             "test": (self.test,) if self.test else (),
         }
-        return {role: splits for role, splits in found.items() if splits}
+        return {role: splits for role, splits in splits_of.items() if splits}
 
 
 def wanted(spec: RunSpec, language: str) -> tuple[str, ...]:
@@ -78,8 +78,8 @@ def choose(
         parts = [part.strip() for part in data.train_split.split("+")]
         train = tuple(_find("data.train_split", part or " ", existing) for part in parts)
     else:
-        found = (_match(name, existing) for name in usual_train)
-        train = tuple(name for name in found if name and name not in kept)
+        matches = (_match(name, existing) for name in usual_train)
+        train = tuple(name for name in matches if name and name not in kept)
         if not train:
             left = [name for name in existing if name not in kept]
             _find("data.train_split", usual_train[0], left)
@@ -111,20 +111,20 @@ def _match(name: str, existing: Iterable[str]) -> str:
     if name in existing:
         return name
     for other in (name.casefold(), *names):
-        for found in existing:
-            if found.casefold() == other:
-                return found
+        for candidate in existing:
+            if candidate.casefold() == other:
+                return candidate
     return ""
 
 
 def _find(field: str, name: str, existing: Sequence[str]) -> str:
     if not name:
         return ""
-    found = _match(name, existing)
-    if not found:
+    match = _match(name, existing)
+    if not match:
         listed = ", ".join(sorted(existing)[:12]) or "none"
         raise SpecError(field, f"there is no split {name!r}.", hint=f"Those that exist: {listed}.")
-    return found
+    return match
 
 
 def sentence(transcript: str) -> str:

@@ -123,7 +123,7 @@ def score(
     kept = [i for i, text in enumerate(references) if _has_text(text)]
     if not kept:
         raise DataError(
-            f"none of {len(references)} utterances has a reference text.",
+            f"None of {len(references)} utterances has a reference text.",
             hint="Check the transcript column of the test split.",
         )
     said = [references[i] for i in kept]

@@ -86,7 +86,7 @@ def parse(data: bytes, key: str) -> Result:
         problem = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"]) or "file"
         raise StorageError(
-            f"{key} is no result that this version can read ({place}: {problem['msg']}).",
+            f"{key} is not a result that this version can read ({place}: {problem['msg']}).",
             hint="Delete it and evaluate again.",
         ) from None
 
@@ -116,10 +116,10 @@ class Comparison:
 
 def compare(results: Iterable[Result]) -> list[Comparison]:
     """Pairs base and tuned results, sorted by run; the run's own language is its first."""
-    found: dict[tuple[str, str, str], dict[Which, Result]] = {}
+    pairs: dict[tuple[str, str, str], dict[Which, Result]] = {}
     for result in results:
         key = (result.run, result.language, result.test_set)
-        found.setdefault(key, {})[result.which] = result
+        pairs.setdefault(key, {})[result.which] = result
     comparisons = [
         Comparison(
             run=run,
@@ -128,7 +128,7 @@ def compare(results: Iterable[Result]) -> list[Comparison]:
             base=pair.get("base"),
             tuned=pair.get("tuned"),
         )
-        for (run, language, test_set), pair in found.items()
+        for (run, language, test_set), pair in pairs.items()
     ]
     return sorted(
         comparisons,

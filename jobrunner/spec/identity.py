@@ -39,34 +39,34 @@ def of_run(spec: RunSpec) -> dict[str, Any]:
     """The fields that determine the result of a run, not where or how it runs."""
     trains = spec.task == "fine-tune"
     first = spec.version == 1
-    found = spec.model_dump(mode="json", include=_RUN, exclude_defaults=not first)
+    fields = spec.model_dump(mode="json", include=_RUN, exclude_defaults=not first)
     if models.is_folder(spec.model):
-        found["model"] = "folder"
-    found["data"] = of_data(spec)
+        fields["model"] = "folder"
+    fields["data"] = of_data(spec)
     if first:
         train = spec.train.model_dump(mode="json", include=_TRAIN_OF_VERSION_1)
-        return {**found, "train": train if trains else None}
+        return {**fields, "train": train if trains else None}
     if trains:
-        found["train"] = spec.train.model_dump(mode="json", exclude_defaults=True)
-    return {**found, "version": spec.version}
+        fields["train"] = spec.train.model_dump(mode="json", exclude_defaults=True)
+    return {**fields, "version": spec.version}
 
 
 def of_data(spec: RunSpec) -> dict[str, Any]:
     """The fields that determine prepared speech."""
     data, source = spec.data, spec.data.source
     if spec.version == 1:
-        found = data.model_dump(mode="json", include=_DATA_OF_VERSION_1)
+        fields = data.model_dump(mode="json", include=_DATA_OF_VERSION_1)
         text = source.kind if source.is_pinned else source.text
-        return {**found, "source": text, "revision": source.revision}
-    found = data.model_dump(mode="json", exclude={"sources"}, exclude_defaults=True)
-    return {**found, "sources": [_of_source(each) for each in data.sources]}
+        return {**fields, "source": text, "revision": source.revision}
+    fields = data.model_dump(mode="json", exclude={"sources"}, exclude_defaults=True)
+    return {**fields, "sources": [_of_source(each) for each in data.sources]}
 
 
 def _of_source(source: Source) -> dict[str, Any]:
-    found = source.model_dump(mode="json", exclude_defaults=True)
+    fields = source.model_dump(mode="json", exclude_defaults=True)
     if source.is_pinned:
-        found.pop("place", None)
-    return found
+        fields.pop("place", None)
+    return fields
 
 
 def canonical_json(value: Any) -> str:

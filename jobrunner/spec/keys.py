@@ -68,8 +68,8 @@ def checkpoint_prefix(run: str, step: int) -> str:
 
 def checkpoint_step(run: str, key: str) -> int | None:
     """The step of the checkpoint that a key belongs to; None for any other key."""
-    found = re.match(r"step-(\d+)/", key.removeprefix(checkpoints_prefix(run)))
-    return int(found[1]) if found else None
+    match = re.match(r"step-(\d+)/", key.removeprefix(checkpoints_prefix(run)))
+    return int(match[1]) if match else None
 
 
 def claims_prefix(run: str) -> str:

@@ -60,7 +60,7 @@ def check_run_id(text: str) -> str:
     """
     if not RUN_ID.fullmatch(text):
         shown = repr(text[:60])
-        raise SpecError("run", f"{shown} is no run id.", hint="`jobrunner list` shows them.")
+        raise SpecError("run", f"{shown} is not a run id.", hint="`jobrunner list` shows them.")
     return text
 
 
@@ -74,7 +74,7 @@ def job_name(run: str, stage: str) -> str:
 
 def labels(run: str, lang: str, model: str, stage: str = "") -> dict[str, str]:
     """Labels of a run's objects, or of one stage's."""
-    found = {
+    by_name = {
         "app.kubernetes.io/name": "jobrunner",
         "app.kubernetes.io/instance": run,
         RUN_LABEL: run,
@@ -82,5 +82,5 @@ def labels(run: str, lang: str, model: str, stage: str = "") -> dict[str, str]:
         f"{LABEL_PREFIX}/model": model_label(model),
     }
     if stage:
-        found[STAGE_LABEL] = stage
-    return found
+        by_name[STAGE_LABEL] = stage
+    return by_name

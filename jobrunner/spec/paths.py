@@ -52,18 +52,18 @@ _PARTS = {"data.sources": "data.source", "data.sources.revision": "data.revision
 @cache
 def settings() -> dict[str, Setting]:
     """Every field that can be set, by its dotted path, in the order of the spec."""
-    found: dict[str, Setting] = {}
+    by_path: dict[str, Setting] = {}
     for path, field in _fields(RunSpec, ""):
         if path in _SHORT:
-            found |= _SHORT[path]
+            by_path |= _SHORT[path]
         elif path not in NOT_SETTABLE:
-            found[path] = Setting(
+            by_path[path] = Setting(
                 kind=field.annotation,
                 default=None if field.is_required() else field.default,
                 description=field.description or "",
                 required=field.is_required(),
             )
-    return found
+    return by_path
 
 
 def _fields(section: type[BaseModel], prefix: str) -> Iterable[tuple[str, Any]]:
@@ -83,11 +83,11 @@ def sections() -> frozenset[str]:
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turns values by dotted path into nested dictionaries."""
-    found: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for path, value in values.items():
         section, _, name = path.rpartition(".")
-        (found.setdefault(section, {}) if section else found)[name] = value
-    return found
+        (tree.setdefault(section, {}) if section else tree)[name] = value
+    return tree
 
 
 def as_set(path: str) -> str:

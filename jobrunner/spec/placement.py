@@ -83,6 +83,6 @@ class ClusterSpec(Section):
     attempts: Annotated[int, Field(ge=1, le=1000)] = Field(
         4, description="Tries of a stage; disruptions do not count."
     )
-    deadline_hours: Hours = Field(72.0, description="A stage is ended after so many hours.")
-    keep_hours: Hours = Field(72.0, description="Finished Jobs are removed after so many hours.")
+    deadline_hours: Hours = Field(72.0, description="A stage is ended after this many hours.")
+    keep_hours: Hours = Field(72.0, description="Finished Jobs are removed after this many hours.")
     monitor: bool = Field(False, description="Adds a PodMonitor for the Prometheus operator.")

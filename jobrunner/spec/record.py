@@ -57,14 +57,14 @@ def write_record(record: RunRecord) -> str:
     """The record as JSON that people can read too."""
     spec = record.spec.model_dump(mode="json", exclude_defaults=True)
     spec["cluster"] = {"image": record.spec.cluster.image, **spec.get("cluster", {})}
-    told = {
+    content = {
         "version": FORMAT,
         "run": record.run,
         "digest": record.digest,
         "client": record.client,
         "spec": {"version": record.spec.version, **spec},
     }
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def read_record(text: str | bytes) -> RunRecord:
@@ -74,19 +74,19 @@ def read_record(text: str | bytes) -> RunRecord:
         UnreadableRun: a newer client wrote it in a form unknown here, or it is damaged.
     """
     try:
-        told = json.loads(text)
-        if not isinstance(told, dict):
-            raise ValueError("no JSON object")
-        first = "spec" not in told
-        client = "" if first else str(told["client"])
-        if not first and told["version"] > FORMAT:
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("it is not a JSON object")
+        first = "spec" not in content
+        client = "" if first else str(content["client"])
+        if not first and content["version"] > FORMAT:
             raise UnreadableRun(newer(client))
-        spec, unknown = _lenient(told if first else told["spec"], client)
+        spec, unknown = _lenient(content if first else content["spec"], client)
         if first:
             return replace(new_record(spec.model_copy(update={"version": 1})), unknown=unknown)
         return RunRecord(
-            run=names.check_run_id(told["run"]),
-            digest=str(told["digest"]),
+            run=names.check_run_id(content["run"]),
+            digest=str(content["digest"]),
             spec=spec,
             client=client,
             unknown=unknown,

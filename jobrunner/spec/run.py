@@ -75,7 +75,7 @@ class RunSpec(Section):
     @property
     def is_here(self) -> bool:
         """True if model or speech are files of the submitting machine, which no pod can reach."""
-        return models.is_folder(self.model) or any(each.is_pinned for each in self.data.sources)
+        return models.is_folder(self.model) or any(source.is_pinned for source in self.data.sources)
 
     def evaluating(self, languages: tuple[str, ...]) -> RunSpec:
         """The spec with other languages to evaluate."""

@@ -50,7 +50,7 @@ class TrainSpec(Section):
         description="Utterances of the validation split that a validation decodes, at most.",
     )
     patience: CountOrZero = Field(
-        0, description="Stops after so many validations without a better WER; 0: never."
+        0, description="Stops after this many validations without a better WER; 0: never."
     )
 
     @model_validator(mode="after")
@@ -59,7 +59,7 @@ class TrainSpec(Section):
             raise ValueError(f"warmup_steps {self.warmup_steps} is more than steps {self.steps}")
         if self.validate_every % self.save_every:
             raise ValueError(
-                f"validate_every {self.validate_every} is no multiple of "
+                f"validate_every {self.validate_every} is not a multiple of "
                 f"save_every {self.save_every}"
             )
         return self

@@ -37,7 +37,7 @@ def _finite(value: float) -> float:
 
 def _quantity(text: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]*(m|[kMGTP]i?|Ki)?", text):
-        raise ValueError(f"{text!r} is no Kubernetes quantity such as 16Gi or 4")
+        raise ValueError(f"{text!r} is not a Kubernetes quantity such as 16Gi or 4")
     return text
 
 
@@ -73,7 +73,7 @@ def storage_url(url: str) -> str:
         if not bucket:
             raise ValueError(f"{url!r} has no bucket; write s3://BUCKET/PREFIX")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
-            raise ValueError(f"{bucket!r} is no bucket name")
+            raise ValueError(f"{bucket!r} is not a bucket name")
         if ".." in prefix.split("/"):
             raise ValueError(f"{url!r} climbs out of its prefix")
         return url.rstrip("/")

@@ -102,9 +102,9 @@ def check_key(key: str) -> str:
     """
     parts = key.split("/")
     if not key or any(part in {"", ".", "..", TEMPORARY} for part in parts):
-        raise StorageError(f"{key[:100]!r} is no storage key.")
+        raise StorageError(f"{key[:100]!r} is not a storage key.")
     if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) < 0xE000 for char in key):
-        raise StorageError(f"{key[:100]!r} is no storage key: it has control characters.")
+        raise StorageError(f"{key[:100]!r} is not a storage key: it has control characters.")
     if len(key.encode()) > LONGEST_KEY or any(len(part.encode()) > LONGEST_PART for part in parts):
         raise StorageError(f"{key[:100]!r}... is too long for a storage key.")
     return key

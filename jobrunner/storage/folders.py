@@ -41,14 +41,14 @@ def publish(storage: Storage, prefix: str, folder: Path, *, changing: Collection
         changing: names of files that may change later; the manifest leaves them out.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    found = {}
+    entries = {}
     for path in files:
         name = path.relative_to(folder).as_posix()
         storage.write_file(prefix + name, path)
         if name in changing:
             continue
-        found[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
-    storage.write(prefix + MANIFEST, json.dumps({"files": found}, indent=1).encode())
+        entries[name] = {"size": path.stat().st_size, "sha256": sha256(path)}
+    storage.write(prefix + MANIFEST, json.dumps({"files": entries}, indent=1).encode())
 
 
 def digest(storage: Storage, prefix: str) -> str:

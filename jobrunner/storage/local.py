@@ -74,16 +74,16 @@ class LocalStorage:
         path = self.path(key)
         with _mapped(key):
             try:
-                found = path.stat()
+                status = path.stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             return None
-        return Entry(key=key, size=found.st_size, modified=found.st_mtime)
+        return Entry(key=key, size=status.st_size, modified=status.st_mtime)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         folder = self.root / check_prefix(prefix).rpartition("/")[0]
-        found: list[Entry] = []
+        entries: list[Entry] = []
         with _mapped(prefix):
             for place, folders, files in os.walk(folder):
                 if TEMPORARY in folders:
@@ -92,8 +92,8 @@ class LocalStorage:
                     key = (Path(place) / name).relative_to(self.root).as_posix()
                     entry = self.stat(key) if key.startswith(prefix) else None
                     if entry:
-                        found.append(entry)
-        yield from sorted(found, key=lambda entry: entry.key)
+                        entries.append(entry)
+        yield from sorted(entries, key=lambda entry: entry.key)
 
     def delete(self, key: str) -> None:
         path = self.path(key)

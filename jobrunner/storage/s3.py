@@ -108,24 +108,22 @@ class S3Storage:
         return won or self._writer(key) == writer
 
     def stat(self, key: str) -> Entry | None:
-        found = self._head(key)
-        if found is None:
+        head = self._head(key)
+        if head is None:
             return None
-        return Entry(
-            key=key, size=found["ContentLength"], modified=found["LastModified"].timestamp()
-        )
+        return Entry(key=key, size=head["ContentLength"], modified=head["LastModified"].timestamp())
 
     def list(self, prefix: str) -> Iterator[Entry]:
         arguments = {"Bucket": self.bucket, "Prefix": self._base + check_prefix(prefix)}
         place = f"s3://{self.bucket}/{arguments['Prefix']}"
         while True:
             page = self._page("list_objects_v2", place, arguments)
-            for found in page.get("Contents", ()):
-                if not found["Key"].endswith("/"):  # a "folder" that a web console made
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):  # a "folder" that a web console made
                     yield Entry(
-                        key=found["Key"].removeprefix(self._base),
-                        size=found["Size"],
-                        modified=found["LastModified"].timestamp(),
+                        key=item["Key"].removeprefix(self._base),
+                        size=item["Size"],
+                        modified=item["LastModified"].timestamp(),
                     )
             if not page.get("IsTruncated"):
                 break
@@ -202,8 +200,8 @@ class S3Storage:
             raise error.__context__ or error from None
 
     def _writer(self, key: str) -> str | None:
-        found = self._head(key)
-        return found["Metadata"].get(WRITER) if found else None
+        head = self._head(key)
+        return head["Metadata"].get(WRITER) if head else None
 
     def _head(self, key: str) -> dict[str, Any] | None:
         def head() -> dict[str, Any] | None:
@@ -217,12 +215,12 @@ class S3Storage:
                     self._client.boto().get_object(**self._where(key), Range="bytes=0-0")
                 raise
 
-        found = self._client.retry(head, self._place(key), "head_object")
-        if found is None and not self._bucket_seen:
+        answer = self._client.retry(head, self._place(key), "head_object")
+        if answer is None and not self._bucket_seen:
             # A missing bucket answers 404 too; listing it raises an error that says so.
             self._client.call("list_objects_v2", self.url, Bucket=self.bucket, MaxKeys=1)
         self._bucket_seen = True
-        return found
+        return answer
 
     def _call(self, operation: str, key: str, **arguments: Any) -> dict[str, Any]:
         return self._client.call(operation, self._place(key), **self._where(key), **arguments)

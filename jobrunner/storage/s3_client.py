@@ -55,11 +55,11 @@ class S3Client:
         self._patience = patience
         self.answered = False
         """True once the server has sent anything, an error included."""
-        self._made: dict[tuple[int, int], Any] = {}
+        self._clients: dict[tuple[int, int], Any] = {}
         self._session: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}, "_session": None}
+        return {**self.__dict__, "_clients": {}, "_session": None}
 
     @property
     def endpoint(self) -> str:
@@ -109,12 +109,12 @@ class S3Client:
     def boto(self, *, tries: int = TRIES) -> Any:
         """Returns boto3's client of this process, created on first use."""
         key = (os.getpid(), tries)
-        if key not in self._made:
+        if key not in self._clients:
             try:
-                self._made[key] = self._make(tries)
+                self._clients[key] = self._make(tries)
             except ValueError as error:  # botocore's answer to an endpoint that is not a URL
                 raise StorageError(f"{self.endpoint}: {error}") from None
-        return self._made[key]
+        return self._clients[key]
 
     def _make(self, tries: int) -> Any:
         for name in _TALKATIVE:
@@ -168,7 +168,7 @@ def _check_endpoint(url: str) -> str:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        raise StorageError("The S3 endpoint is no URL.") from None
+        raise StorageError("The S3 endpoint is not a URL.") from None
     if parts.username or parts.password or parts.query:
         raise StorageError(
             f"The S3 endpoint at {host} is given with credentials.",

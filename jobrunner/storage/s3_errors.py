@@ -13,14 +13,14 @@ from jobrunner.errors import NotFound, StorageError, StorageFull
 
 # Text from a server is cut to this many characters.
 LONGEST_TEXT = 200
-_RENEW = "Renew them and submit the run again; it goes on where it was."
+_RENEW = "Renew them and submit the run again; it continues where it stopped."
 _KEYS = (
     "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the Secret that "
     "cluster.storage_secret names."
 )
 
 # Error codes of S3 and compatible servers: the message, and the hint.
-_TOLD = {
+_MESSAGES = {
     "NoSuchBucket": (
         "The bucket of {place} does not exist at {endpoint}.",
         "Create it, or correct --storage or the endpoint.",
@@ -37,7 +37,7 @@ _TOLD = {
         "Set the clock.",
     ),
     "PermanentRedirect": (
-        "The bucket of {place} lies in another region.",
+        "The bucket of {place} is in another region.",
         "Set AWS_REGION to the bucket's region.",
     ),
     "NotImplemented": (
@@ -45,7 +45,7 @@ _TOLD = {
         "Use a server with conditional writes (If-None-Match) and multipart uploads.",
     ),
 }
-_SAME = {
+_ALIASES = {
     "Forbidden": "AccessDenied",
     "403": "AccessDenied",
     "AllAccessDisabled": "AccessDenied",
@@ -148,21 +148,24 @@ def storage_error(
         secrets: texts to remove from anything that the server sent.
     """
     where = {"place": place, "endpoint": endpoint, "operation": operation}
-    found = code(error)
-    if found in _MISSING:
+    error_code = code(error)
+    if error_code in _MISSING:
         return NotFound(f"{place} is not in storage.")
-    if found in _FULL or status(error) == 507:
+    if error_code in _FULL or status(error) == 507:
         return StorageFull(
             f"No room left to write {place}.",
-            hint="Free some space and submit the run again; it goes on where it was.",
+            hint="Free some space and submit the run again; it continues where it stopped.",
         )
-    told = _TOLD.get(_SAME.get(found, found)) or _TOLD.get(_SAME.get(str(status(error)), ""))
-    if told:
-        return StorageError(told[0].format(**where), hint=told[1])
-    if found:
+    known = _MESSAGES.get(_ALIASES.get(error_code, error_code))
+    known = known or _MESSAGES.get(_ALIASES.get(str(status(error)), ""))
+    if known:
+        message, hint = known
+        return StorageError(message.format(**where), hint=hint)
+    if error_code:
         text = _plain(str(_answer(error)["Error"].get("Message", "")), secrets)
-        answer = f"{found}, {text}" if text and text != found else found
-        hint = "Submit the run again later; it goes on where it was." if status(error) > 499 else ""
+        answer = f"{error_code}, {text}" if text and text != error_code else error_code
+        later = "Submit the run again later; it continues where it stopped."
+        hint = later if status(error) > 499 else ""
         return StorageError(f"{place}: {endpoint} answered {answer.rstrip('.')}.", hint=hint)
     return _without_answer(error, place=place, endpoint=endpoint, secrets=secrets)
 

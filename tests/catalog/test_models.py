@@ -80,7 +80,7 @@ def test_a_model_is_a_preset_a_hub_id_or_a_folder(model: str) -> None:
 def test_any_other_text_is_refused_with_the_nearest_presets(model: str, hint: str) -> None:
     with pytest.raises(SpecError) as caught:
         models.check_model(model)
-    assert caught.value.message == f"model: {model!r} is no preset, hub id or folder."
+    assert caught.value.message == f"model: {model!r} is not a preset, hub id or folder."
     assert caught.value.hint.startswith(hint)
 
 

@@ -126,7 +126,7 @@ def test_names_and_units_are_as_prometheus_wants_them() -> None:
         told = Progress(done=0.5, step=1, loss=1.0, learning_rate=1e-4, updated=1.0)
         metrics.observe(told.model_copy(update={"metric": "wer", "rate": 0.5, "best_rate": 0.4}))
         for what in ("checkpoint", "skip", "resume", "drop"):
-            metrics.hear(what, 1.0, "over_window")
+            metrics.count(what, 1.0, "over_window")
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics") as answer:
             text = answer.read().decode()
     finally:

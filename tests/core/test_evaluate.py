@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from jobrunner.core import evaluate
-from jobrunner.core.attempt.progress import Reporter
+from jobrunner.core.attempt.progress import ProgressReporter
 from jobrunner.core.data import layout
 from jobrunner.errors import DeviceError, Interrupted, NotFound
 from jobrunner.scoring import result
@@ -71,7 +71,7 @@ def context(tmp_path: Path, models: tuple[Path, Path]) -> LoggedContext:
 
 
 def context_of(storage: Storage, spec: RunSpec, folder: Path) -> LoggedContext:
-    progress = Reporter(folder / "progress.json")
+    progress = ProgressReporter(folder / "progress.json")
     return builders.stage_context(spec, folder / "scratch", storage=storage, progress=progress)
 
 
@@ -260,5 +260,5 @@ def test_a_run_that_asked_for_a_gpu_and_sees_none_fails_at_once(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     spec = spec_of(resources__device="auto", resources__gpus=1)
-    with pytest.raises(DeviceError, match="none is seen"):
+    with pytest.raises(DeviceError, match="none is visible"):
         evaluate.run(context_of(context.storage, spec, tmp_path), language="el")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobrunner.core.checkpoint.store import Checkpoints, Part, Restored
+from jobrunner.core.checkpoint.store import Checkpoints, PartFile, Restored
 from jobrunner.spec import keys
 from jobrunner.storage import Entry
 from jobrunner.storage.local import LocalStorage
@@ -109,7 +109,7 @@ class Attempt:
             data = content(step, name)
             path.write_bytes(data)
             digest = hashlib.sha256(data).hexdigest()
-            parts[name] = Part(path=path, size=len(data), sha256=digest)
+            parts[name] = PartFile(path=path, size=len(data), sha256=digest)
         self.checkpoints.write(step, parts, {})
         self.checkpoints.retain(step, best)
 

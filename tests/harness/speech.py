@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from jobrunner.core.attempt.progress import Reporter
+from jobrunner.core.attempt.progress import ProgressReporter
 from jobrunner.spec import RunSpec, keys
 from jobrunner.storage import Storage
 from jobrunner.storage.local import LocalStorage
@@ -104,7 +104,7 @@ def make_spec(root: Path, source: str = "", **changes: Any) -> RunSpec:
 def make_context(spec: RunSpec, *, storage: Storage | None = None) -> builders.LoggedContext:
     """An attempt at preparing, with scratch and progress beside the storage."""
     root = Path(spec.storage).parent
-    progress = Reporter(root / "progress.json")
+    progress = ProgressReporter(root / "progress.json")
     return builders.stage_context(spec, root / "scratch", storage=storage, progress=progress)
 
 

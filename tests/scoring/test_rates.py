@@ -108,7 +108,7 @@ def test_empty_references_are_counted_apart_and_empty_hypotheses_too() -> None:
 
 
 def test_a_test_set_without_text_is_a_data_error() -> None:
-    with pytest.raises(DataError, match="none of 2 utterances"):
+    with pytest.raises(DataError, match="None of 2 utterances"):
         score(["", "…"], ["a", "b"])
 
 

@@ -34,7 +34,7 @@ from jobrunner.spec import parse
             {"lang": "el", "evaluate": {"languages": ["el", "el"]}},
             "evaluate: languages el,el names one of them twice.",
         ),
-        ({"lang": "el", "model": "whisper-smal"}, "model: 'whisper-smal' is no preset"),
+        ({"lang": "el", "model": "whisper-smal"}, "model: 'whisper-smal' is not a preset"),
         ({"lang": "lg", "model": "whisper-tiny"}, "lang: whisper-tiny has no token for Ganda"),
         (
             {"lang": "en", "model": "whisper-tiny.en", "evaluate": {"languages": ["el"]}},
@@ -47,7 +47,7 @@ from jobrunner.spec import parse
         ),
         (
             {"lang": "el", "train": {"validate_every": 251}},
-            "train: validate_every 251 is no multiple of save_every 250.",
+            "train: validate_every 251 is not a multiple of save_every 250.",
         ),
         ({"lang": "el", "storage": "s3://"}, "storage: 's3://' has no bucket"),
         ({"lang": "el", "resources": {"memory": "lots"}}, "resources.memory: 'lots' is no"),

@@ -84,7 +84,7 @@ def test_what_is_in_a_folder_is_read_in_place(tmp_path: Path) -> None:
     storage.write("folder/key", b"1")
     assert storage.local_path("folder/key") == tmp_path / "folder" / "key"
     assert storage.local_path("folder/") == tmp_path / "folder"
-    with pytest.raises(StorageError, match="is no storage key"):
+    with pytest.raises(StorageError, match="is not a storage key"):
         storage.local_path("../key")
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_acknowledged(tmp_path: P
     assert 3 < len(seen["kept"]) < 10
     assert len(seen["kept"]) + len(seen["errors"]) == 30
     assert all("No room left to write key-" in text for text in seen["errors"])
-    assert all("it continues where it was" in text for text in seen["errors"])
+    assert all("it continues where it stopped" in text for text in seen["errors"])
     assert seen["intact"]
     assert seen["listed"] == ["after", *seen["kept"][1:]]
     assert seen["left"] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from jobrunner.core.attempt.jobs import Jobs
-from jobrunner.core.attempt.progress import Reporter
+from jobrunner.core.attempt.progress import ProgressReporter
 from jobrunner.errors import ClusterError
 from jobrunner.spec import names
 from jobrunner.states import Progress
@@ -27,13 +27,13 @@ class Announcer:
     """
 
     def __init__(
-        self, jobs: Jobs, stage: str, reporter: Reporter, interval: float = INTERVAL
+        self, jobs: Jobs, stage: str, reporter: ProgressReporter, interval: float = INTERVAL
     ) -> None:
         self._jobs = jobs
         self._stage = stage
         self._reporter = reporter
         self._interval = interval
-        self._told: Progress | None = None
+        self._announced: Progress | None = None
         self._stop = False
         self._news = threading.Event()
         self._pause = threading.Event()
@@ -48,18 +48,18 @@ class Announcer:
         self._pause.set()
         self._thread.join(SECONDS_TO_END)
         if not self._thread.is_alive():
-            self._tell()
+            self._announce()
 
     def _work(self) -> None:
         while not self._stop:
             self._news.wait()
             self._news.clear()
-            self._tell()
+            self._announce()
             self._pause.wait(self._interval)
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         now = self._reporter.now
-        if now == self._told or now == Progress():
+        if now == self._announced or now == Progress():
             return
         changes = {
             "metadata": {
@@ -73,12 +73,12 @@ class Announcer:
             self._jobs.patch(self._stage, changes)
         except (ClusterError, OSError):
             return
-        self._told = now
+        self._announced = now
 
 
 def short(progress: Progress) -> str:
     """Progress in one line: `43%, training, step 860/2000`."""
-    told = [f"{progress.done:.0%}", progress.message]
+    parts = [f"{progress.done:.0%}", progress.message]
     if progress.steps:
-        told.append(f"step {progress.step}/{progress.steps}")
-    return ", ".join(part for part in told if part)
+        parts.append(f"step {progress.step}/{progress.steps}")
+    return ", ".join(part for part in parts if part)

@@ -70,8 +70,8 @@ def cause_of_last_end(context: StageContext, stage: str) -> str:
     """
     run, storage = context.run, context.storage
     try:
-        found = list(storage.list(keys.logs_prefix(run, stage)))
-        ends = [entry for entry in found if entry.key.endswith(keys.END)]
+        entries = list(storage.list(keys.logs_prefix(run, stage)))
+        ends = [entry for entry in entries if entry.key.endswith(keys.END)]
         commits = storage.list(keys.checkpoints_prefix(run))
         saved = max((e.modified for e in commits if e.key.endswith(f"/{keys.COMMIT}")), default=0.0)
         newest = max(ends, key=lambda entry: entry.modified, default=None)

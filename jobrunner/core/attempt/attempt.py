@@ -63,7 +63,7 @@ class Attempt:
                 metrics = Metrics(context.record, self.stage, context.attempt, why)
                 until_the_end.callback(metrics.serve(int(port)))
                 context.progress.watchers.append(metrics.observe)
-                context.progress.listeners.append(metrics.hear)
+                context.progress.listeners.append(metrics.count)
             jobs = own_jobs(context.run) if self._first else None
             if jobs is not None:
                 from jobrunner.core.attempt.announce import Announcer

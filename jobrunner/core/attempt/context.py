@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from jobrunner.core.attempt.progress import Reporter
+from jobrunner.core.attempt.progress import ProgressReporter
 from jobrunner.spec import RunSpec
 from jobrunner.spec.record import RunRecord
 from jobrunner.storage import Storage
@@ -44,7 +44,7 @@ class StageContext:
     """Name unique to the attempt: the pod's uid, or a random name on this machine."""
     scratch: Path
     """A folder on a local disk. It may be kept between attempts, and may be empty."""
-    progress: Reporter
+    progress: ProgressReporter
     log: Callable[[str], None]
     stop: StopFlag = field(default_factory=StopFlag)
     grace_seconds: float = 30.0

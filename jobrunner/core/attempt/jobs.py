@@ -74,8 +74,8 @@ class Jobs:
             with urllib.request.urlopen(
                 request, timeout=SECONDS_TO_ANSWER, context=self._trust
             ) as response:
-                found: Object = json.load(response)
-                return found
+                job: Object = json.load(response)
+                return job
         except urllib.error.HTTPError as error:
             with error:
                 answer = error.read(4096).decode(errors="replace")

@@ -53,17 +53,17 @@ class Metrics:
         self._before = Progress()
         self._progress = self._gauge("progress_ratio", "Share of the stage that is done")
         self._updated = self._gauge(
-            "last_progress_timestamp_seconds", "When the stage last went on, in Unix time"
+            "last_progress_timestamp_seconds", "When the stage last made progress, in Unix time"
         )
         self._audio = self._counter(
             "audio_seconds", "Audio that was prepared, trained on or decoded by this attempt"
         )
         self._steps = self._counter("train_steps", "Optimiser steps done by this attempt")
         self._step = self._gauge(
-            "train_step", "Optimiser steps done, those of earlier attempts too"
+            "train_step", "Optimiser steps done, including those of earlier attempts"
         )
         self._measures = {
-            each.field: self._gauge(each.gauge, each.description) for each in MEASURES
+            measure.field: self._gauge(measure.gauge, measure.description) for measure in MEASURES
         }
         what = "of the metric that chooses the best model; a share for wer and cer"
         self._validated = self._gauge("train_validation_rate", f"Latest value {what}", "metric")
@@ -86,7 +86,7 @@ class Metrics:
             "train_nonfinite_steps", "Steps left out because loss or gradient was not finite"
         )
         self._resumes = self._counter(
-            "train_resumes", "Times that training went on from a checkpoint", "cause"
+            "train_resumes", "Times that training continued from a checkpoint", "cause"
         )
         self._dropped = self._counter(
             "train_dropped_clips", "Clips of the training split that are not trained on", "reason"
@@ -130,8 +130,8 @@ class Metrics:
         if now.learning_rate is not None:
             self._set(self._step, now.step)
 
-    def hear(self, what: str, amount: float, about: str) -> None:
-        """Updates the metrics from an event of `Reporter.tell`."""
+    def count(self, what: str, amount: float, about: str) -> None:
+        """Updates the metrics from an event of `ProgressReporter.event`."""
         if what == "checkpoint":
             self._saving.labels(*self._labels).observe(amount)
             self._set(self._saved, time.time())

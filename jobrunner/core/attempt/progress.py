@@ -21,7 +21,7 @@ def log(line: str) -> None:
     sys.stdout.flush()
 
 
-class Reporter:
+class ProgressReporter:
     """Keeps the stage's progress and writes it to a file for the backend.
 
     Args:
@@ -33,7 +33,7 @@ class Reporter:
         self.watchers: list[Callable[[Progress], None]] = []
         """Called with each change, in the thread of the stage."""
         self.listeners: list[Callable[[str, float, str], None]] = []
-        """Called with each event of `tell`, in the thread that calls it."""
+        """Called with each `event`, in the thread that calls it."""
         self._file = file
         self._written = 0.0
         self._started = time.monotonic()
@@ -49,7 +49,7 @@ class Reporter:
         if urgent or time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self.flush()
 
-    def tell(self, what: str, amount: float = 1.0, about: str = "") -> None:
+    def event(self, what: str, amount: float = 1.0, about: str = "") -> None:
         """Counts an event for the metrics, such as a checkpoint or a skipped step.
 
         Args:

@@ -50,7 +50,7 @@ def release(
         ClusterError: the API server refuses.
     """
 
-    def told(attempt: object) -> None:
+    def log_failure(attempt: object) -> None:
         error = getattr(getattr(attempt, "outcome", None), "exception", lambda: None)()
         log(f"cannot release the next stage yet: {error}")
 
@@ -58,7 +58,7 @@ def release(
         retry=retry_if_exception_type(Away),
         wait=wait_exponential_jitter(initial=WAITS[0], max=WAITS[1]),
         stop=stop_after_delay(patience),
-        before_sleep=told,
+        before_sleep=log_failure,
         reraise=True,
     ):
         with attempt:

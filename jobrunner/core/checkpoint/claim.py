@@ -58,5 +58,5 @@ class Claim:
 
     def _newest(self) -> int:
         prefix = keys.claims_prefix(self._run)
-        found = [entry.key.removeprefix(prefix) for entry in self._storage.list(prefix)]
-        return max(map(int, found), default=0)
+        numbers = [entry.key.removeprefix(prefix) for entry in self._storage.list(prefix)]
+        return max(map(int, numbers), default=0)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from jobrunner.core.checkpoint import tensors
-from jobrunner.core.checkpoint.store import Checkpoints, Part
+from jobrunner.core.checkpoint.store import Checkpoints, PartFile
 from jobrunner.errors import StorageError, StorageFull
 from jobrunner.spec import keys
 from jobrunner.storage import Storage
@@ -35,7 +35,7 @@ class Saver:
         about: more entries for each manifest, such as library versions.
         log: logs one line for people.
         retry_seconds: seconds between tries.
-        told: called with `checkpoint` and the seconds from snapshot to commit.
+        on_saved: called after each commit with the seconds since the snapshot.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Saver:
         about: Mapping[str, Any],
         log: Callable[[str], None],
         retry_seconds: tuple[float, ...] = RETRY_SECONDS,
-        told: Callable[[str, float], None] = lambda what, seconds: None,
+        on_saved: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._checkpoints = checkpoints
         self._storage = storage
@@ -56,7 +56,7 @@ class Saver:
         self._about = about
         self._log = log
         self._retry_seconds = retry_seconds
-        self._told = told
+        self._on_saved = on_saved
         self._snapshot = tensors.Snapshot()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -124,9 +124,9 @@ class Saver:
         Args:
             size: its bytes; they count only until an upload was timed.
         """
-        each = self.upload_seconds or size / EXPECTED_SPEED
+        one_save = self.upload_seconds or size / EXPECTED_SPEED
         busy = self._thread is not None and self._thread.is_alive()
-        return 2 * each if busy else each
+        return 2 * one_save if busy else one_save
 
     def _work(
         self,
@@ -142,7 +142,7 @@ class Saver:
             parts = _write_parts(folder, held, files)
             self._upload(step, parts)
             self.upload_seconds = time.perf_counter() - started
-            self._told("checkpoint", self.upload_seconds)
+            self._on_saved(self.upload_seconds)
             self._checkpoints.retain(step, best)
             self._publish_history(files[keys.HISTORY])
         # The next call in the training thread raises any error.
@@ -151,7 +151,7 @@ class Saver:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _upload(self, step: int, parts: Mapping[str, Part]) -> None:
+    def _upload(self, step: int, parts: Mapping[str, PartFile]) -> None:
         for wait in (*self._retry_seconds, None):
             try:
                 return self._checkpoints.write(step, parts, self._about)
@@ -177,12 +177,12 @@ def _write_parts(
     folder: Path,
     held: Mapping[str, Mapping[str, torch.Tensor]],
     files: Mapping[str, bytes],
-) -> dict[str, Part]:
+) -> dict[str, PartFile]:
     parts = {}
     for name, named in held.items():
         size, digest = tensors.write(folder / name, named)
-        parts[name] = Part(path=folder / name, size=size, sha256=digest)
+        parts[name] = PartFile(path=folder / name, size=size, sha256=digest)
     for name, data in files.items():
         size, digest = tensors.write_pieces(folder / name, [memoryview(data)])
-        parts[name] = Part(path=folder / name, size=size, sha256=digest)
+        parts[name] = PartFile(path=folder / name, size=size, sha256=digest)
     return parts

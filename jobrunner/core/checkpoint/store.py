@@ -31,7 +31,7 @@ KEPT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class PartFile:
     """One file of a checkpoint, on this machine."""
 
     path: Path
@@ -85,7 +85,7 @@ class Checkpoints:
         """Steps with a COMMIT, newest first."""
         return sorted((step for step, held in self._held().items() if COMMIT in held), reverse=True)
 
-    def write(self, step: int, parts: Mapping[str, Part], about: Mapping[str, Any]) -> None:
+    def write(self, step: int, parts: Mapping[str, PartFile], about: Mapping[str, Any]) -> None:
         """Uploads and commits a checkpoint. Once this returns, an attempt can resume from it.
 
         Args:
@@ -100,8 +100,8 @@ class Checkpoints:
         prefix = keys.checkpoint_prefix(self._run, step)
         for name, part in parts.items():
             self._storage.write_file(f"{prefix}{self._attempt}/{name}", part.path)
-        told = {name: {"size": part.size, "sha256": part.sha256} for name, part in parts.items()}
-        manifest = json.dumps({**about, "step": step, "files": told}, indent=1).encode()
+        files = {name: {"size": part.size, "sha256": part.sha256} for name, part in parts.items()}
+        manifest = json.dumps({**about, "step": step, "files": files}, indent=1).encode()
         self._storage.write(f"{prefix}{self._attempt}/{MANIFEST}", manifest)
         digest = hashlib.sha256(manifest).hexdigest()
         marker = json.dumps({"attempt": self._attempt, "manifest": digest}).encode()
@@ -163,11 +163,11 @@ class Checkpoints:
         steps may still be written. A failed delete is tried again after the next save.
         """
         try:
-            found = self._held()
-            sound = {step for step, held in found.items() if COMMIT in held} - self._damaged
+            held_by_step = self._held()
+            sound = {step for step, held in held_by_step.items() if COMMIT in held} - self._damaged
             # Damaged ones ahead of this attempt are replaced when it reaches their steps.
             kept = {*sorted(sound, reverse=True)[:KEPT], best, *self._damaged}
-            for step, held in found.items():
+            for step, held in held_by_step.items():
                 if COMMIT in held and step in kept:
                     self._delete_losers(step, held)
                 elif COMMIT in held or step <= newest:
@@ -189,19 +189,19 @@ class Checkpoints:
 
     def _held(self) -> dict[int, set[str]]:
         """Step → keys below its prefix."""
-        found: dict[int, set[str]] = {}
+        held: dict[int, set[str]] = {}
         for entry in self._storage.list(keys.checkpoints_prefix(self._run)):
             step = keys.checkpoint_step(self._run, entry.key)
             if step is not None:
                 prefix = keys.checkpoint_prefix(self._run, step)
-                found.setdefault(step, set()).add(entry.key.removeprefix(prefix))
-        return found
+                held.setdefault(step, set()).add(entry.key.removeprefix(prefix))
+        return held
 
     def _marker(self, step: int) -> dict[str, str]:
         key = keys.checkpoint_prefix(self._run, step) + COMMIT
         try:
-            found = json.loads(self._storage.read(key))
-            return {"attempt": found["attempt"], "manifest": found["manifest"]}
+            marker = json.loads(self._storage.read(key))
+            return {"attempt": marker["attempt"], "manifest": marker["manifest"]}
         except (NotFound, ValueError, KeyError, TypeError):
             raise _DamagedError(f"{COMMIT} cannot be read") from None
 
@@ -231,7 +231,7 @@ class Checkpoints:
         prefix, files = self._manifest(step)
         folder = self._scratch / f"{self._run}-step-{step}-{self._attempt}"
         folder.mkdir(parents=True, exist_ok=True)
-        for name, told in files.items():
+        for name, entry in files.items():
             if only and name != only:
                 continue
             # A body that was cut in transit is read once more before the part counts as damaged.
@@ -241,7 +241,7 @@ class Checkpoints:
                 except NotFound:
                     shutil.rmtree(folder, ignore_errors=True)
                     raise _DamagedError(f"{name} is missing") from None
-                if digest == told["sha256"]:
+                if digest == entry["sha256"]:
                     break
                 if last:
                     shutil.rmtree(folder, ignore_errors=True)

@@ -21,8 +21,8 @@ _LIBRARIES = ("torch", "transformers", "accelerate", "numpy", "safetensors")
 
 def versions() -> dict[str, str]:
     """Version of each library, of Python, and of this project."""
-    found = {name: version(name) for name in _LIBRARIES}
-    return {"jobrunner": __version__, "python": platform.python_version(), **found}
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {"jobrunner": __version__, "python": platform.python_version(), **libraries}
 
 
 @dataclass(kw_only=True)

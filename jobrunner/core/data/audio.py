@@ -82,12 +82,12 @@ def encode(pcm: Pcm) -> bytes:
 
 
 def _one_line(error: Exception) -> str:
-    told = str(error) or type(error).__name__
+    message = str(error) or type(error).__name__
     if isinstance(error, soundfile.LibsndfileError):
-        told = error.error_string
-        if "does not exist" in told:  # its text for an MP3 without a frame; the file was opened
-            told = "format not recognised"
+        message = error.error_string
+        if "does not exist" in message:  # its text for an MP3 without a frame; the file was opened
+            message = "format not recognised"
     elif isinstance(error, OSError) and error.strerror:
-        told = error.strerror
-    line = told.splitlines()[0].rstrip(".")
+        message = error.strerror
+    line = message.splitlines()[0].rstrip(".")
     return line[:1].lower() + line[1:]

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 from jobrunner.core.data import layout, shards
 from jobrunner.core.data.layout import SAMPLE_RATE, Split
 from jobrunner.core.data.pool import spread
-from jobrunner.core.data.shards import CLIPS_PER_SHARD, Made, Task
+from jobrunner.core.data.shards import CLIPS_PER_SHARD, Shard, Task
 from jobrunner.core.data.sources.base import RawClip
-from jobrunner.core.data.summary import refuse_leak
+from jobrunner.core.data.summary import check_train_test_leak
 from jobrunner.errors import DataError, disk_errors
 from jobrunner.spec.identity import canonical_json
 from jobrunner.storage import Storage
@@ -78,12 +78,12 @@ class Builder:
     ) -> Iterator[dict[str, Any]]:
         """Records of all shards: first those of finished shards, then the others."""
         folder = f"{self.prefix}{split}/"
-        there = {entry.key for entry in self.storage.list(folder)}
+        stored = {entry.key for entry in self.storage.list(folder)}
         missing = []
         for number, digest in enumerate(digests):
             key = _record_key(folder, number)
-            record = json.loads(self.storage.read(key)) if key in there else {}
-            if record.get("input") == digest and self.prefix + record["shard"] in there:
+            record = json.loads(self.storage.read(key)) if key in stored else {}
+            if record.get("input") == digest and self.prefix + record["shard"] in stored:
                 yield record
             else:
                 missing.append(number)
@@ -93,25 +93,25 @@ class Builder:
         )
         with disk_errors(f"in {self.work.parent}"):
             workers = max(1, min(self.workers, len(missing)))
-            for made in spread(shards.make, tasks, workers, self.stop):
-                yield self._publish(split, made, digests[made.number])
+            for shard in spread(shards.make, tasks, workers, self.stop):
+                yield self._publish(split, shard, digests[shard.number])
 
-    def _publish(self, split: Split, made: Made, digest: str) -> dict[str, Any]:
-        name = f"{split}/{made.number:05d}-{made.sha256[:12]}.flacs"
-        self.storage.write_file(self.prefix + name, made.file)
-        made.file.unlink()
+    def _publish(self, split: Split, shard: Shard, digest: str) -> dict[str, Any]:
+        name = f"{split}/{shard.number:05d}-{shard.sha256[:12]}.flacs"
+        self.storage.write_file(self.prefix + name, shard.file)
+        shard.file.unlink()
         record = {
             "input": digest,
             "shard": name,
-            "sha256": made.sha256,
-            "rows": made.rows,
-            "dropped": made.dropped,
+            "sha256": shard.sha256,
+            "rows": shard.rows,
+            "dropped": shard.dropped,
         }
-        key = _record_key(f"{self.prefix}{split}/", made.number)
+        key = _record_key(f"{self.prefix}{split}/", shard.number)
         self.storage.write(key, canonical_json(record).encode())
         return record
 
-    def _finish(self, split: Split, count: int, told: dict[str, Any]) -> None:
+    def _finish(self, split: Split, count: int, about: dict[str, Any]) -> None:
         """Joins the shards' records into the index, without duplicates, and writes the manifest."""
         folder = f"{self.prefix}{split}/"
         index = self.work / f"{split}-index"
@@ -123,11 +123,11 @@ class Builder:
         if not tally.utterances and split != "validation":
             reasons = ", ".join(f"{count} {reason}" for reason, count in tally.counts.items())
             raise DataError(f"No clip of {split} can be used ({reasons or 'it has none'}).")
-        refuse_leak(self.storage, self.prefix, split, tally.seen)
+        check_train_test_leak(self.storage, self.prefix, split, tally.seen)
         name = f"{split}/index-{tally.hash.hexdigest()[:12]}.jsonl"
         self.storage.write_file(self.prefix + name, index)
         index.unlink()
-        manifest = {"version": layout.VERSION, "index": name, **told, **tally.told()}
+        manifest = {"version": layout.VERSION, "index": name, **about, **tally.entries()}
         key = layout.manifest_key(self.prefix, split)
         self.storage.write(key, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
 
@@ -168,7 +168,7 @@ class _Tally:
         if len(named) < EXAMPLES:
             named.append(f"{clip}: {detail}" if detail else clip)
 
-    def told(self) -> dict[str, Any]:
+    def entries(self) -> dict[str, Any]:
         """Entries for the manifest."""
         dropped = {
             reason: {"count": count, "examples": self.examples[reason]}

@@ -57,8 +57,8 @@ class Dataset:
         Raises:
             NotFound: no split of it is prepared.
         """
-        found = {split: layout.read_manifest(storage, prefix, split) for split in SPLITS}
-        complete = {str(split): manifest for split, manifest in found.items() if manifest}
+        manifests = {split: layout.read_manifest(storage, prefix, split) for split in SPLITS}
+        complete = {str(split): manifest for split, manifest in manifests.items() if manifest}
         if not complete:
             raise NotFound(f"{prefix} holds no prepared speech.", hint="Prepare comes first.")
         return cls(storage, prefix, scratch, complete, language)

@@ -66,22 +66,22 @@ def report_key(prefix: str) -> str:
 def read_report(storage: Storage, prefix: str) -> dict[str, Any]:
     """The report of a data set; empty if there is none yet."""
     try:
-        found: dict[str, Any] = json.loads(storage.read(report_key(prefix)))
+        report: dict[str, Any] = json.loads(storage.read(report_key(prefix)))
     except (NotFound, ValueError):
         return {}
-    return found
+    return report
 
 
 def read_manifest(storage: Storage, prefix: str, split: str) -> dict[str, Any] | None:
     """The manifest of a split; None while the split is not complete."""
     try:
-        found = json.loads(storage.read(manifest_key(prefix, split)))
+        manifest = json.loads(storage.read(manifest_key(prefix, split)))
     except NotFound:
         return None
     except ValueError:
         key = manifest_key(prefix, split)
         raise StorageError(f"{key} is damaged.", hint="Delete it and prepare again.") from None
-    return found if found.get("version") == VERSION else None
+    return manifest if manifest.get("version") == VERSION else None
 
 
 def read_index(storage: Storage, prefix: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:

@@ -26,13 +26,13 @@ B = TypeVar("B")
 
 def cores() -> int:
     """Cores that this process may use: its affinity, and the limit of its container (cgroup v2)."""
-    found = len(os.sched_getaffinity(0))
+    count = len(os.sched_getaffinity(0))
     try:
         quota, period = _CGROUP.read_text().split()
-        found = min(found, max(1, round(int(quota) / int(period))))
+        count = min(count, max(1, round(int(quota) / int(period))))
     except (OSError, ValueError):
         pass  # no cgroup v2, or its quota is `max`
-    return found
+    return count
 
 
 def spread(
@@ -54,7 +54,7 @@ def spread(
     """
     if workers == 1:
         for task in tasks:
-            _unless(stop())
+            _raise_if(stop())
             yield function(task)
         return
     method = multiprocessing.get_context("spawn")
@@ -62,10 +62,10 @@ def spread(
     try:
         yield from _window(pool, function, iter(tasks), 2 * workers, stop)
     except BrokenProcessPool:
-        _unless(stop())
+        _raise_if(stop())
         raise JobrunnerError(
-            "A worker process died, most likely for want of memory.",
-            hint="Give prepare more memory or fewer cores; it goes on where it was.",
+            "A worker process died, most likely because memory ran out.",
+            hint="Give prepare more memory or fewer cores; it continues where it stopped.",
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -85,13 +85,13 @@ def _window(
             running = {future for future in running if not future.cancel()}
             for future in done | wait(running).done:
                 yield future.result()
-            _unless(True)
+            _raise_if(True)
         running |= {pool.submit(function, task) for task in islice(tasks, len(done))}
         for future in done:
             yield future.result()
 
 
-def _unless(stopped: bool) -> None:
+def _raise_if(stopped: bool) -> None:
     if stopped:
         raise Interrupted("Stopped; the finished shards are kept.")
 

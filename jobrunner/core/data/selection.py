@@ -32,21 +32,21 @@ def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection
         SpecError: a split that the spec names does not exist.
     """
     choice = splits.choose(speech.splits, data, wanted=wanted)
-    found: dict[Split, list[RawClip]] = {}
+    selected: dict[Split, list[RawClip]] = {}
     if choice.test:
-        found["test"] = list(speech.clips(choice.test))
+        selected["test"] = list(speech.clips(choice.test))
     if choice.train:
         train = [clip for name in choice.train for clip in speech.clips(name)]
         if choice.validation:
-            found["validation"] = list(speech.clips(choice.validation))
+            selected["validation"] = list(speech.clips(choice.validation))
         else:
-            train, found["validation"] = _held_out(train, data.holdout)
-        found["train"] = train
-    return Selection(clips=found, held_out=bool(choice.train) and not choice.validation)
+            train, selected["validation"] = _held_out(train, data.holdout)
+        selected["train"] = train
+    return Selection(clips=selected, held_out=bool(choice.train) and not choice.validation)
 
 
 def _held_out(clips: list[RawClip], share: float) -> tuple[list[RawClip], list[RawClip]]:
     sentences = [splits.sentence(clip.text) for clip in clips]
-    held = splits.hold_out([one for one in sentences if one], share)
-    kept = [clip for clip, one in zip(clips, sentences, strict=True) if one not in held]
-    return kept, [clip for clip, one in zip(clips, sentences, strict=True) if one in held]
+    held = splits.hold_out([sentence for sentence in sentences if sentence], share)
+    kept = [clip for clip, sentence in zip(clips, sentences, strict=True) if sentence not in held]
+    return kept, [clip for clip, sentence in zip(clips, sentences, strict=True) if sentence in held]

@@ -33,7 +33,7 @@ class Task:
 
 
 @dataclass(slots=True)
-class Made:
+class Shard:
     """A shard that was made."""
 
     number: int
@@ -49,19 +49,19 @@ class Made:
 
 def digest(clips: list[RawClip], min_seconds: float) -> str:
     """Digest of what a shard of these clips is made from: 32 hex digits. Reads no audio."""
-    told = [VERSION, min_seconds] + [
+    content = [VERSION, min_seconds] + [
         [clip.clip, clip.audio.identity(), clip.text, clip.speaker] for clip in clips
     ]
-    return hashlib.sha256(canonical_json(told).encode()).hexdigest()[:32]
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:32]
 
 
-def make(task: Task) -> Made:
+def make(task: Task) -> Shard:
     """Decodes the clips of a shard and writes it. Memory holds one clip at a time.
 
     Raises:
         OSError: the shard cannot be written.
     """
-    made = Made(task.number, task.file, len(task.clips))
+    shard = Shard(task.number, task.file, len(task.clips))
     whole = hashlib.sha256()
     offset = 0
     with task.file.open("wb") as target:
@@ -69,14 +69,14 @@ def make(task: Task) -> Made:
             try:
                 row, data = _clip(clip, task.min_seconds)
             except Unusable as error:
-                made.dropped.append((error.reason, clip.clip, error.detail))
+                shard.dropped.append((error.reason, clip.clip, error.detail))
                 continue
-            made.rows.append({"offset": offset, "size": len(data), **row})
+            shard.rows.append({"offset": offset, "size": len(data), **row})
             target.write(data)
             whole.update(data)
             offset += len(data)
-    made.sha256 = whole.hexdigest()
-    return made
+    shard.sha256 = whole.hexdigest()
+    return shard
 
 
 def _clip(clip: RawClip, min_seconds: float) -> tuple[dict[str, Any], bytes]:

@@ -34,7 +34,7 @@ def write_report(storage: Storage, prefix: str, language: str) -> dict[str, Any]
     Raises:
         DataError: a clip is in train and in test.
     """
-    told: dict[str, Any] = {}
+    by_split: dict[str, Any] = {}
     contents: dict[Split, _Content] = {}
     held_out = False
     for split in SPLITS:
@@ -42,8 +42,8 @@ def write_report(storage: Storage, prefix: str, language: str) -> dict[str, Any]
         if manifest is None:
             continue
         held_out = held_out or bool(manifest.get("held_out"))
-        content = contents[split] = _content(storage, prefix, manifest)
-        told[split] = {
+        content = contents[split] = _read_content(storage, prefix, manifest)
+        by_split[split] = {
             "utterances": manifest["utterances"],
             "hours": round(manifest["samples"] / SAMPLE_RATE / 3600, 4),
             "speakers": len(content.speakers),
@@ -51,18 +51,20 @@ def write_report(storage: Storage, prefix: str, language: str) -> dict[str, Any]
             "clips": manifest["clips"],
             "dropped": manifest["dropped"],
         }
-    warnings = _same_sounds(contents)
+    warnings = _check_shared_clips(contents)
     # Clips held out for validation share speakers with the training clips on purpose.
     compared = {s: c for s, c in contents.items() if not (held_out and s == "validation")}
     warnings += splits.overlaps({s: (c.sentences, c.speakers) for s, c in compared.items()})
-    report = {"language": language, "splits": told, "warnings": warnings}
+    report = {"language": language, "splits": by_split, "warnings": warnings}
     text = json.dumps(report, indent=1, ensure_ascii=False)
     storage.write(layout.report_key(prefix), text.encode())
     return report
 
 
-def refuse_leak(storage: Storage, prefix: str, split: Split, sounds: Mapping[int, str]) -> None:
-    """Refuses to publish a split that shares a clip with its opposite (train and test).
+def check_train_test_leak(
+    storage: Storage, prefix: str, split: Split, sounds: Mapping[int, str]
+) -> None:
+    """Checks that a split shares no clip with its opposite (train and test) before it is published.
 
     Args:
         storage: storage of the data set.
@@ -78,11 +80,11 @@ def refuse_leak(storage: Storage, prefix: str, split: Split, sounds: Mapping[int
         return
     manifest = layout.read_manifest(storage, prefix, opposite[split])
     if manifest:
-        other = _content(storage, prefix, manifest)
-        _same_sounds({split: _Content(sounds=dict(sounds)), opposite[split]: other})
+        other = _read_content(storage, prefix, manifest)
+        _check_shared_clips({split: _Content(sounds=dict(sounds)), opposite[split]: other})
 
 
-def _content(storage: Storage, prefix: str, manifest: dict[str, Any]) -> _Content:
+def _read_content(storage: Storage, prefix: str, manifest: dict[str, Any]) -> _Content:
     content = _Content()
     for line in layout.read_index(storage, prefix, manifest):
         content.sounds[int(line["digest"], 16)] = line["clip"]
@@ -92,7 +94,8 @@ def _content(storage: Storage, prefix: str, manifest: dict[str, Any]) -> _Conten
     return content
 
 
-def _same_sounds(contents: dict[Split, _Content]) -> list[str]:
+def _check_shared_clips(contents: dict[Split, _Content]) -> list[str]:
+    """Warnings about clips that two splits share; an error if these are train and test."""
     warnings = []
     order = [split for split in SPLITS if split in contents]
     for at, ours in enumerate(order):

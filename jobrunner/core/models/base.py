@@ -219,7 +219,7 @@ class Family(Protocol):
 
 def groups_by_decay(module: torch.nn.Module) -> list[ParameterGroup]:
     """Trained parameters in two groups: matrices, which decay, then norms and biases."""
-    trained = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
     return [
         ParameterGroup(parameters={n: p for n, p in trained.items() if p.ndim > 1}),
         ParameterGroup(parameters={n: p for n, p in trained.items() if p.ndim <= 1}, decays=False),

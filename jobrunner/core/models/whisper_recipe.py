@@ -113,11 +113,11 @@ class WhisperRecipe:
         ending = [] if silent is None else [silent]
         if not self._multilingual:
             return ending
-        found = languages.find(language)
-        token = f"<|{found.whisper_code}|>"
-        if found.whisper_code is None or token not in self._known:
+        spoken = languages.find(language)
+        token = f"<|{spoken.whisper_code}|>"
+        if spoken.whisper_code is None or token not in self._known:
             raise UsageError(
-                f"The model has no token for {found.name} ({found.code}).", hint=_others(found)
+                f"The model has no token for {spoken.name} ({spoken.code}).", hint=_others(spoken)
             )
         return [self._known[token], self._known[f"<|{task}|>"], *ending]
 

@@ -70,12 +70,12 @@ class WindowPacking:
         """All clips in windows, both in random order."""
         measures, limits = self._measures, self._limits
         order = random.permutation(len(measures)).tolist()
-        sociable = (random.random(len(order)) < self._pack_probability).tolist()
+        may_share = (random.random(len(order)) < self._pack_probability).tolist()
         done: list[Unit] = []
         open_windows: dict[Hashable, tuple[list[int], int, int]] = {}
         for clip in order:
             company = measures[clip].company
-            if company is None or not sociable[clip]:
+            if company is None or not may_share[clip]:
                 done.append(self._unit([clip]))
                 continue
             held, samples, tokens = open_windows.get(company, ([], 0, 0))

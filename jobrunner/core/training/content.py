@@ -42,13 +42,13 @@ def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
             parameter.copy_(weights[name])
 
 
-def load(setup: Setup, found: Restored) -> TrainState:
+def load(setup: Setup, restored: Restored) -> TrainState:
     """Puts a checkpoint into model and optimiser; returns the state to continue from.
 
     Raises:
         CheckpointError: it belongs to another model or another version of this project.
     """
-    folder = found.folder
+    folder = restored.folder
     try:
         load_weights(setup, safetensors.torch.load_file(folder / WEIGHTS))
         optimiser = safetensors.torch.load_file(folder / OPTIMISER)
@@ -56,6 +56,6 @@ def load(setup: Setup, found: Restored) -> TrainState:
         return TrainState.from_json((folder / STATE).read_bytes(), (folder / HISTORY).read_bytes())
     except (ValueError, TypeError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(
-            f"The checkpoint of step {found.step} does not fit this run: {error}.",
+            f"The checkpoint of step {restored.step} does not fit this run: {error}.",
             hint="Submit with --again to start over.",
         ) from error

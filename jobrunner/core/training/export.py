@@ -79,7 +79,7 @@ def _summary(context: StageContext, setup: Setup, state: TrainState, step: int) 
     """The training summary, without times, so that equal runs have equal exports."""
     losses = [record["loss"] for record in state.history if record.get("loss") is not None]
     # Validations of 0.1.0 do not name their metric.
-    validations = [each for each in state.history if {"metric", "wer"} & each.keys()]
+    validations = [record for record in state.history if {"metric", "wer"} & record.keys()]
     spec = context.spec
     return {
         "run": context.run,

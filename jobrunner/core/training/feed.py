@@ -45,16 +45,16 @@ class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
         self._dataset = dataset
         self._recipe = recipe
         measured = recipe.measure(utterances)
-        reasons = Counter(each for each in measured if isinstance(each, str))
+        reasons = Counter(measure for measure in measured if isinstance(measure, str))
         self.dropped = {reason: reasons[reason] for reason in recipe.drops}
         """Clips that are not trained on, by reason."""
-        kept = [row for row, each in enumerate(measured) if not isinstance(each, str)]
+        kept = [row for row, measure in enumerate(measured) if not isinstance(measure, str)]
         if not kept:
-            told = ", ".join(
+            counts = ", ".join(
                 f"{self.dropped[name]} {words}" for name, words in recipe.drops.items()
             )
             raise DataError(
-                f"None of {len(utterances)} training clips can be used: {told}.",
+                f"None of {len(utterances)} training clips can be used: {counts}.",
                 hint="Cut the recordings into sentences.",
             )
         self.utterances = [utterances[row] for row in kept]
@@ -153,15 +153,15 @@ def _one_step(
     first: Batch, ready: Iterator[Batch | JobrunnerError], micro: list[MicroBatch]
 ) -> Iterator[tuple[MicroBatch, Batch]]:
     yield micro[0], first
-    for each in micro[1:]:
-        yield each, _next(ready)
+    for micro_batch in micro[1:]:
+        yield micro_batch, _next(ready)
 
 
 def _next(ready: Iterator[Batch | JobrunnerError]) -> Batch:
-    found = next(ready)
-    if isinstance(found, JobrunnerError):
-        raise found
-    return found
+    batch = next(ready)
+    if isinstance(batch, JobrunnerError):
+        raise batch
+    return batch
 
 
 def _outlive_sigterm(worker: int) -> None:

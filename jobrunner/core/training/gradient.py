@@ -39,8 +39,8 @@ def over_ranks(
     """Loss and weight of all ranks, and whether any of them is to stop."""
     if setup.ranks == 1:
         return total, weight, stop
-    told = torch.tensor([weight, float(stop)], device=total.device)
-    total, *both = setup.accelerator.reduce(torch.cat([total[None], told])).unbind()
+    weight_and_stop = torch.tensor([weight, float(stop)], device=total.device)
+    total, *both = setup.accelerator.reduce(torch.cat([total[None], weight_and_stop])).unbind()
     weight, stops = torch.stack(both).tolist()
     return total, weight, stops > 0
 

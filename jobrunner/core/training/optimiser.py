@@ -25,7 +25,7 @@ def learning_rate(train: TrainSpec, step: int) -> float:
 
 def make_optimiser(groups: Sequence[ParameterGroup], train: TrainSpec) -> torch.optim.AdamW:
     """AdamW over the groups of trained parameters, in their order."""
-    parameters = [each for group in groups for each in group.parameters.values()]
+    parameters = [parameter for group in groups for parameter in group.parameters.values()]
     return torch.optim.AdamW(
         [
             {
@@ -37,7 +37,7 @@ def make_optimiser(groups: Sequence[ParameterGroup], train: TrainSpec) -> torch.
         lr=train.learning_rate,
         betas=BETAS,
         eps=EPSILON,
-        fused=all(each.is_cuda for each in parameters) or None,
+        fused=all(parameter.is_cuda for parameter in parameters) or None,
     )
 
 

@@ -19,9 +19,9 @@ class Pace:
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
-        self._began = self._told = time.perf_counter()
-        self._since_told = 0.0
-        self._paused_since_told = 0.0
+        self._began = self._logged_at = time.perf_counter()
+        self._audio_since_log = 0.0
+        self._paused_since_log = 0.0
         self.audio_seconds = 0.0
         """Audio trained on by this attempt."""
         self.steps = 0
@@ -39,7 +39,7 @@ class Pace:
         yield
         spent = time.perf_counter() - started
         self.paused_seconds += spent
-        self._paused_since_told += spent
+        self._paused_since_log += spent
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -59,16 +59,16 @@ class Pace:
         """Counts a finished step over `seconds` of audio; logs a line from time to time."""
         self.steps += 1
         self.audio_seconds += seconds
-        self._since_told += seconds
+        self._audio_since_log += seconds
         now = time.perf_counter()
         fewest, most = LOG_SECONDS
-        due = now - self._told >= min(most, max(fewest, (now - self._began) / 20))
+        due = now - self._logged_at >= min(most, max(fewest, (now - self._began) / 20))
         if due or step == steps or self.steps == 1:
-            speed = self._since_told / (now - self._told - self._paused_since_told)
+            speed = self._audio_since_log / (now - self._logged_at - self._paused_since_log)
             self._log(
                 f"step {step}/{steps} · loss {loss:.3f} · lr {rate:.1e} · {speed:.1f} audio s/s"
             )
-            self._told, self._since_told, self._paused_since_told = now, 0.0, 0.0
+            self._logged_at, self._audio_since_log, self._paused_since_log = now, 0.0, 0.0
 
     def summary(self, audio_seconds: float) -> str:
         """One line about this attempt, for its end.

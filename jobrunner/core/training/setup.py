@@ -44,8 +44,8 @@ class Setup:
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that are trained, by name and in the module's order; tied ones once."""
         grouped = {name for group in self.groups for name in group.parameters}
-        found = self.model.module.named_parameters()
-        return {name: each for name, each in found if name in grouped}
+        parameters = self.model.module.named_parameters()
+        return {name: parameter for name, parameter in parameters if name in grouped}
 
     @property
     def device(self) -> torch.device:
@@ -75,7 +75,7 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
     if device.type == "cuda" and seen < resources.gpus:
         raise DeviceError(
             f"The run asks for {resources.gpus} GPUs and sees {seen}.",
-            hint=f"Submit it with --gpus {seen}; it goes on there.",
+            hint=f"Submit it with --gpus {seen}; it continues where it stopped.",
         )
     dtype = choose_dtype(resources, device)
     # Matrix products that stay in fp32 run on tensor cores with 10 bits of mantissa (TF32).

@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
@@ -53,7 +54,7 @@ class Trainer:
             context.scratch,
             {"versions": versions()},
             self.log,
-            told=context.progress.tell,
+            on_saved=partial(context.progress.event, "checkpoint"),
         )
         self.pace = Pace(self.log)
         self._steps: Generator[StepBatches] | None = None
@@ -95,24 +96,24 @@ class Trainer:
         Raises:
             CheckpointError: there are checkpoints, but none can be used.
         """
-        found: list[Restored | None] = [self.checkpoints.restore() if self.setup.first else None]
-        broadcast_object_list(found)
-        if found[0]:
-            self._load(found[0])
+        restored: list[Restored | None] = [self.checkpoints.restore() if self.setup.first else None]
+        broadcast_object_list(restored)
+        if restored[0]:
+            self._load(restored[0])
         state, train = self.state, self.spec.train
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
         self._report("training")
 
-    def _load(self, found: Restored) -> None:
-        self.state = content.load(self.setup, found)
+    def _load(self, restored: Restored) -> None:
+        self.state = content.load(self.setup, restored)
         state, now = self.state, versions()
         self.health.load(state.health)
-        self._saved_step = found.step
+        self._saved_step = restored.step
         state.resumes += 1
-        self.context.progress.tell("resume")
-        state.passed_over += found.passed_over
-        self.log(f"going on from the checkpoint of step {state.step}")
+        self.context.progress.event("resume")
+        state.passed_over += restored.passed_over
+        self.log(f"continuing from the checkpoint of step {state.step}")
         if state.versions != now:
             old = state.versions
             changed = [f"{n} {old.get(n)} → {now[n]}" for n in now if old.get(n) != now[n]]
@@ -120,7 +121,7 @@ class Trainer:
             state.versions = now
         self.setup.accelerator.wait_for_everyone()
         if self.setup.first:
-            shutil.rmtree(found.folder, ignore_errors=True)
+            shutil.rmtree(restored.folder, ignore_errors=True)
 
     def step(self) -> None:
         """Does one optimiser step over all ranks.
@@ -146,7 +147,7 @@ class Trainer:
         if self.health.accept(number, loss, norm):
             self.setup.optimiser.step()
         else:
-            self.context.progress.tell("skip")
+            self.context.progress.event("skip")
         self.setup.optimiser.zero_grad(set_to_none=True)
         self._advance(step, loss, norm, rate)
         self.saver.check()
@@ -176,13 +177,13 @@ class Trainer:
         """Validates the model and records the result; nothing if SIGTERM comes meanwhile."""
         with self.pace.pausing():
             self._report("validating")
-            found = self.validation.measure()
-        if found is None:
+            measured = self.validation.measure()
+        if measured is None:
             return
-        state, metric, rate = self.state, found.metric, found.value
+        state, metric, rate = self.state, measured.metric, measured.value
         best = state.judge(state.step, metric, rate, self.spec.train.patience)
         state.history.append(
-            {"step": state.step, "metric": metric.name, "rate": rate, **found.others}
+            {"step": state.step, "metric": metric.name, "rate": rate, **measured.others}
         )
         so_far = "best so far" if best else f"best {metric.shown(state.best_rate or 0.0)}"
         self.log(f"step {state.step} · validation {metric.label} {metric.shown(rate)} · {so_far}")
@@ -228,7 +229,7 @@ class Trainer:
             self.log("the upload did not end in time")
         raise Interrupted(
             f"Stopped after step {self.state.step} of {self.spec.train.steps}.",
-            hint="Submit the run again; it goes on from its last checkpoint.",
+            hint="Submit the run again; it continues from its last checkpoint.",
         )
 
     def finish(self) -> None:

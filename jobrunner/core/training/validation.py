@@ -71,9 +71,11 @@ class Validation:
         recipe = self._setup.model.recipe
         if self._setup.model.criterion == "rate":
             return fitting(recipe, clips)
-        measured = recipe.measure(clips)
+        measures = recipe.measure(clips)
         return [
-            clip for clip, each in zip(clips, measured, strict=True) if not isinstance(each, str)
+            clip
+            for clip, measure in zip(clips, measures, strict=True)
+            if not isinstance(measure, str)
         ]
 
     def _stops(self) -> bool:
@@ -126,7 +128,8 @@ class Validation:
         finally:
             setup.model.module.train()
         gathered = gather_object([(total, weight)])
-        loss = sum(each for each, _ in gathered) / sum(each for _, each in gathered)
+        sums, weights = zip(*gathered, strict=True)
+        loss = sum(sums) / sum(weights)
         metric = METRICS[setup.model.criterion]
         value = math.exp(min(loss, 700.0)) if metric.name == "perplexity" else loss
         return Measured(metric=metric, value=value, others={"validation_loss": loss})

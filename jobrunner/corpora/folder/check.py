@@ -43,7 +43,7 @@ def check(
     clips = read(root, language, data, own=own)
     existing = list(dict.fromkeys(clip.split for clip in clips))
     choice = splits.choose(existing, data, wanted=wanted)
-    role_of = {split: role for role, found in choice.roles.items() for split in found}
+    role_of = {split: role for role, names in choice.roles.items() for split in names}
     roles: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         if clip.split in role_of:
@@ -52,11 +52,11 @@ def check(
     sizes = _sizes(locate(root, language, own=own)[0])
     warnings = [*_missing(used, sizes), *_empty(roles, data)]
     _same_clip(roles, sizes)
-    told = {
+    contents = {
         role: ({splits.sentence(c.text) for c in chosen}, {c.speaker for c in chosen})
         for role, chosen in roles.items()
     }
-    return [f"{language}: {line}" for line in (*warnings, *splits.overlaps(told))]
+    return [f"{language}: {line}" for line in (*warnings, *splits.overlaps(contents))]
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -122,8 +122,8 @@ def _same_bytes(
     train: list[Clip], test: list[Clip], sizes: Mapping[str, int]
 ) -> list[tuple[str, str]]:
     """Compares sizes, then samples, then whole files; each only if the one before agrees."""
-    there = [[clip for clip in clips if clip.name in sizes] for clips in (train, test)]
-    groups = [(there[0], there[1])]
+    present = [[clip for clip in clips if clip.name in sizes] for clips in (train, test)]
+    groups = [(present[0], present[1])]
     keys: tuple[Callable[[Clip], object], ...] = (
         lambda clip: sizes[clip.name],
         lambda clip: _digest(clip.path, sample=True),

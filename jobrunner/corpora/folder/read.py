@@ -62,8 +62,8 @@ def read(root: Path, language: str, data: DataSpec, *, own: bool = True) -> list
     Raises:
         SpecError: says what is wrong with the folder, and what would be right.
     """
-    place, found = locate(root, language, own=own)
-    clips = [clip for path in found for clip in _table(place, path, language, data, own=own)]
+    place, paths = locate(root, language, own=own)
+    clips = [clip for path in paths for clip in _table(place, path, language, data, own=own)]
     if not clips:
         spoken = languages.find(language).name
         raise SpecError("data.source", f"{place} lists no clip in {spoken} ({language}).")
@@ -78,7 +78,7 @@ def locate(root: Path, language: str, *, own: bool = True) -> tuple[Path, list[P
     """
     if not root.is_dir():
         hint = "Give the path of one that exists."
-        raise SpecError("data.source", f"{root} is no folder.", hint=hint)
+        raise SpecError("data.source", f"{root} is not a folder.", hint=hint)
     own_table = tables.find(root)
     if own_table:
         return root, [own_table]
@@ -87,18 +87,18 @@ def locate(root: Path, language: str, *, own: bool = True) -> tuple[Path, list[P
     for path in with_tables:
         if _means(path.name, language):
             return locate(path, language)
-    found = _split_tables(root)
-    if found:
-        return root, found
+    split_tables = _split_tables(root)
+    if split_tables:
+        return root, split_tables
     raise _no_table(root, language, [path.name for path in with_tables], empty=not below)
 
 
 def _split_tables(root: Path) -> list[Path]:
     """Tables of the sub-folders, if one of these has the name of a split."""
     below = sorted(path for path in root.iterdir() if path.is_dir())
-    found = [table for table in map(tables.find, below) if table]
-    named = any(table.parent.name.casefold() in splits.KNOWN for table in found)
-    return found if named else []
+    found_tables = [table for table in map(tables.find, below) if table]
+    named = any(table.parent.name.casefold() in splits.KNOWN for table in found_tables)
+    return found_tables if named else []
 
 
 def _no_table(root: Path, language: str, others: list[str], *, empty: bool) -> SpecError:
@@ -126,11 +126,11 @@ def _means(name: str, language: str) -> bool:
 
 
 def _table(place: Path, path: Path, language: str, data: DataSpec, *, own: bool) -> Iterator[Clip]:
-    there = tables.columns(path)
-    file = _column("data.audio_column", "audio file", data.audio_column, FILE, there, path)
-    text = _column("data.text_column", "transcript", data.text_column, TEXT, there, path)
-    speaker = _optional("data.speaker_column", data.speaker_column, SPEAKER, there, path)
-    split, locale = _named(SPLIT, there), _named(LANGUAGE, there)
+    columns = tables.columns(path)
+    file = _column("data.audio_column", "audio file", data.audio_column, FILE, columns, path)
+    text = _column("data.text_column", "transcript", data.text_column, TEXT, columns, path)
+    speaker = _optional("data.speaker_column", data.speaker_column, SPEAKER, columns, path)
+    split, locale = _named(SPLIT, columns), _named(LANGUAGE, columns)
     if not own and not locale and not _below_language(place, language):
         spoken = languages.find(language).name
         raise SpecError(
@@ -173,7 +173,7 @@ def _inside(folder: Path, name: str, where: str) -> str:
         shown = repr(name[:60])
         raise SpecError(
             "data.source",
-            f"{where}: {shown} is no file inside the folder.",
+            f"{where}: {shown} is not a file inside the folder.",
             hint="File names are relative to the folder of the table.",
         )
     return inside
@@ -187,33 +187,35 @@ def _split_of(folder: Path, name: str) -> str:
     return first if first.casefold() in splits.KNOWN else "train"
 
 
-def _named(usual: Sequence[str], there: Sequence[str]) -> str:
+def _named(usual: Sequence[str], columns: Sequence[str]) -> str:
     for name in usual:
-        for column in there:
+        for column in columns:
             if column.strip().casefold() == name:
                 return column
     return ""
 
 
 def _optional(
-    field: str, given: str, usual: Sequence[str], there: Sequence[str], path: Path
+    field: str, given: str, usual: Sequence[str], columns: Sequence[str], path: Path
 ) -> str:
-    if given and given not in there:
-        raise SpecError(field, f"{path} has no column {given!r}.", hint=f"It has {_listed(there)}.")
-    return given or _named(usual, there)
+    if given and given not in columns:
+        raise SpecError(
+            field, f"{path} has no column {given!r}.", hint=f"It has {_listed(columns)}."
+        )
+    return given or _named(usual, columns)
 
 
 def _column(
-    field: str, what: str, given: str, usual: Sequence[str], there: Sequence[str], path: Path
+    field: str, what: str, given: str, usual: Sequence[str], columns: Sequence[str], path: Path
 ) -> str:
-    found = _optional(field, given, usual, there, path)
-    if not found:
+    name = _optional(field, given, usual, columns, path)
+    if not name:
         raise SpecError(
             field,
             f"{path} has no column for the {what} (such as {usual[0]}).",
-            hint=f"It has {_listed(there)}; name the one to use.",
+            hint=f"It has {_listed(columns)}; name the one to use.",
         )
-    return found
+    return name
 
 
 def _listed(columns: Sequence[str]) -> str:

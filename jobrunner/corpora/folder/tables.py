@@ -21,11 +21,11 @@ def find(folder: Path) -> Path | None:
     Raises:
         SpecError: there are two.
     """
-    found = [folder / name for name in NAMES if (folder / name).is_file()]
-    if len(found) > 1:
-        names = " and ".join(path.name for path in found)
+    existing = [folder / name for name in NAMES if (folder / name).is_file()]
+    if len(existing) > 1:
+        names = " and ".join(path.name for path in existing)
         raise SpecError("data.source", f"{folder} has {names}.", hint="Keep one of them.")
-    return found[0] if found else None
+    return existing[0] if existing else None
 
 
 def columns(path: Path) -> list[str]:
@@ -63,8 +63,8 @@ def _rows(path: Path, wanted: Sequence[str]) -> Iterator[list[str]]:
             for row in zip(*taken, strict=True):
                 yield [_plain(cell) for cell in row]
     elif path.suffix == ".jsonl":
-        for found in _objects(path):
-            yield [_plain(found.get(name)) for name in wanted]
+        for record in _objects(path):
+            yield [_plain(record.get(name)) for name in wanted]
     else:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = _cells(file, path)
@@ -103,12 +103,12 @@ def _objects(path: Path) -> Iterator[dict[str, object]]:
             if not line.strip():
                 continue
             try:
-                found = json.loads(line)
+                record = json.loads(line)
             except ValueError:
-                found = None
-            if not isinstance(found, dict):
-                raise SpecError("data.source", f"{path} line {number} is no JSON object.")
-            yield found
+                record = None
+            if not isinstance(record, dict):
+                raise SpecError("data.source", f"{path} line {number} is not a JSON object.")
+            yield record
 
 
 def _parquet(path: Path):  # type: ignore[no-untyped-def]

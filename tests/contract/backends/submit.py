@@ -244,5 +244,5 @@ class SubmitContract:
 
     @pytest.mark.parametrize("name", ["../../etc", "a\nb", "", "UPPER", "x" * 200])
     def test_a_name_that_cannot_be_a_run_reaches_no_file(self, harness: Harness, name: str) -> None:
-        with pytest.raises(UsageError, match="is no run id"):
+        with pytest.raises(UsageError, match="is not a run id"):
             harness.backend.delete(name)

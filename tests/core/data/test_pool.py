@@ -57,7 +57,9 @@ def test_a_stop_gives_what_was_begun_and_then_interrupts(workers: int) -> None:
 
 
 def test_a_worker_that_is_killed_ends_the_stage_with_a_reason() -> None:
-    with pytest.raises(JobrunnerError, match="A worker process died, most likely for want of mem"):
+    with pytest.raises(
+        JobrunnerError, match="A worker process died, most likely because memory ran out"
+    ):
         list(pool.spread(_die, range(10), 2, lambda: False))
 
 

@@ -233,7 +233,7 @@ def test_a_run_killed_and_stopped_as_a_process_ends_as_the_undisturbed_one(tmp_p
     os.killpg(stopped.pid, signal.SIGTERM)
     talk, _ = stopped.communicate(timeout=SECONDS)
     assert stopped.returncode == 143, talk
-    assert "going on from the checkpoint of step" in talk
+    assert "continuing from the checkpoint of step" in talk
     assert "error: Stopped after step" in talk
     train.run(stage_context(spec, tmp_path / "last"))
     whole = make_run(tmp_path / "whole", **changes)

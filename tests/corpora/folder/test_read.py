@@ -121,7 +121,7 @@ def test_speech_of_one_language_does_not_test_another(tmp_path: Path) -> None:
 )
 def test_a_file_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     root = write_folder(tmp_path / "speech", [(name, "x", "y", "train")], form="jsonl", audio=False)
-    with pytest.raises(SpecError, match=r"row 1: .* is no file inside the folder"):
+    with pytest.raises(SpecError, match=r"row 1: .* is not a file inside the folder"):
         audiofolder.read(root, "el", DataSpec())
 
 
@@ -135,8 +135,8 @@ def test_a_file_name_may_go_up_as_long_as_it_stays_inside(tmp_path: Path) -> Non
     ("name", "content", "problem"),
     [
         ("metadata.csv", "file_name,text\na.wav,Ναι".encode("iso-8859-7"), "is not UTF-8"),
-        ("metadata.jsonl", b'{"file_name": "a.wav"}\n{oops\n', "line 2 is no JSON object"),
-        ("metadata.jsonl", b"[1, 2]\n", "line 1 is no JSON object"),
+        ("metadata.jsonl", b'{"file_name": "a.wav"}\n{oops\n', "line 2 is not a JSON object"),
+        ("metadata.jsonl", b"[1, 2]\n", "line 1 is not a JSON object"),
         ("metadata.parquet", b"PAR1 but not really", "cannot be read"),
         ("metadata.csv", b"", "no column for the audio file"),
         ("metadata.csv", b"file_name,text\n", "lists no clip in Greek"),
@@ -155,7 +155,7 @@ def test_a_table_that_cannot_be_used_is_told_in_one_line(
 
 
 def test_a_missing_an_empty_and_a_bare_folder_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="is no folder"):
+    with pytest.raises(SpecError, match="is not a folder"):
         audiofolder.read(tmp_path / "nowhere", "el", DataSpec())
     with pytest.raises(SpecError, match="is empty"):
         audiofolder.read(tmp_path, "el", DataSpec())

@@ -93,7 +93,7 @@ class Fleurs:
         self._scratch = scratch
         self._commit = ""
         self._instead = (
-            f"Bring {language.fleurs}/<split>/*.parquet of its parquet conversion to a folder, "
+            f"Copy {language.fleurs}/<split>/*.parquet of its parquet conversion to a folder, "
             "then use --data fleurs:FOLDER."
         )
         self._mirror = source.folder
@@ -128,7 +128,7 @@ class Fleurs:
             except (ArrowException, OSError) as error:
                 reason = str(error).splitlines()[0].rstrip(".")
                 raise DataError(
-                    f"{path} cannot be read: {reason}.", hint="Delete it and bring it again."
+                    f"{path} cannot be read: {reason}.", hint="Delete it and copy it again."
                 ) from None
 
     def _files(self, names: list[str]) -> list[Path]:
@@ -140,14 +140,14 @@ class Fleurs:
 
     def _read(self, path: Path) -> Iterator[RawClip]:
         with parquet.ParquetFile(path) as file:
-            there = file.schema_arrow.names
-            text = self._column("text_column", self._facts.text_column, there, path)
-            audio = self._column("audio_column", "audio", there, path)
+            existing = file.schema_arrow.names
+            text = self._column("text_column", self._facts.text_column, existing, path)
+            audio = self._column("audio_column", "audio", existing, path)
             speaker = self._data.speaker_column
             if speaker:
-                self._column("speaker_column", "", there, path)
-            told = [name for name in ("path", "id") if name in there]
-            columns = list(dict.fromkeys([text, *told, *([speaker] if speaker else [])]))
+                self._column("speaker_column", "", existing, path)
+            naming = [name for name in ("path", "id") if name in existing]
+            columns = list(dict.fromkeys([text, *naming, *([speaker] if speaker else [])]))
             at = 0
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=columns)
@@ -160,18 +160,20 @@ class Fleurs:
                     )
                     at += 1
 
-    def _column(self, field: str, usual: str, there: list[str], path: Path) -> str:
+    def _column(self, field: str, usual: str, existing: list[str], path: Path) -> str:
         name: str = getattr(self._data, field) or usual
-        if name not in there:
+        if name not in existing:
             raise SpecError(
-                f"data.{field}", f"{path} has no column {name!r}.", hint=f"It has {_listed(there)}."
+                f"data.{field}",
+                f"{path} has no column {name!r}.",
+                hint=f"It has {_listed(existing)}.",
             )
         return name
 
 
 def _mirrored(root: Path, config: str) -> list[str]:
     if not root.is_dir():
-        raise SpecError(FIELD, f"{root} is no folder.")
+        raise SpecError(FIELD, f"{root} is not a folder.")
     return [path.relative_to(root).as_posix() for path in root.glob(f"{config}/*/*.parquet")]
 
 

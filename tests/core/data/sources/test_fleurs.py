@@ -140,7 +140,7 @@ def test_a_mirror_without_the_language_or_damaged_is_told(tmp_path: Path) -> Non
     (mirror / "el_gr/test/0001.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"test/0001\.parquet cannot be read"):
         prepare.run(make_context(spec))
-    with pytest.raises(SpecError, match="is no folder"):
+    with pytest.raises(SpecError, match="is not a folder"):
         prepare.run(make_context(make_spec(tmp_path, "fleurs:/nowhere")))
 
 
@@ -220,7 +220,7 @@ def test_without_the_hub_it_says_what_is_missing_and_what_to_do(
     assert _prepare(tmp_path, local, HF_HUB_OFFLINE="1") == (
         1,
         "error: The hub cannot be reached for the data set google/fleurs. "
-        "Bring el_gr/<split>/*.parquet of its parquet conversion to a folder, "
+        "Copy el_gr/<split>/*.parquet of its parquet conversion to a folder, "
         "then use --data fleurs:FOLDER.",
     )
 
