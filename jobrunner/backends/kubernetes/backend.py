@@ -102,8 +102,8 @@ class KubernetesBackend:
         """
         if self.status(run).state.ended:
             return
-        told = {"metadata": {"annotations": {names.CANCELLED_ANNOTATION: f"{time.time():.6f}"}}}
-        self._cluster.patch("ConfigMap", self._namespace, run, told)
+        changes = {"metadata": {"annotations": {names.CANCELLED_ANNOTATION: f"{time.time():.6f}"}}}
+        self._cluster.patch("ConfigMap", self._namespace, run, changes)
         delete.stop(self._cluster, self._namespace, run)
 
     def delete(self, run: str) -> None:
