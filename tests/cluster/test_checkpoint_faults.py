@@ -58,7 +58,7 @@ def test_a_process_killed_during_an_upload_leaves_nothing_that_is_taken_for_a_ch
 
     run.release(11)
     run.ends_as(undisturbed, attempts=2)
-    assert "going on from the checkpoint of step 4" in run.told()
+    assert "going on from the checkpoint of step 4" in run.shown()
     assert run.status()["stages"][1]["restarts"] == {"killed": 1}
 
 
@@ -74,8 +74,8 @@ def test_a_damaged_checkpoint_is_passed_over(runs: RealRuns, undisturbed: RealRu
 
     run.release(11)
     run.ends_as(undisturbed, attempts=2)
-    assert "checkpoint of step 8 cannot be used: model.safetensors differs" in run.told()
-    assert "going on from the checkpoint of step 4" in run.told()
+    assert "checkpoint of step 8 cannot be used: model.safetensors differs" in run.shown()
+    assert "going on from the checkpoint of step 4" in run.shown()
 
 
 def test_storage_that_is_away_for_a_minute_and_then_slow_stops_no_training(

@@ -136,12 +136,12 @@ def test_under_the_policy_pods_of_all_stages_tell_how_far_they_are(harness: Clus
     harness.release("evaluate-en")
     assert harness.ended(plan.run).state is State.SUCCEEDED
     jobs = client.BatchV1Api(harness.api).list_namespaced_job(harness.namespace).items
-    told = {
+    shown = {
         job.metadata.labels[names.STAGE_LABEL]: job.metadata.annotations[names.PROGRESS_ANNOTATION]
         for job in jobs
     }
     stages = ("prepare", "train", "evaluate-el", "evaluate-en")
-    assert told == dict.fromkeys(stages, "100%, done, step 100/100")
+    assert shown == dict.fromkeys(stages, "100%, done, step 100/100")
 
 
 def test_a_stage_may_read_the_jobs_of_its_run(

@@ -63,12 +63,15 @@ def make_whisper(folder: Path, *, languages: Sequence[str] = LANGUAGES, seed: in
             **ends,
         )
     )
-    told = {"is_multilingual": bool(languages), "no_timestamps_token_id": ids["<|notimestamps|>"]}
+    marks = {
+        "is_multilingual": bool(languages),
+        "no_timestamps_token_id": ids["<|notimestamps|>"],
+    }
     if languages:
-        told["lang_to_id"] = {f"<|{code}|>": ids[f"<|{code}|>"] for code in languages}
-        told["task_to_id"] = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
+        marks["lang_to_id"] = {f"<|{code}|>": ids[f"<|{code}|>"] for code in languages}
+        marks["task_to_id"] = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
     model.generation_config = GenerationConfig(
-        **ends, **told, max_length=POSITIONS, return_timestamps=False
+        **ends, **marks, max_length=POSITIONS, return_timestamps=False
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
