@@ -31,7 +31,7 @@ import soxr
 ROOT = Path(__file__).parent.parent
 SECONDS, RATE = 5, 48_000
 ROUNDS = 3
-# The larger set is so many times the smaller one.
+# Size of the larger set, as a multiple of the smaller one.
 GROWTH = 8
 TARGET = 120
 

@@ -99,9 +99,8 @@ class Timer:
 
 def environment() -> dict[str, str]:
     """The variables that reach the test cluster."""
-    script = f'eval "$({CLUSTER} env)" && env -0'
-    variables = subprocess.check_output(["bash", "-c", script], text=True)
-    return dict(line.split("=", 1) for line in variables.split("\0") if line)
+    text = subprocess.check_output(["bash", "-c", f'eval "$({CLUSTER} env)" && env -0'], text=True)
+    return dict(line.split("=", 1) for line in text.split("\0") if line)
 
 
 def jobrunner(*arguments: str, count: bool = False) -> subprocess.CompletedProcess[str]:

@@ -31,7 +31,7 @@ for each in os.listdir("/proc"):
 
 @pytest.fixture
 def line() -> Iterator[Proxy]:
-    """What stands between the runs of a test and S3, on this machine."""
+    """The proxy between the runs of a test and S3, on this machine."""
     server = urlsplit(os.environ["AWS_ENDPOINT_URL_S3"])
     assert server.hostname
     assert server.port

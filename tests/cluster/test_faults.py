@@ -38,7 +38,7 @@ def test_a_process_that_outlives_its_pod_cannot_commit(
     run = runs.submit(hold=(7,))
     (old,) = run.held(7)
     pod = run.training_pod()
-    # To its Job the pod is as gone as one that was deleted by force; its process goes on.
+    # To its Job the pod is as gone as one that was deleted by force; its process continues.
     run.kubectl(
         "patch",
         "pod",

@@ -34,7 +34,7 @@ for place in ("/", "/opt/jobrunner", "/etc/jobrunner", os.path.dirname(torch.__f
 
 @pytest.fixture
 def report(api: client.ApiClient, namespace: str, stage_image: str) -> dict[str, str]:
-    """What the program says, by the first words of its lines."""
+    """The output of the program, by the first words of its lines."""
     planned = builders.plan(
         resources={"device": "cpu", "cpu": "100m", "memory": "2Gi", "shared_memory": "64Mi"},
         cluster={"image": stage_image, "namespace": namespace, "service_account": "default"},

@@ -1,4 +1,4 @@
-"""A random Whisper of a few thousand parameters, and speech-like clips, made in the test."""
+"""A random Whisper of a few thousand parameters, and speech-like clips, original in the test."""
 
 from __future__ import annotations
 
@@ -141,10 +141,10 @@ def _clip(split: str, number: int) -> Clip:
 
 
 def narrowed(patch: pytest.MonkeyPatch, *, positions: int) -> None:
-    """Every Whisper takes so many tokens at most."""
-    made = WhisperRecipe.__init__
+    """Makes every Whisper take at most this number of tokens."""
+    original = WhisperRecipe.__init__
 
     def making(recipe: WhisperRecipe, *arguments: Any, **named: Any) -> None:
-        made(recipe, *arguments, **{**named, "positions": positions})
+        original(recipe, *arguments, **{**named, "positions": positions})
 
     patch.setattr(WhisperRecipe, "__init__", making)

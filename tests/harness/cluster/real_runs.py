@@ -144,7 +144,7 @@ class RealRun:
         self.control.delete(f"hold-{step}" + (f"-{attempt}" if attempt else ""))
 
     def held(self, step: int, attempts: int = 1) -> list[str]:
-        """The attempts that have come to a step, in order, when there are so many."""
+        """The attempts that have come to a step, in order, once there are `attempts` of them."""
         prefix = f"held/{step}-"
 
         def found() -> list[str]:
