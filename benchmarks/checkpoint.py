@@ -55,7 +55,7 @@ def product(size: int = 256) -> Callable[[], None]:
 
 
 def for_seconds(seconds: float) -> Callable[[], bool]:
-    """A condition that holds after so many seconds."""
+    """A condition that holds after a number of seconds."""
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() > end
 

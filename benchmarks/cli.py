@@ -53,9 +53,9 @@ def main() -> None:
     empty = times[EMPTY]
     for name, found in times.items():
         fastest, median = min(found), statistics.median(found)
-        told = (fastest, fastest - min(empty), median, median - statistics.median(empty))
+        row = (fastest, fastest - min(empty), median, median - statistics.median(empty))
         target = f"{TARGETS[name]:.2f}" if name in TARGETS else ""
-        print(f"| `{name}` | {' | '.join(f'{each:.3f}' for each in told)} | {target} |")
+        print(f"| `{name}` | {' | '.join(f'{each:.3f}' for each in row)} | {target} |")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ import soxr
 ROOT = Path(__file__).parent.parent
 SECONDS, RATE = 5, 48_000
 ROUNDS = 3
-# The larger set is so many times the smaller one.
+# Size of the larger set, as a multiple of the smaller one.
 GROWTH = 8
 TARGET = 120
 
@@ -85,8 +85,8 @@ def datasets_map(paths: list[Path], work: Path) -> int:
         return {"samples": soxr.resample(samples, rate, 16_000)}
 
     datasets.disable_progress_bars()
-    told = {"audio": [str(path) for path in paths]}
-    table = datasets.Dataset.from_dict(told).cast_column("audio", datasets.Audio(decode=False))
+    columns = {"audio": [str(path) for path in paths]}
+    table = datasets.Dataset.from_dict(columns).cast_column("audio", datasets.Audio(decode=False))
     cache = work / f"{time.monotonic_ns()}.arrow"
     table.map(decode, remove_columns="audio", cache_file_name=str(cache))
     size = cache.stat().st_size
@@ -127,12 +127,12 @@ def choices(paths: list[Path]) -> list[tuple[str, float, float]]:
     """(choice, ms a clip, kB a clip) for soxr's qualities and FLAC's levels."""
     clips = [soundfile.read(path, dtype="float32")[0] for path in paths]
     ready = [soxr.resample(clip, RATE, 16_000) for clip in clips]
-    told = []
+    rows = []
     for quality in ("LQ", "MQ", "HQ", "VHQ"):
         start = time.process_time()
         for clip in clips:
             soxr.resample(clip, RATE, 16_000, quality=quality)
-        told.append((f"soxr {quality}", (time.process_time() - start) / len(clips) * 1e3, 0.0))
+        rows.append((f"soxr {quality}", (time.process_time() - start) / len(clips) * 1e3, 0.0))
     for level in (0.0, 0.25, 0.5, 1.0):
         start, size = time.process_time(), 0
         for clip in ready:
@@ -140,8 +140,8 @@ def choices(paths: list[Path]) -> list[tuple[str, float, float]]:
             soundfile.write(file, clip, 16_000, "PCM_16", format="FLAC", compression_level=level)
             size += len(file.getvalue())
         spent = (time.process_time() - start) / len(clips) * 1e3
-        told.append((f"FLAC {level}", spent, size / len(clips) / 1000))
-    return told
+        rows.append((f"FLAC {level}", spent, size / len(clips) / 1000))
+    return rows
 
 
 # A small process that starts the stage: peak memory that Linux tells of a process is at least
@@ -172,10 +172,10 @@ def stage(folder: Path, work: Path) -> tuple[float, float, float]:
         "data": {"source": f"folder:{folder}"},
     }
     (work / "run.json").write_text(write_record(new_record(parse(spec))))
-    told = {"JOBRUNNER_SPEC": str(work / "run.json"), "JOBRUNNER_SCRATCH": str(work)}
+    variables = {"JOBRUNNER_SPEC": str(work / "run.json"), "JOBRUNNER_SCRATCH": str(work)}
     done = subprocess.run(
         [sys.executable, "-c", LAUNCH, sys.executable, "-m", "jobrunner.core", "prepare"],
-        env={**os.environ, **told, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **variables, "OMP_NUM_THREADS": "1"},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         check=True,

@@ -1,4 +1,4 @@
-"""What many runs cost the client, on a real API server with simulated GPU nodes.
+"""The cost of many runs for the client, on a real API server with simulated GPU nodes.
 
     make cluster-up
     .venv/bin/python benchmarks/scale.py
@@ -75,7 +75,7 @@ class Requests(logging.Handler):
 
 @dataclass(frozen=True)
 class Spent:
-    """What something cost the client: wall and user CPU seconds, and API requests."""
+    """The cost of an operation for the client: wall and user CPU seconds, and API requests."""
 
     wall: float
     cpu: float
@@ -83,7 +83,7 @@ class Spent:
 
 
 class Timer:
-    """What is spent since it was made, by this process or by its children."""
+    """The cost since it was created, by this process or by its children."""
 
     def __init__(self, who: int = resource.RUSAGE_SELF) -> None:
         self._who = who
@@ -93,14 +93,14 @@ class Timer:
         return resource.getrusage(self._who).ru_utime
 
     def read(self, requests: int = 0) -> Spent:
-        """What was spent so far."""
+        """The cost so far."""
         return Spent(time.perf_counter() - self._wall, self._used() - self._cpu, requests)
 
 
 def environment() -> dict[str, str]:
     """The variables that reach the test cluster."""
-    told = subprocess.check_output(["bash", "-c", f'eval "$({CLUSTER} env)" && env -0'], text=True)
-    return dict(line.split("=", 1) for line in told.split("\0") if line)
+    text = subprocess.check_output(["bash", "-c", f'eval "$({CLUSTER} env)" && env -0'], text=True)
+    return dict(line.split("=", 1) for line in text.split("\0") if line)
 
 
 def jobrunner(*arguments: str, count: bool = False) -> subprocess.CompletedProcess[str]:
@@ -129,8 +129,8 @@ def prepared_namespace() -> Iterator[str]:
     name = f"scale-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as folder:
         base = os.path.relpath(ROOT / "k8s/base", Path(folder).resolve())
-        told = json.dumps({"namespace": name, "resources": [base]})
-        (Path(folder) / "kustomization.yaml").write_text(told)
+        kustomization = json.dumps({"namespace": name, "resources": [base]})
+        (Path(folder) / "kustomization.yaml").write_text(kustomization)
         kubectl("apply", "--server-side", "--force-conflicts", "-k", folder)
     try:
         hard = {"requests.nvidia.com/gpu": str(LANGUAGES * GPU_STAGES)}
@@ -218,9 +218,9 @@ def schedule(cluster: Cluster, namespace: str) -> None:
 
 def make(cluster: Cluster, namespace: str, start: int, stop: int) -> None:
     """Makes runs quicker than a submit does, with all stages held back and progress on each."""
-    told = Progress(done=0.5, step=500, steps=1000, loss=0.5, seconds_left=600.0)
-    told = told.model_copy(update={"metric": "wer", "rate": 0.3})
-    annotations = {names.DETAILS_ANNOTATION: told.model_dump_json()}
+    progress = Progress(done=0.5, step=500, steps=1000, loss=0.5, seconds_left=600.0)
+    progress = progress.model_copy(update={"metric": "wer", "rate": 0.3})
+    annotations = {names.DETAILS_ANNOTATION: progress.model_dump_json()}
 
     def create(objects: list[Object]) -> None:
         owner = cluster.create(objects[0])
@@ -251,7 +251,7 @@ def list_all(namespace: str, count: int) -> Spent:
 
 
 def grow(cluster: Cluster, namespace: str) -> None:
-    """What a list, a submit and its repetition cost among more and more runs."""
+    """The cost of a list, a submit and its repetition among more and more runs."""
     print("\n| runs | `list`, s | its CPU, s | requests | new submit, CPU ms | requests ", end="")
     print("| adopted, CPU ms | requests |\n|---:|---:|---:|---:|---:|---:|---:|---:|")
     for before, size in zip((0, *SIZES), SIZES, strict=False):
@@ -259,10 +259,10 @@ def grow(cluster: Cluster, namespace: str) -> None:
         new = submit_all(namespace, size - PROBES, size, "created")
         same = submit_all(namespace, size - PROBES, size, "adopted")
         listed = list_all(namespace, size)
-        told = f"{listed.wall:.2f} | {listed.cpu:.2f} | {listed.requests}"
+        cells = f"{listed.wall:.2f} | {listed.cpu:.2f} | {listed.requests}"
         for each in (new, same):
-            told += f" | {each.cpu / PROBES * 1e3:.0f} | {each.requests / PROBES:.1f}"
-        print(f"| {size} | {told} |", flush=True)
+            cells += f" | {each.cpu / PROBES * 1e3:.0f} | {each.requests / PROBES:.1f}"
+        print(f"| {size} | {cells} |", flush=True)
 
 
 def measure() -> None:

@@ -115,7 +115,7 @@ def ours(context: StageContext, setup: Setup) -> tuple[list[float], float]:
 def theirs(
     context: StageContext, setup: Setup, batches: list[list[int]]
 ) -> tuple[list[float], float]:
-    """The same of the rival."""
+    """Losses and speed of the reference trainer, in the form of `ours`."""
     spec = context.spec
     base = folders.fetch(context.storage, keys.model_prefix(spec), context.scratch)
     clock = reference_trainer.train(base, spec, setup.dataset, batches, workers=1)

@@ -16,7 +16,7 @@ DIALECT = {
     r"\b(lies|lie|lay|lain) (in|at|beside|below|on|complete)\b": "is in",
     r"\b(goes|go|went|going|gone) on\b": "continues",
     r"\bmend(s|ed|ing)?\b": "fix",
-    r"(?<!there )\b(is|are) no (?!\w+er\b)\w+": "is not a",
+    r"(?<!there )\b(is|are) no (?!longer|older|newer|later|better|worse|more|less)\w+": "is not a",
     r"\bby now\b": "already",
     r"\bfor want of\b": "because there is no",
 }

@@ -249,7 +249,7 @@ def plain(text: str) -> str:
 def error_rates(
     model: WhisperForConditionalGeneration, processor: WhisperProcessor, clips: Clips
 ) -> tuple[float, float]:
-    """Word and character error rates, case and punctuation off: 0 is perfect, 1 is no limit."""
+    """Word and character error rates, case and punctuation off: 0 is perfect, 1 can be exceeded."""
     model.eval()
     heard: list[str] = []
     for features in torch.split(clips.features, BATCH):

@@ -27,8 +27,8 @@ def open_backend(name: str, *, namespace: str = "") -> Backend:
     if name not in BACKENDS:
         known = " and ".join(BACKENDS)
         raise UsageError(f"There is no backend {name[:60]!r}.", hint=f"There are {known}.")
-    found: Backend = importlib.import_module(BACKENDS[name].module).connect(namespace)
-    return found
+    backend: Backend = importlib.import_module(BACKENDS[name].module).connect(namespace)
+    return backend
 
 
 def find_backend(*, namespace: str, warn: Callable[[str], None]) -> Backend:

@@ -16,17 +16,17 @@ class Anywhere:
 
     Args:
         here: the local backend.
-        there: connects to the cluster; called when it is first needed.
+        connect: connects to the cluster; called when it is first needed.
         warn: gets one line if the cluster cannot be asked for its runs.
     """
 
     name = "anywhere"
 
     def __init__(
-        self, here: Backend, there: Callable[[], Backend], warn: Callable[[str], None]
+        self, here: Backend, connect: Callable[[], Backend], warn: Callable[[str], None]
     ) -> None:
         self._here = here
-        self._connect = there
+        self._connect = connect
         self._connected: Backend | None = None
         self._warn = warn
 
@@ -37,12 +37,12 @@ class Anywhere:
         return self.backend_of(run).status(run)
 
     def list(self) -> list[RunStatus]:
-        found = self._here.list()
+        statuses = self._here.list()
         try:
-            found += self._there().list()
+            statuses += self._cluster().list()
         except (ClusterError, UsageError) as error:
-            self._warn(f"Runs of the cluster are not shown: {error}")
-        return sorted(found, key=lambda status: (-status.submitted, status.run))
+            self._warn(f"Runs on the cluster are not shown: {error}")
+        return sorted(statuses, key=lambda status: (-status.submitted, status.run))
 
     def record(self, run: str) -> RunRecord:
         return self.backend_of(run).record(run)
@@ -68,9 +68,9 @@ class Anywhere:
         except UnreadableRun:
             return self._here
         except UsageError:
-            return self._there()
+            return self._cluster()
         return self._here
 
-    def _there(self) -> Backend:
+    def _cluster(self) -> Backend:
         self._connected = self._connected or self._connect()
         return self._connected

@@ -61,7 +61,11 @@ class Backend(Protocol):
     def logs(
         self, run: str, *, stage: str | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
-        """Lines of all stages and attempts in order; with `follow`, until the run has ended."""
+        """Lines of all stages and attempts in order; with `follow`, until the run has ended.
+
+        Raises:
+            UnknownRun: there is no such run.
+        """
         ...
 
     def cancel(self, run: str) -> None:

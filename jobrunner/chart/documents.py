@@ -24,7 +24,7 @@ class _Loader(yaml.CSafeLoader):
         mapping = super().construct_mapping(node, deep=deep)
         if len(mapping) != len(node.value):
             raise yaml.constructor.ConstructorError(
-                None, None, "a key stands twice", node.start_mark
+                None, None, "a key appears twice", node.start_mark
             )
         return mapping
 

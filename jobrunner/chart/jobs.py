@@ -16,8 +16,8 @@ def condition(found: Object, kind: str) -> Object | None:
     """A condition of an object, if it is true."""
     for each in found.get("status", {}).get("conditions") or ():
         if each["type"] == kind and each["status"] == "True":
-            true: Object = each
-            return true
+            holding: Object = each
+            return holding
     return None
 
 

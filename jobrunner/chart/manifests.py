@@ -33,7 +33,7 @@ def manifests(plan: Plan) -> list[dict[str, Any]]:
     if len(found) != len(expected) or set(found) != set(expected):
         odd = sorted(map(str, set(found) ^ set(expected)))
         raise JobrunnerError(
-            f"The chart does not give the plan's objects: {', '.join(odd)[:300]}.",
+            f"The chart does not produce the plan's objects: {', '.join(odd)[:300]}.",
             hint="Look at charts/speech-run.",
         )
     return [found[identity] for identity in expected]

@@ -33,9 +33,9 @@ class StageValues(_Values):
     """The chart's values of a stage."""
 
     name: Text = Field(description="Unique in the run, such as `evaluate-el`.")
-    kind: Kind = Field(description="What the stage does.")
+    kind: Kind = Field(description="Kind of the stage.")
     job: Text = Field(description="Name of the Job.")
-    args: tuple[Text, ...] = Field(description="What follows `python -m jobrunner.core`.")
+    args: tuple[Text, ...] = Field(description="Arguments after `python -m jobrunner.core`.")
     labels: dict[str, Text] = Field(description="Labels of the Job and its pods.")
     waits: bool = Field(description="Held until another stage releases it.")
     cpu: Text = Field(description="CPU request.")
@@ -49,12 +49,12 @@ class RunValues(_Values):
 
     run: Text = Field(min_length=1, description="The run id.")
     run_file: str = Field(min_length=1, description="The run's record, which becomes run.json.")
-    cluster: ClusterSpec = Field(description="Where on a cluster the run goes.")
-    resources: ResourcesSpec = Field(description="What a stage may use.")
+    cluster: ClusterSpec = Field(description="Place of the run on a cluster.")
+    resources: ResourcesSpec = Field(description="Resources of a stage.")
     labels: dict[str, Text] = Field(description="Labels of the run's own objects.")
     stages: tuple[StageValues, ...] = Field(min_length=1, description="The stages, in order.")
-    deadline_seconds: Count = Field(description="A stage is ended after so long.")
-    keep_seconds: Count = Field(description="A finished Job is removed after so long.")
+    deadline_seconds: Count = Field(description="Time after which a stage is ended.")
+    keep_seconds: Count = Field(description="Time after which a finished Job is removed.")
     permanent_exit_codes: tuple[Count, ...] = Field(
         min_length=1, description="Exit codes that fail the Job at once."
     )
@@ -94,13 +94,13 @@ class PodValues(_Values):
 class ChartValues(RunValues):
     """Everything that the chart accepts."""
 
-    pod: PodValues = Field(description="What all pods share.")
+    pod: PodValues = Field(description="Values that all pods share.")
 
 
 def values(plan: Plan) -> dict[str, Any]:
     """The chart's values for a plan; `pod` comes from the chart's own values.yaml."""
     spec = plan.spec
-    told = RunValues(
+    run_values = RunValues(
         run=plan.run,
         run_file=write_record(plan.record),
         cluster=spec.cluster,
@@ -111,7 +111,7 @@ def values(plan: Plan) -> dict[str, Any]:
         keep_seconds=math.ceil(spec.cluster.keep_hours * 3600),
         permanent_exit_codes=PERMANENT_EXIT_CODES,
     )
-    return told.model_dump(mode="json", by_alias=True)
+    return run_values.model_dump(mode="json", by_alias=True)
 
 
 def _labels(plan: Plan, stage: str = "") -> dict[str, str]:

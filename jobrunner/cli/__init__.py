@@ -38,7 +38,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(arguments, prog_name="jobrunner", standalone_mode=False)
         sys.stdout.flush()
     except JobrunnerError as error:
-        _tell(str(error))
+        _print_error(str(error))
         return error.exit_code if error.exit_code in EXIT_CODES else 2
     except Detached as error:
         click.echo(escape(str(error)), err=True)
@@ -47,19 +47,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message(), err=True)
         return 2
     except click.ClickException as error:
-        _tell(_sentence(error))
+        _print_error(_sentence(error))
         return 2
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of the output is gone; Python would complain once more at its end.
+        # The reader of the output is gone; Python would report that again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     except Exception as error:
         if os.environ.get("JOBRUNNER_DEBUG"):
             raise
-        _tell(
-            f"{type(error).__name__}: {error}. This is a defect of jobrunner. "
+        _print_error(
+            f"{type(error).__name__}: {error}. This is a bug in jobrunner. "
             "Report it with what the same command prints under JOBRUNNER_DEBUG=1."
         )
         return 1
@@ -75,5 +75,5 @@ def _sentence(error: click.ClickException) -> str:
     return f"{text} See `{context.command_path} --help`." if context else text
 
 
-def _tell(line: str) -> None:
+def _print_error(line: str) -> None:
     click.echo(f"{paint('error:', 'red', err=True)} {escape(line)}", err=True)

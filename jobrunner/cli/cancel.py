@@ -26,9 +26,9 @@ def command(runs: tuple[str, ...], place: Place) -> None:
     for run in [find(runner, text) for text in runs]:
         state = runner.status(run).state
         if state.ended:
-            say(f"{run} has ended already: {state.lower()}.")
+            say(f"{run} has already ended: {state.lower()}.")
             continue
         say(f"Stopping {run}: it saves first, which may take half a minute.")
         runner.cancel(run)
         out(run)
-        say("Cancelled. Submit it again to go on from its last checkpoint.")
+        say("Cancelled. Submit it again to continue from its last checkpoint.")

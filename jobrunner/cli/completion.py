@@ -24,8 +24,8 @@ def command(shell: str) -> None:
 
     from jobrunner.cli.group import cli
 
-    found = get_completion_class(shell)
-    assert found is not None
-    script = found(cli, {}, "jobrunner", "_JOBRUNNER_COMPLETE")
+    shell_class = get_completion_class(shell)
+    assert shell_class is not None
+    script = shell_class(cli, {}, "jobrunner", "_JOBRUNNER_COMPLETE")
     # The class's own source() starts a shell only to check its version.
     out(script.source_template % script.source_vars())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobrunner.cli.options import Choice, output_option, spec_options
+from jobrunner.cli.options import RunOptions, output_option, spec_options
 from jobrunner.cli.output import columns, out, structured
 
 
@@ -23,29 +23,31 @@ Examples:
 )
 @spec_options()
 @output_option("table", "json", "yaml")
-def show(choice: Choice, kind: str) -> None:
+def show(options: RunOptions, kind: str) -> None:
     """Show each value of a run and where it comes from.
 
-    Flags win over JOBRUNNER_* variables, those over the profile, ./jobrunner.toml, the user's
-    jobrunner.toml, presets and defaults.
+    From strongest to weakest: flags, JOBRUNNER_* variables, the profile, ./jobrunner.toml, the
+    user's jobrunner.toml, presets, defaults.
     """
     import json
 
-    configuration = choice.load()
+    configuration = options.load()
     configuration.check()
     if kind != "table":
-        told = {
+        content = {
             "backend": configuration.backend,
             "profile": configuration.profile,
             "values": {
-                path: {"value": told.value, "origin": told.origin}
-                for path, told in configuration.values.items()
+                path: {"value": value.value, "origin": value.origin}
+                for path, value in configuration.values.items()
             },
         }
         # Through JSON, so that tuples are lists in YAML as well.
-        out(structured(kind, json.loads(json.dumps(told))))
+        out(structured(kind, json.loads(json.dumps(content))))
         return
-    rows = [(path, _text(told.value), told.origin) for path, told in configuration.values.items()]
+    rows = [
+        (path, _text(value.value), value.origin) for path, value in configuration.values.items()
+    ]
     out(columns(("FIELD", "VALUE", "FROM"), rows))
 
 

@@ -27,14 +27,14 @@ Examples:
 """
 )
 @click.option("--storage", metavar="URL", help="The storage to check.  [default: as configured]")
-@click.option("--local", is_flag=True, help="Check this machine, though there is a cluster.")
+@click.option("--local", is_flag=True, help="Check this machine even if there is a cluster.")
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace.  [default: as configured]")
 @output_option("table", "json", "yaml")
 def command(storage: str | None, local: bool, namespace: str | None, kind: str) -> None:
     """Check the cluster, or this machine, for all that a run needs.
 
     The cluster is checked if there is a kubeconfig; one pod is started to see whether the image
-    can be pulled. Exit code 1 when something must be fixed; a note is something to know.
+    can be pulled. The exit code is 1 if something must be fixed; notes need no action.
     """
     from jobrunner import config, doctor
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobrunner.catalog.backends import LOCAL
-from jobrunner.cli.options import Choice, complete_language, complete_model, spec_options
+from jobrunner.cli.options import RunOptions, complete_language, complete_model, spec_options
 from jobrunner.cli.select import Place, complete_run
 from jobrunner.cli.submit import start, start_options
 from jobrunner.errors import SpecError, UsageError
@@ -16,7 +16,7 @@ from jobrunner.errors import SpecError, UsageError
 if TYPE_CHECKING:
     from jobrunner.spec.record import RunRecord
 
-# Declared here with another meaning, or of no use without training.
+# Options that are declared here with another meaning, or have no use without training.
 LEFT_OUT = ("--lang", "--model", "--eval-lang", "--steps", "--learning-rate", "--seed", "--again")
 
 
@@ -48,7 +48,7 @@ Examples:
 @spec_options(leave_out=LEFT_OUT)
 @start_options
 def command(
-    choice: Choice,
+    options: RunOptions,
     model: str | None,
     lang: str | None,
     dry_run: bool,
@@ -57,19 +57,20 @@ def command(
     """Measure a run or a model in several languages.
 
     With a run as --model, evaluations are added to it, one process or Job for each language;
-    what it has measured already is not repeated. Any other model is measured as it is.
+    languages that it has already been measured in are not repeated. Any other model is measured
+    as it is.
     """
     from jobrunner.cli.select import find, reader
     from jobrunner.runner import api
     from jobrunner.spec import RunSpec
 
     if not lang:
-        raise SpecError("lang", "is missing.", hint="Give --lang el,en, say.")
+        raise SpecError("lang", "is missing.", hint="Give --lang, such as --lang el,en.")
     if not model:
         raise SpecError("model", "is missing.", hint="Give a run's id, or a model, with --model.")
-    runner = reader(_place(choice))
+    runner = reader(_place(options))
     if model == "@latest" or model in {status.run for status in runner.list()}:
-        typed = [option for option, path, _ in choice.flags if path != "cluster.namespace"]
+        typed = [option for option, path, _ in options.flags if path != "cluster.namespace"]
         if typed:
             option = typed[0]
             raise UsageError(f"{option}: a run keeps its own settings.", hint="Leave it out.")
@@ -78,28 +79,28 @@ def command(
         asked: RunSpec | RunRecord = runner.with_languages(run, languages)
         backend = runner.status(run).backend
     else:
-        configuration = _as_it_is(choice, model, lang).load()
+        configuration = _as_it_is(options, model, lang).load()
         asked, backend = configuration.spec(), configuration.backend
     spec = asked if isinstance(asked, RunSpec) else asked.spec
     namespace = spec.cluster.namespace
-    runner_of_it = None if dry_run else api.open_runner(backend, namespace=namespace)
-    start(asked, runner_of_it, backend=backend, **waiting)
+    starter = None if dry_run else api.open_runner(backend, namespace=namespace)
+    start(asked, starter, backend=backend, **waiting)
 
 
-def _place(choice: Choice) -> Place:
+def _place(options: RunOptions) -> Place:
     """The place to look for a run."""
-    namespaces = [text for _, path, text in choice.flags if path == "cluster.namespace"]
+    namespaces = [text for _, path, text in options.flags if path == "cluster.namespace"]
     return Place(
-        backend=LOCAL if choice.local else "", namespace=namespaces[-1] if namespaces else None
+        backend=LOCAL if options.local else "", namespace=namespaces[-1] if namespaces else None
     )
 
 
-def _as_it_is(choice: Choice, model: str, lang: str) -> Choice:
-    """The choice for a model that is not a run's."""
+def _as_it_is(options: RunOptions, model: str, lang: str) -> RunOptions:
+    """The options for a model that is not a run's."""
     added = (
         ("--model", "model", model),
         ("--lang", "lang", lang.partition(",")[0]),
         ("--lang", "evaluate.languages", lang),
         ("evaluate", "task", "evaluate"),
     )
-    return dataclasses.replace(choice, flags=(*choice.flags, *added))
+    return dataclasses.replace(options, flags=(*options.flags, *added))

@@ -1,4 +1,4 @@
-"""Waits for a run: live on a terminal, with a line now and then elsewhere, quietly with --wait."""
+"""Waits for a run: live on a terminal, with an occasional line elsewhere, quietly with --wait."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ def finish(
                 display(last)
     except KeyboardInterrupt:
         raise Detached(
-            f"Detached; {run} goes on. `jobrunner status --follow{options} {run}` comes back to it."
+            f"Detached; {run} continues. "
+            f"`jobrunner status --follow{options} {run}` follows it again."
         ) from None
     if last is None or not last.state.ended:
         raise WaitTimeout(
             f"{run} has not ended after {timeout or 0:g} s.",
-            hint=f"It goes on; `jobrunner status{options} {run}` shows it.",
+            hint=f"It continues; `jobrunner status{options} {run}` shows it.",
         )
     if last.state != "Succeeded":
         raise _failure(last, options)
@@ -95,9 +96,9 @@ def _watched(
         now = time.monotonic()
         if now >= start_deadline and status is not None:
             raise ClusterError(
-                f"{run} did not start in {start_timeout:g} s: "
+                f"{run} did not start within {start_timeout:g} s: "
                 f"{run_text.reason_of(status).rstrip('.')}.",
-                hint="It starts by itself when that is mended; "
+                hint="It starts by itself once that is fixed; "
                 f"`jobrunner cancel{options} {run}` ends it.",
             )
         if now >= deadline:
@@ -112,11 +113,13 @@ def _is_blocked(status: RunStatus) -> bool:
 
 def _failure(status: RunStatus, options: str) -> JobrunnerError:
     reason = run_text.reason_of(status).rstrip(".")
-    hint = f"`jobrunner logs{options} {status.run}` tells more."
+    hint = f"`jobrunner logs{options} {status.run}` shows more."
     if status.state != "Failed":
-        hint = "Submit it again to go on from its last checkpoint."
-    told = f"{status.run} {'failed' if status.state == 'Failed' else f'is {status.state.lower()}'}"
-    return JobrunnerError(f"{told}: {reason}." if reason else f"{told}.", hint=hint)
+        hint = "Submit it again to continue from its last checkpoint."
+    outcome = (
+        f"{status.run} {'failed' if status.state == 'Failed' else f'is {status.state.lower()}'}"
+    )
+    return JobrunnerError(f"{outcome}: {reason}." if reason else f"{outcome}.", hint=hint)
 
 
 @contextmanager
@@ -163,27 +166,27 @@ class _Obstacles:
     """Prints one line when something keeps a stage from starting, and nothing else."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
 
     def __call__(self, status: RunStatus) -> None:
         for stage in status.stages:
-            if stage.blocked and (told := run_text.line(stage)) not in self._told:
-                self._told.add(told)
-                say(told)
+            if stage.blocked and (line := run_text.line(stage)) not in self._shown:
+                self._shown.add(line)
+                say(line)
 
 
 class _Lines:
-    """Prints one line when a stage's state changes, and one now and then while it works."""
+    """Prints one line when a stage's state changes, and an occasional one while it works."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
         self._at = float("-inf")
 
     def __call__(self, status: RunStatus) -> None:
         for stage in status.stages:
             now = f"{stage.state} {stage.reason if stage.blocked else ''}"
-            changed = self._told.get(stage.stage) != now
-            self._told[stage.stage] = now
+            changed = self._shown.get(stage.stage) != now
+            self._shown[stage.stage] = now
             due = time.monotonic() - self._at >= SECONDS_BETWEEN_LINES
             if (changed and stage.state != "Waiting") or (due and stage.state == "Running"):
                 say(run_text.line(stage))

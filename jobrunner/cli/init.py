@@ -17,11 +17,12 @@ Examples:
   jobrunner init --force
 """
 )
-@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 def command(force: bool) -> None:
     """Write a commented jobrunner.toml.
 
-    It lands in this folder and holds every field of a run with its default, commented out.
+    The file is written to this folder. It lists every field of a run with its default, commented
+    out.
     """
     from jobrunner.config.file import NAME
     from jobrunner.config.template import template
@@ -31,7 +32,7 @@ def command(force: bool) -> None:
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(template())
     except FileExistsError:
-        raise UsageError(f"{NAME} is there already.", hint="--force replaces it.") from None
+        raise UsageError(f"{NAME} already exists.", hint="--force replaces it.") from None
     except OSError as error:
         raise UsageError(f"{NAME}: {(error.strerror or str(error)).lower()}.") from None
     out(str(path))

@@ -23,35 +23,36 @@ Examples:
 def command(text: str | None, kind: str) -> None:
     """List the languages.
 
-    WHISPER tells whether Whisper has a token for the language, FLEURS its configuration there,
-    COUNTED what errors are counted in. TEXT shows the languages whose name, code or script has it.
+    WHISPER shows whether Whisper has a token for the language, FLEURS the name of its
+    configuration in that corpus, and COUNTED the unit in which errors are counted. TEXT selects
+    languages by a part of their name, or by code or script.
     """
     from jobrunner.catalog.languages import LANGUAGES
 
     wanted = (text or "").casefold()
-    found = [
+    matches = [
         language
         for language in LANGUAGES.values()
         if wanted in {language.code, language.iso639_3, language.script.casefold()}
         or any(wanted in name for name in (language.name.casefold(), *language.aliases))
     ]
     if kind == "name":
-        out("\n".join(language.code for language in found))
+        out("\n".join(language.code for language in matches))
     elif kind != "table":
-        told = [{**asdict(language), "unit": language.unit} for language in found]
-        out(structured(kind, {"languages": told}))
-    elif not found:
-        say("No language has that in its name, code or script.")
+        records = [{**asdict(language), "unit": language.unit} for language in matches]
+        out(structured(kind, {"languages": records}))
+    elif not matches:
+        say("No language has that name, code or script.")
     else:
         rows = [
             (
-                each.code,
-                each.name,
-                each.script,
-                "yes" if each.whisper else "no",
-                each.fleurs or "",
-                each.unit,
+                language.code,
+                language.name,
+                language.script,
+                "yes" if language.whisper else "no",
+                language.fleurs or "",
+                language.unit,
             )
-            for each in found
+            for language in matches
         ]
         out(columns(("CODE", "NAME", "SCRIPT", "WHISPER", "FLEURS", "COUNTED"), rows))

@@ -45,7 +45,7 @@ Examples:
 def command(kind: str, place: Place) -> None:
     """List runs, newest first.
 
-    PROGRESS and LEFT are of the stage that the run is in; RATE is the latest WER, CER or loss on
+    PROGRESS and LEFT describe the current stage; RATE is the latest WER, CER or loss on
     the validation split.
     """
     runs = reader(place).list()

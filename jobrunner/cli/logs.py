@@ -6,7 +6,7 @@ import click
 
 from jobrunner.cli.output import escape, out, paint, say
 from jobrunner.cli.select import Place, complete_run, find, namespace_option, place_options, reader
-from jobrunner.errors import Detached, UsageError
+from jobrunner.errors import Detached
 
 
 @click.command(
@@ -17,8 +17,8 @@ Examples:
 """
 )
 @click.argument("run", required=False, shell_complete=complete_run)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
-@click.option("--stage", metavar="STAGE", help="One stage only, such as train or evaluate-el.")
+@click.option("-f", "--follow", is_flag=True, help="Continue until the run has ended.")
+@click.option("--stage", metavar="STAGE", help="Only this stage, such as train or evaluate-el.")
 @place_options
 def command(run: str | None, follow: bool, stage: str | None, place: Place) -> None:
     """Print the logs of a run.
@@ -28,12 +28,7 @@ def command(run: str | None, follow: bool, stage: str | None, place: Place) -> N
     """
     runner = reader(place)
     wanted = find(runner, run)
-    stages = [each.stage for each in runner.status(wanted).stages]
-    if stage is not None and stage not in stages:
-        raise UsageError(
-            f"--stage: {wanted} has no stage {stage[:60]!r}.", hint=f"It has {', '.join(stages)}."
-        )
-    width = max(map(len, stages), default=0)
+    width = max((len(each.stage) for each in runner.status(wanted).stages), default=0)
     attempts: dict[str, str] = {}
     try:
         for line in runner.logs(wanted, stage=stage, follow=follow):
@@ -46,4 +41,6 @@ def command(run: str | None, follow: bool, stage: str | None, place: Place) -> N
         if not follow:
             raise
         options = namespace_option(place.namespace)
-        raise Detached(f"Detached; `jobrunner logs -f{options} {wanted}` comes back.") from None
+        raise Detached(
+            f"Detached; `jobrunner logs -f{options} {wanted}` follows it again."
+        ) from None

@@ -23,19 +23,19 @@ Examples:
 def command(text: str | None, kind: str) -> None:
     """List the models that have presets.
 
-    --model also takes any Whisper of the model hub (`owner/name`) and any folder with one.
-    TEXT shows those whose name has it.
+    --model also takes any Whisper model on the hub (`owner/name`), and any folder that has one.
+    TEXT selects presets by a part of their name.
     """
     from jobrunner.catalog.models import PRESETS
 
     wanted = (text or "").lower()
-    found = [p for p in PRESETS.values() if wanted in p.name or wanted in p.repo.lower()]
+    matches = [p for p in PRESETS.values() if wanted in p.name or wanted in p.repo.lower()]
     if kind == "name":
-        out("\n".join(preset.name for preset in found))
+        out("\n".join(preset.name for preset in matches))
     elif kind != "table":
-        out(structured(kind, {"models": [asdict(preset) for preset in found]}))
-    elif not found:
-        say("No preset has that in its name. --model takes any hub id and any folder as well.")
+        out(structured(kind, {"models": [asdict(preset) for preset in matches]}))
+    elif not matches:
+        say("No preset has that in its name. --model also takes any hub id and any folder.")
     else:
         out(
             columns(
@@ -48,7 +48,7 @@ def command(text: str | None, kind: str) -> None:
                         "English" if preset.english_only else "all of Whisper",
                         preset.repo,
                     )
-                    for preset in found
+                    for preset in matches
                 ],
             )
         )

@@ -21,7 +21,7 @@ Command = Callable[..., Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class RunOptions:
     """The typed options about a run."""
 
     flags: tuple[tuple[str, str, str], ...]
@@ -99,7 +99,7 @@ COMPLETE: dict[str, Any] = {
 
 
 def spec_options(leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """All options that describe a run; the command gets them as one `choice`.
+    """All options that describe a run; the command gets them as one `options`.
 
     Args:
         leave_out: options that the command does not need, or declares itself.
@@ -122,11 +122,11 @@ def spec_options(leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command
             ]
             flags = [flag for flag in typed if flag[2] is not None]
             flags += [_assigned(assignment) for assignment in assignments]
-            choice = Choice(flags=tuple(flags), config=config, profile=profile, local=local)
-            return function(choice=choice, **others)
+            options = RunOptions(flags=tuple(flags), config=config, profile=profile, local=local)
+            return function(options=options, **others)
 
         added: Command = gathered
-        for option in reversed(_options(leave_out)):
+        for option in reversed(_decorators(leave_out)):
             added = option(added)
         return added
 
@@ -136,36 +136,38 @@ def spec_options(leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command
 def _assigned(assignment: str) -> tuple[str, str, str]:
     path, equals, text = assignment.partition("=")
     if not equals or not path.strip():
-        raise click.UsageError(f"--set: {assignment[:60]!r} is not KEY=VALUE, as train.steps=500.")
+        raise click.UsageError(
+            f"--set: {assignment[:60]!r} is not KEY=VALUE, such as train.steps=500."
+        )
     return (f"--set {path.strip()[:60]}", path.strip(), text)
 
 
-def _options(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]]:
-    made: list[Callable[[Command], Command]] = [
+def _decorators(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]]:
+    decorators: list[Callable[[Command], Command]] = [
         click.option(
             *((option, "-n") if option == "--namespace" else (option,)),
             _parameter(option),
             metavar=metavar,
-            help=told,
+            help=text,
             shell_complete=COMPLETE.get(option),
         )
-        for option, _, metavar, told in FIELDS
+        for option, _, metavar, text in FIELDS
         if option not in leave_out
     ]
-    made.append(
+    decorators.append(
         click.option(
             "--set",
             "assignments",
             metavar="KEY=VALUE",
             multiple=True,
-            help="Any field of the spec, such as train.dropout=0.1; may be repeated.",
+            help="Any field of the spec, such as train.dropout=0.1. Can be repeated.",
             shell_complete=complete_field,
         )
     )
-    made.append(
+    decorators.append(
         click.option("--config", metavar="FILE", help="Read FILE instead of ./jobrunner.toml.")
     )
-    made.append(
+    decorators.append(
         click.option(
             "--profile",
             metavar="NAME",
@@ -173,8 +175,8 @@ def _options(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]]:
             help=f"A profile of jobrunner.toml, or {', '.join(PROFILES)}.",
         )
     )
-    made.append(click.option("--local", is_flag=True, help="Run on this machine."))
-    return made
+    decorators.append(click.option("--local", is_flag=True, help="Run on this machine."))
+    return decorators
 
 
 def _parameter(option: str) -> str:

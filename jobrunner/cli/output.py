@@ -90,9 +90,9 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, err: bool = F
     return "\n".join(lines)
 
 
-def structured(kind: str, told: Mapping[str, Any]) -> str:
+def structured(kind: str, content: Mapping[str, Any]) -> str:
     """JSON or YAML with the version of its form."""
-    whole = {"version": VERSION, **told}
+    whole = {"version": VERSION, **content}
     if kind == "yaml":
         import yaml
 

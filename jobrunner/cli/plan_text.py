@@ -47,12 +47,12 @@ def _model(spec: RunSpec) -> str:
 
 def _data(spec: RunSpec) -> str:
     data = spec.data
-    told = [data.source.text]
+    parts = [data.source.text]
     if spec.task == "fine-tune" and data.train_split:
-        told.append(f"trained on {data.train_split}")
+        parts.append(f"trained on {data.train_split}")
     if spec.task == "fine-tune" and data.validation_split:
-        told.append(f"validated on {data.validation_split}")
-    return ", ".join([*told, f"tested on split {data.test_split}"])
+        parts.append(f"validated on {data.validation_split}")
+    return ", ".join([*parts, f"tested on split {data.test_split}"])
 
 
 def _training(spec: RunSpec) -> str:

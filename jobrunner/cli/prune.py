@@ -24,7 +24,7 @@ Examples:
     type=click.FloatRange(min=0),
     required=True,
     metavar="DAYS",
-    help="Only runs that were submitted so long ago.",
+    help="Only runs that were submitted more than DAYS days ago.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the runs and stop.")
 @place_options
@@ -35,9 +35,10 @@ def command(older_than: float, dry_run: bool, place: Place) -> None:
     """
     runner = reader(place)
     oldest = time.time() - older_than * SECONDS_A_DAY
-    found = [run for run in runner.list() if run.state.ended and run.submitted < oldest]
-    for status in found:
+    old = [run for run in runner.list() if run.state.ended and run.submitted < oldest]
+    for status in old:
         if not dry_run:
             runner.delete(status.run)
         out(status.run)
-    say(f"{len(found)} {'would be' if dry_run else 'are'} forgotten.")
+    runs = f"{len(old)} run{'s' * (len(old) != 1)}"
+    say(f"Would forget {runs}." if dry_run else f"Forgot {runs}.")

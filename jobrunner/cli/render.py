@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobrunner.cli.options import Choice, spec_options
+from jobrunner.cli.options import RunOptions, spec_options
 from jobrunner.cli.output import out, warn
 
 
@@ -16,7 +16,7 @@ Examples:
 """
 )
 @spec_options()
-def command(choice: Choice) -> None:
+def command(options: RunOptions) -> None:
     """Print the Kubernetes manifests of a run.
 
     Exactly what `submit` sends to the cluster. Nothing is sent or started: it works offline,
@@ -24,7 +24,7 @@ def command(choice: Choice) -> None:
     """
     from jobrunner.runner import api
 
-    spec = choice.load().spec()
+    spec = options.load().spec()
     ready = api.prepare(spec, backend="kubernetes")
     for warning in ready.warnings:
         warn(warning)

@@ -32,8 +32,10 @@ Examples:
 """
 )
 @click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_run)
-@click.option("--storage", metavar="URL", help="Where the results are, for runs of elsewhere.")
-@click.option("--html", "page", metavar="FILE", help="Write a page to FILE as well.")
+@click.option(
+    "--storage", metavar="URL", help="Where the results are, for runs submitted elsewhere."
+)
+@click.option("--html", "page", metavar="FILE", help="Also write the results as a page to FILE.")
 @output_option("table", "wide", "json", "yaml", "html")
 @place_options
 def command(
@@ -47,10 +49,10 @@ def command(
     runner = reader(place)
     found = results(runner, [find(runner, run) for run in runs], storage)
     if page and found:
-        from jobrunner.reports import page as made
+        from jobrunner.reports import page as render_page
 
         try:
-            Path(page).expanduser().write_text(made(found), encoding="utf-8")
+            Path(page).expanduser().write_text(render_page(found), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"--html: {page}: {(error.strerror or str(error)).lower()}.") from None
         say(f"Wrote {escape(page)}.")
@@ -93,7 +95,7 @@ def print_comparisons(found: Sequence[Comparison], kind: str) -> None:
     if kind in {"json", "yaml"}:
         out(structured(kind, {"results": reports.records(found)}))
     elif not found:
-        say("There are no results yet. `jobrunner status` shows how far the newest run is.")
+        say("There are no results yet. `jobrunner status` shows how far the newest run has come.")
     elif kind == "html":
         out(reports.page(found))
     else:

@@ -82,23 +82,23 @@ def facts(progress: Progress) -> list[str]:
     from jobrunner.scoring.metrics import METRICS
     from jobrunner.states import MEASURES
 
-    told = [progress.message] if progress.message else []
+    parts = [progress.message] if progress.message else []
     if progress.steps:
-        told.append(f"{progress.step:,}/{progress.steps:,}")
+        parts.append(f"{progress.step:,}/{progress.steps:,}")
     if progress.audio_seconds:
-        told.append(f"{audio(progress.audio_seconds)} of audio")
+        parts.append(f"{audio(progress.audio_seconds)} of audio")
     for measure in MEASURES:
         if (value := getattr(progress, measure.field)) is not None:
-            told.append(f"{measure.label} {value:{measure.form}}")
+            parts.append(f"{measure.label} {value:{measure.form}}")
     metric = METRICS.get(progress.metric)
     if metric and progress.rate is not None:
         best = progress.best_rate
         better = best is not None and metric.better(best, progress.rate)
         shown = f", best {metric.shown(best)}" if best is not None and better else ""
-        told.append(f"{metric.label} {metric.shown(progress.rate)}{shown}")
+        parts.append(f"{metric.label} {metric.shown(progress.rate)}{shown}")
     if progress.resumes:
-        told.append(f"resumed {progress.resumes}×")
-    return told
+        parts.append(f"resumed {progress.resumes}×")
+    return parts
 
 
 def audio(seconds: float) -> str:
@@ -108,12 +108,12 @@ def audio(seconds: float) -> str:
 
 def line(stage: StageStatus) -> str:
     """One stage in one line, for `--follow` without a terminal."""
-    told = [f"{stage.stage}: {stage.state}"]
+    parts = [f"{stage.stage}: {stage.state}"]
     if stage.state == "Running":
-        told += [percent(stage.progress.done)] if stage.progress.updated else []
-        told += facts(stage.progress)
+        parts += [percent(stage.progress.done)] if stage.progress.updated else []
+        parts += facts(stage.progress)
         if stage.progress.seconds_left:
-            told.append(f"{duration(stage.progress.seconds_left)} left")
+            parts.append(f"{duration(stage.progress.seconds_left)} left")
     if stage.reason:
-        told.append(stage.reason)
-    return escape(", ".join(told))
+        parts.append(stage.reason)
+    return escape(", ".join(parts))

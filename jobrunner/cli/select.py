@@ -80,7 +80,7 @@ def find(runner: Runner, text: str | None) -> str:
     if not newest:
         raise UsageError(
             "There are no runs yet.",
-            hint="Start one, such as `jobrunner submit --lang el --model whisper-tiny --local`.",
+            hint="Start one: `jobrunner submit --lang el --model whisper-tiny --local`.",
         )
     return newest[0].run
 
@@ -88,7 +88,7 @@ def find(runner: Runner, text: str | None) -> str:
 def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Ids of runs, for the shell."""
     try:
-        found = [status.run for status in reader().list()]
+        known = [status.run for status in reader().list()]
     except JobrunnerError:
         return []
-    return [run for run in [*found, LATEST] if run.startswith(incomplete)]
+    return [run for run in [*known, LATEST] if run.startswith(incomplete)]

@@ -23,7 +23,7 @@ Examples:
 """
 )
 @click.argument("run", required=False, shell_complete=complete_run)
-@click.option("-f", "--follow", is_flag=True, help="Show it until it has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing it until it has ended.")
 @output_option("table", "json", "yaml", "name")
 @place_options
 def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
@@ -60,4 +60,7 @@ def next_commands(status: RunStatus, options: str) -> list[str]:
             f"jobrunner report{options} {run}",
             f"jobrunner evaluate{options} --model {run} --lang en",
         ]
-    return [f"jobrunner logs{options} {run}", "Submit it again to go on from its last checkpoint."]
+    return [
+        f"jobrunner logs{options} {run}",
+        "Submit it again to continue from its last checkpoint.",
+    ]

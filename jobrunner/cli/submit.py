@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobrunner.catalog.backends import BACKENDS
-from jobrunner.cli.options import Choice, Command, spec_options
+from jobrunner.cli.options import Command, RunOptions, spec_options
 from jobrunner.cli.output import out, paint, say, warn
 from jobrunner.cli.select import namespace_option
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 OUTCOMES = {
     "created": "Started.",
-    "adopted": "This run is there already; nothing was started.",
-    "continued": "Goes on with what is left of it.",
+    "adopted": "This run already exists; nothing was started.",
+    "continued": "Continues with what is left to do.",
 }
 
 
@@ -35,7 +35,7 @@ def start_options(function: Command) -> Command:
                 "--timeout",
                 type=seconds,
                 metavar="SECONDS",
-                help="Wait so long at most, then exit 4; the run goes on.",
+                help="Wait at most this long, then exit 4; the run continues.",
             ),
             click.option(
                 "--start-timeout",
@@ -43,7 +43,7 @@ def start_options(function: Command) -> Command:
                 metavar="SECONDS",
                 default=300.0,
                 show_default=True,
-                help="Exit 3 if what it waits for keeps a stage from starting for so long.",
+                help="Exit 3 if no stage runs, and one cannot start, for this long.",
             ),
         ]
     ):
@@ -62,7 +62,7 @@ Examples:
 )
 @spec_options()
 @start_options
-def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
+def command(options: RunOptions, dry_run: bool, **waiting: Any) -> None:
     """Fine-tune a model for one language.
 
     A run prepares the data, trains, and measures base and fine-tuned model. Submitting the same
@@ -70,7 +70,7 @@ def command(choice: Choice, dry_run: bool, **waiting: Any) -> None:
     """
     from jobrunner.runner.api import open_runner
 
-    configuration = choice.load()
+    configuration = options.load()
     spec, backend = configuration.spec(), configuration.backend
     runner = None if dry_run else open_runner(backend, namespace=spec.cluster.namespace)
     start(spec, runner, backend=backend, **waiting)
@@ -106,7 +106,7 @@ def start(
         return
     say(plan_text(plan, facts, err=True))
     if spec.is_here and not facts.is_here:
-        say("Bringing the folders of this machine into storage, where pods find them.")
+        say("Uploading folders of this machine to storage, where pods can read them.")
     say(paint(OUTCOMES[runner.start(plan)], "green", err=True))
     out(plan.run)
     options = "" if facts.is_here else namespace_option(spec.cluster.namespace)

@@ -41,8 +41,8 @@ def _save_points(given: Mapping[str, Any], steps: int) -> dict[str, tuple[Any, s
     if save and not validate:
         multiple = max(1, most // save) * save
         return {"train.validate_every": (multiple, "follows from train.save_every")}
-    told = (most, "follows from train.steps")
-    return {"train.save_every": told, "train.validate_every": told}
+    default = (most, "follows from train.steps")
+    return {"train.save_every": default, "train.validate_every": default}
 
 
 def _count(given: Mapping[str, Any], path: str) -> int:

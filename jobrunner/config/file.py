@@ -53,11 +53,13 @@ def read(path: Path, shown: str) -> ConfigFile:
     profiles = top.pop("profiles", {})
     backend, profile = (top.pop(name, None) for name in ("backend", "profile"))
     if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
-        raise SpecError("profiles", f"is a table of tables, [profiles.NAME] ({shown}).")
+        raise SpecError("profiles", f"must be a table of tables, [profiles.NAME] ({shown}).")
     if backend is not None and backend not in BACKENDS:
-        raise SpecError("backend", f"is one of {', '.join(BACKENDS)}, not {backend!r} ({shown}).")
+        raise SpecError(
+            "backend", f"must be one of {', '.join(BACKENDS)}, not {backend!r} ({shown})."
+        )
     if profile is not None and not isinstance(profile, str):
-        raise SpecError("profile", f"is the name of a profile, not {profile!r} ({shown}).")
+        raise SpecError("profile", f"must be the name of a profile, not {profile!r} ({shown}).")
     return ConfigFile(
         shown=shown,
         folder=path.absolute().parent,
@@ -75,11 +77,13 @@ def _toml(path: Path, shown: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{shown}: {(error.strerror or str(error)).lower()}.") from None
     if len(data) > LARGEST:
-        raise UsageError(f"{shown}: is larger than {LARGEST >> 20} MiB and no configuration.")
+        raise UsageError(
+            f"{shown}: is larger than {LARGEST >> 20} MiB, so it cannot be a configuration."
+        )
     try:
         return tomllib.loads(data.decode().removeprefix("\ufeff"))
     except UnicodeDecodeError:
-        raise UsageError(f"{shown}: is not text in UTF-8.") from None
+        raise UsageError(f"{shown}: is not UTF-8 text.") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{shown}: is not TOML: {error}.") from None
     except RecursionError:
@@ -87,15 +91,15 @@ def _toml(path: Path, shown: str) -> dict[str, Any]:
 
 
 def _flat(table: dict[str, Any], shown: str, others: tuple[str, ...] = ()) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in table.items():
         if name in sections():
             if not isinstance(value, dict):
-                raise SpecError(name, f"is a table, [{name}], not {value!r} ({shown}).")
-            found |= {f"{name}.{inner}": given for inner, given in value.items()}
+                raise SpecError(name, f"must be a table, [{name}], not {value!r} ({shown}).")
+            values |= {f"{name}.{inner}": given for inner, given in value.items()}
         else:
-            found[name] = value
-    for path in found:
+            values[name] = value
+    for path in values:
         if path not in settings():
             raise unknown(path, shown, others)
-    return found
+    return values

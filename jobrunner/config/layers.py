@@ -55,7 +55,9 @@ class Configuration:
         lang = self.values["lang"]
         if lang.value is None:
             raise SpecError(
-                "lang", "is missing.", hint="Give --lang el, say; `jobrunner languages` lists them."
+                "lang",
+                "is missing.",
+                hint="Give --lang, such as --lang el; `jobrunner languages` lists them.",
             )
         return self._parse(lang.value)
 
@@ -71,11 +73,11 @@ class Configuration:
             raise self._with_origin(error) from None
 
     def _with_origin(self, error: SpecError) -> SpecError:
-        told = self.values.get(error.field)
-        if told is None or told.origin == "default":
+        value = self.values.get(error.field)
+        if value is None or value.origin == "default":
             return error
         problem = error.message.removeprefix(f"{error.field}: ").removesuffix(".")
-        return SpecError(error.field, f"{problem} (from {told.origin}).", hint=error.hint)
+        return SpecError(error.field, f"{problem} (from {value.origin}).", hint=error.hint)
 
 
 def load(
@@ -105,7 +107,7 @@ def load(
     chosen = variables.get(f"{VARIABLE}BACKEND") or project.backend or user.backend or DEFAULT
     if chosen not in BACKENDS:
         known = ", ".join(BACKENDS)
-        raise SpecError("backend", f"is one of {known}, not {chosen!r} (JOBRUNNER_BACKEND).")
+        raise SpecError("backend", f"must be one of {known}, not {chosen!r} (JOBRUNNER_BACKEND).")
     backend = backend or chosen
     profile = profile or variables.get(f"{VARIABLE}PROFILE") or project.profile or user.profile
     given = {
@@ -168,7 +170,7 @@ def _from_profile(name: str, user: ConfigFile, project: ConfigFile) -> dict[str,
             found |= _values(read.profiles[name], origin, read.folder)
     if name not in {*PROFILES, *user.profiles, *project.profiles}:
         known = ", ".join(dict.fromkeys([*PROFILES, *user.profiles, *project.profiles]))
-        raise UsageError(f"profile: there is none called {name[:60]!r}.", hint=f"Known: {known}.")
+        raise UsageError(f"profile: there is no profile {name[:60]!r}.", hint=f"There are {known}.")
     return found
 
 

@@ -12,14 +12,14 @@ from jobrunner.spec.paths import settings
 EXAMPLES: dict[str, Any] = {"lang": "el"}
 
 HEAD = """\
-# What `jobrunner` uses in this folder unless it is told otherwise. Flags and JOBRUNNER_*
-# variables win over this file; `jobrunner config show` tells where each value comes from.
-# Each line shows a default: take off the # to change it.
+# Defaults for `jobrunner` in this folder. Flags and JOBRUNNER_* variables override this file;
+# `jobrunner config show` shows where each value comes from.
+# Each line shows a default: remove the # to change it.
 
 # Where runs run: "kubernetes", or "local" for this machine.
 # backend = "kubernetes"
 
-# A profile to use always, such as {profiles}.
+# A profile to use by default, such as {profiles}.
 # profile = "{first}"
 """
 

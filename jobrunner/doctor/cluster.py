@@ -71,19 +71,19 @@ def _rights(cluster: Cluster, placed: ClusterSpec) -> Check:
     where = f"in namespace {placed.namespace}"
     if missing:
         found = f"missing {where}: {', '.join(missing)}"
-        advice = "Ask who runs the cluster to bind you to the role in k8s/user."
+        advice = "Ask whoever runs the cluster to bind you to the role in k8s/user."
         return Check(name="rights", verdict="fix", found=found, advice=advice)
     return Check(name="rights", verdict="ok", found=f"all that a run needs {where}")
 
 
 def _account(cluster: Cluster, placed: ClusterSpec) -> Check:
     namespace, account = placed.namespace, placed.service_account
-    check = _there(
+    check = _existing(
         cluster,
         f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}",
         name="service account",
         found=account,
-        advice=f"{PREREQUISITES} makes the namespace and all in it.",
+        advice=f"{PREREQUISITES} creates the namespace and everything in it.",
     )
     if check.verdict != "ok" or _may_release(cluster, placed):
         return check
@@ -117,7 +117,7 @@ def _may_release(cluster: Cluster, placed: ClusterSpec) -> bool:
 
 def _policy(cluster: Cluster) -> Check:
     advice = f"A stage could change Jobs of other runs. {PREREQUISITES}"
-    return _there(
+    return _existing(
         cluster, POLICY, name="policy", found="jobrunner-stage", advice=advice, verdict="note"
     )
 
@@ -146,25 +146,25 @@ def _named(cluster: Cluster, placed: ClusterSpec) -> Iterator[Check]:
             "priority class",
             "/apis/scheduling.k8s.io/v1/priorityclasses",
             placed.priority_class,
-            f"{PREREQUISITES} makes jobrunner-low, -normal and -high.",
+            f"{PREREQUISITES} creates jobrunner-low, -normal and -high.",
         ),
         ("queue", kueue, placed.queue, "kubectl apply -k k8s/overlays/kueue"),
     ):
         if value:
-            yield _there(cluster, f"{where}/{value}", name=name, found=value, advice=advice)
+            yield _existing(cluster, f"{where}/{value}", name=name, found=value, advice=advice)
 
 
-def _there(
+def _existing(
     cluster: Cluster, where: str, *, name: str, found: str, advice: str, verdict: str = "fix"
 ) -> Check:
-    """Checks that an object exists; gives a note if the user may not look at it."""
+    """Checks that an object exists; gives a note if the user may not read it."""
     try:
         cluster.read(where)
     except Refused as error:
         if error.status == 404:
             missing: Any = verdict
-            return Check(name=name, verdict=missing, found=f"{found} is not there", advice=advice)
-        return Check(name=name, verdict="note", found=f"{found}: you may not look at it")
+            return Check(name=name, verdict=missing, found=f"{found} does not exist", advice=advice)
+        return Check(name=name, verdict="note", found=f"{found}: you may not read it")
     return Check(name=name, verdict="ok", found=found)
 
 
@@ -173,7 +173,7 @@ def _nodes(cluster: Cluster, resources: ResourcesSpec, placed: ClusterSpec) -> C
     try:
         nodes = cluster.read("/api/v1/nodes")["items"]
     except Refused:
-        return Check(name="nodes", verdict="note", found="you may not look at them")
+        return Check(name="nodes", verdict="note", found="you may not read them")
     fitting = [node for node in nodes if _has_gpus(node, wanted, resources, placed)]
     kinds = sorted({node["metadata"]["labels"].get(placed.gpu_label, "") for node in nodes} - {""})
     if wanted and not fitting:
@@ -188,8 +188,8 @@ def _nodes(cluster: Cluster, resources: ResourcesSpec, placed: ClusterSpec) -> C
 
 def _has_gpus(node: Object, wanted: int, resources: ResourcesSpec, placed: ClusterSpec) -> bool:
     product = node["metadata"]["labels"].get(placed.gpu_label, "")
-    there = int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", 0))
-    return there >= wanted and resources.gpu_product in {"", product}
+    available = int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", 0))
+    return available >= wanted and resources.gpu_product in {"", product}
 
 
 def _quotas(cluster: Cluster, placed: ClusterSpec) -> Iterator[Check]:

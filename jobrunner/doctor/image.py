@@ -30,7 +30,7 @@ def examine_image(cluster: Cluster, placed: ClusterSpec) -> Check:
 
 def _pulled(cluster: Cluster, name: str, placed: ClusterSpec) -> Check:
     deadline = time.monotonic() + SECONDS_TO_PULL
-    why = "no pod was made"
+    why = "no pod was created"
     while time.monotonic() < deadline:
         pods, _ = cluster.list("Pod", placed.namespace, labels=f"job-name={name}")
         for pod in pods:
@@ -46,7 +46,7 @@ def _pulled(cluster: Cluster, name: str, placed: ClusterSpec) -> Check:
             refusal = reasons.latest(events, "FailedCreate", name)
             why = reasons.refused(refusal) if refusal else why
         time.sleep(0.5)
-    found = f"{placed.image} is not there after {SECONDS_TO_PULL:g} s: {why or 'being pulled'}"
+    found = f"{placed.image} was not pulled within {SECONDS_TO_PULL:g} s: {why or 'still pulling'}"
     return Check(name="image", verdict="note", found=found)
 
 

@@ -58,7 +58,7 @@ def _core() -> Check:
         )
     known = len(installed.packages("core"))
     return Check(
-        name=name, verdict="ok", found=f"torch {installed.version('torch')}, all {known} there"
+        name=name, verdict="ok", found=f"torch {installed.version('torch')}, all {known} installed"
     )
 
 
@@ -140,7 +140,7 @@ def _hub() -> Check:
         return Check(
             name="model hub",
             verdict="note",
-            found=f"{url} is not reached: {reason}",
-            advice="Bring models and data as folders: --model FOLDER --data folder:FOLDER.",
+            found=f"{url} cannot be reached: {reason}",
+            advice="Use models and data from folders: --model FOLDER --data folder:FOLDER.",
         )
     return Check(name="model hub", verdict="ok", found=f"{url} answers")

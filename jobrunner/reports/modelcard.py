@@ -40,8 +40,8 @@ def model_card(record: RunRecord, results: Sequence[Result], family: Family) -> 
     front = yaml.safe_dump(
         _front_matter(record, results, family), sort_keys=False, allow_unicode=True, width=100
     )
-    told = [_opening(record), _results(results), _use(spec, family), _training(spec)]
-    parts = [f"---\n{front}---", *told]
+    body = [_opening(record), _results(results), _use(spec, family), _training(spec)]
+    parts = [f"---\n{front}---", *body]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

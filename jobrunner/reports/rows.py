@@ -37,7 +37,7 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
     from rich.table import Table
 
     several = len({comparison.run for comparison in comparisons}) > 1
-    made = Table(
+    rich_table = Table(
         box=box.SIMPLE_HEAD,
         padding=0,
         caption=CAPTION,
@@ -46,17 +46,17 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
     )
     # Narrow enough for 80 columns: the metric's own column has no heading.
     for name in (["Run"] if several or wide else []) + ["Language", "Test"]:
-        made.add_column(name, overflow="fold")
-    made.add_column("", no_wrap=True)
+        rich_table.add_column(name, overflow="fold")
+    rich_table.add_column("", no_wrap=True)
     right = ["Base", "Fine-tuned", "Change", SECOND.label, "Clips"]
     for name in right + (
         ["Hours", *(way.label for way in OTHER_WAYS), "Empty", "RTFx"] if wide else []
     ):
-        made.add_column(name, justify="right", no_wrap=True)
+        rich_table.add_column(name, justify="right", no_wrap=True)
     for comparison in comparisons:
         run = [comparison.run] if several or wide else []
-        made.add_row(*run, *_cells(comparison), *(_wide_cells(comparison) if wide else []))
-    return made
+        rich_table.add_row(*run, *_cells(comparison), *(_wide_cells(comparison) if wide else []))
+    return rich_table
 
 
 def _cells(comparison: Comparison) -> list[str]:

@@ -98,8 +98,8 @@ def _summary(comparisons: Sequence[Comparison]) -> str:
         return _counts(measured, f"{len(measured)} test sets")
     own = [c for c in measured if c.language == c.either.trained_on]
     others = [c for c in measured if c not in own]
-    told = [_before_and_after(comparison) for comparison in own]
-    return " ".join(told + ([_counts(others, f"{len(others)} others")] if others else []))
+    sentences = [_before_and_after(comparison) for comparison in own]
+    return " ".join(sentences + ([_counts(others, f"{len(others)} others")] if others else []))
 
 
 def _before_and_after(comparison: Comparison) -> str:
@@ -203,7 +203,9 @@ def _how_to_read(comparisons: Sequence[Comparison]) -> str:
     cut = [c.language for c in comparisons if languages.find(c.language).vowel_signs]
     if cut:
         names = escape(", ".join(dict.fromkeys(languages.find(code).label for code in cut)))
-        lines.append(f"In {names} the basic way deletes vowel signs, which flatters.")
+        lines.append(
+            f"In {names} the basic way deletes vowel signs, which makes error rates look lower."
+        )
     return f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
 
 
@@ -223,5 +225,5 @@ def _origin(comparison: Comparison) -> str:
         + f" on {either.device}, {either.settings.precision}, {either.settings.decoding}",
         "Software": ", ".join(f"{name} {v}" for name, v in sorted(either.software.items())),
     }
-    told = "".join(f"<dt>{k}</dt><dd>{escape(v)}</dd>" for k, v in facts.items() if v)
-    return f"<h3>{escape(languages.find(comparison.language).label)}</h3><dl>{told}</dl>"
+    items = "".join(f"<dt>{k}</dt><dd>{escape(v)}</dd>" for k, v in facts.items() if v)
+    return f"<h3>{escape(languages.find(comparison.language).label)}</h3><dl>{items}</dl>"

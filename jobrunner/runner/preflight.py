@@ -39,7 +39,7 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
         _check_storage(spec.storage)
         _check_gpus(spec)
     elif not is_remote(spec.storage):
-        given = f"{spec.storage} is a folder of this machine" if spec.storage else "is not given"
+        given = f"{spec.storage} is a folder on this machine" if spec.storage else "is not given"
         raise SpecError(
             "storage",
             f"{given}; pods cannot reach it." if spec.storage else f"{given}.",
@@ -75,7 +75,9 @@ def _absolute(text: str) -> Path:
 
 def _existing(field: str, folder: Path) -> Path:
     if not folder.is_dir():
-        raise SpecError(field, f"{folder} is no folder.", hint="Give the path of one that exists.")
+        raise SpecError(
+            field, f"{folder} is not a folder.", hint="Give the path of an existing one."
+        )
     return folder
 
 
@@ -130,7 +132,7 @@ def _check_packages() -> None:
     lacking = installed.missing("core")
     if lacking:
         raise UsageError(
-            f"This machine lacks what a local run needs: {', '.join(lacking)}.",
+            f"This machine lacks packages that a local run needs: {', '.join(lacking)}.",
             hint="pip install 'jobrunner[core]'",
         )
 

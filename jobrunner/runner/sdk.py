@@ -105,18 +105,19 @@ def submit(
     """
     if spec is None:
         named = {"data.source" if name == "data" else name: fields[name] for name in fields}
-        found = config.load(
+        configuration = config.load(
             arguments={**named, **(settings or {})},
             config=config_file,
             profile=profile,
             backend=backend,
         )
-        spec, backend = found.spec(), found.backend
+        spec, backend = configuration.spec(), configuration.backend
     namespace = spec.cluster.namespace
-    made = open_runner(backend or config.load().backend, namespace=namespace).submit(spec)
-    for line in made.warnings:
+    runner = open_runner(backend or config.load().backend, namespace=namespace)
+    submission = runner.submit(spec)
+    for line in submission.warnings:
         warnings.warn(line, stacklevel=2)
-    return Run(id=made.run, backend=backend or config.load().backend, namespace=namespace)
+    return Run(id=submission.run, backend=backend or config.load().backend, namespace=namespace)
 
 
 def evaluate(run: Run | str, languages: Sequence[str]) -> Run:
@@ -152,13 +153,13 @@ def report(*chosen: Run | str, storage: str = "") -> Report:
         storage: storage to look in, instead of those of the runs.
     """
     arguments = {"storage": storage} if storage else {}
-    found = config.load(arguments=arguments, backend=LOCAL)
-    ids = [str(_run(each)) for each in chosen]
+    configuration = config.load(arguments=arguments, backend=LOCAL)
+    ids = [str(_run(run)) for run in chosen]
     comparisons = results.results(
         _reader(""),
         ids,
-        storage=_text(found, "storage"),
-        endpoint=_text(found, "cluster.storage_endpoint"),
+        storage=_text(configuration, "storage"),
+        endpoint=_text(configuration, "cluster.storage_endpoint"),
         only=bool(storage),
         warn=lambda line: warnings.warn(line, stacklevel=3),
     )
@@ -185,5 +186,5 @@ def _configured_namespace() -> str:
     return _text(config.load(), "cluster.namespace")
 
 
-def _text(found: Configuration, path: str) -> str:
-    return str(found.values[path].value)
+def _text(configuration: Configuration, path: str) -> str:
+    return str(configuration.values[path].value)

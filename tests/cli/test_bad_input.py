@@ -15,7 +15,7 @@ from tests.harness.commandline import Jobrunner
 LOCAL = ("--lang", "el", "--local", "--device", "cpu")
 # What is typed after `jobrunner`, and how the line goes on after `error: `.
 CASES: list[tuple[str, str]] = [
-    ("submit --local", "lang: is missing. Give --lang el, say"),
+    ("submit --local", "lang: is missing. Give --lang, such as --lang el;"),
     ("submit --lang elx --local", "lang: no language is called 'elx' (from --lang). Nearest: el"),
     ("submit --lang el --eval-lang el,grek", "evaluate.languages: no language is called 'grek'"),
     ("submit --lang el --eval-lang el,el", "evaluate: languages el,el names one of them twice"),
@@ -48,7 +48,7 @@ CASES: list[tuple[str, str]] = [
     ("submit --steps 5 --set train.steps=6", "train.steps: is given twice"),
     ("submit --set resources.memory=lots", "resources.memory: 'lots' is not a Kubernetes quantity"),
     ("submit --namespace ../../etc", "cluster.namespace: '../../etc' is not lower-case letters"),
-    ("submit --profile ../../etc", "profile: there is none called '../../etc'. Known: a100-80gb"),
+    ("submit --profile ../../etc", "profile: there is no profile '../../etc'. There are a100-80gb"),
     ("submit --config missing.toml", "missing.toml: no such file or directory."),
     ("submit --config .", ".: is a directory."),
     ("submit --timeout 0", "invalid value for '--timeout'"),
@@ -63,7 +63,7 @@ CASES: list[tuple[str, str]] = [
     ("cancel", "missing argument 'RUN...'."),
     ("delete ../../etc", "run: '../../etc' is not a run id."),
     ("report ../../etc", "run: '../../etc' is not a run id."),
-    ("evaluate --model whisper-tiny", "lang: is missing. Give --lang el,en, say."),
+    ("evaluate --model whisper-tiny", "lang: is missing. Give --lang, such as --lang el,en."),
     ("evaluate --lang el", "model: is missing. Give a run's id, or a model, with --model."),
     ("evaluate --model nothing --lang el --local", "model: 'nothing' is not a preset, hub id or"),
     ("render --lang el", "storage: is not given. Give --storage s3://BUCKET/PREFIX for the"),
@@ -150,7 +150,7 @@ def test_more_gpus_than_there_are_is_wrong_input(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     answer = jobrunner("submit", "--lang", "el", "--local")
-    _check(answer.code, answer.out, answer.err, "The run asks for 1 GPU and this machine shows no")
+    _check(answer.code, answer.out, answer.err, "The run asks for 1 GPU, but this machine shows no")
 
 
 def test_without_a_cluster_submit_says_what_to_type(jobrunner: Jobrunner, tmp_path: Path) -> None:

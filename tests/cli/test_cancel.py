@@ -12,7 +12,7 @@ def test_cancel_stops_and_delete_forgets(jobrunner: Jobrunner, harness: CliHarne
     assert (cancelled.code, cancelled.out) == (0, f"{run}\n")
     again = jobrunner("cancel", run)
     assert (again.code, again.out) == (0, "")
-    assert again.err == f"{run} has ended already: cancelled.\n"
+    assert again.err == f"{run} has already ended: cancelled.\n"
     assert jobrunner("status", run, "-o", "json").out.count('"Cancelled"') >= 1
     deleted = jobrunner("delete", "@latest")
     assert (deleted.code, deleted.out) == (0, f"{run}\n")

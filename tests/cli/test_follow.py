@@ -24,7 +24,7 @@ def test_waiting_ends_with_the_run_and_with_its_code(
     *lines, last = answer.err.splitlines()
     assert any(line.startswith("prepare: ") for line in lines)
     assert last.startswith(f"error: {run} failed: evaluate-el: ")
-    assert last.endswith(f"`jobrunner logs {run}` tells more.")
+    assert last.endswith(f"`jobrunner logs {run}` shows more.")
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def test_ctrl_c_while_following_leaves_the_run_alone(harness: CliHarness) -> Non
         told = process.stderr.read()
         assert process.wait() == 130
     assert told.strip() == (
-        f"Detached; {run} goes on. `jobrunner status --follow {run}` comes back to it."
+        f"Detached; {run} continues. `jobrunner status --follow {run}` follows it again."
     )
     assert harness.runner.status(run).state == "Running"
     harness.release("train")
@@ -68,7 +68,7 @@ def test_a_wait_that_gives_up_ends_with_4_and_leaves_the_run(
         finish(harness.runner, run, show=False, timeout=0.1)
     assert error.value.exit_code == 4
     assert str(error.value) == (
-        f"{run} has not ended after 0.1 s. It goes on; `jobrunner status {run}` shows it."
+        f"{run} has not ended after 0.1 s. It continues; `jobrunner status {run}` shows it."
     )
     assert not harness.runner.status(run).state.ended
     harness.release("prepare")

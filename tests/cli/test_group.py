@@ -48,7 +48,7 @@ def test_every_error_becomes_one_line_and_a_code_of_the_list(
 def test_following_that_was_left_ends_with_130(
     jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _raising(monkeypatch, errors.Detached("It goes on."))
+    _raising(monkeypatch, errors.Detached("It continues."))
     assert jobrunner("list").code == 130
     _raising(monkeypatch, KeyboardInterrupt())
     assert jobrunner("list").code == 130
@@ -60,7 +60,7 @@ def test_a_defect_is_one_line_and_its_traceback_can_be_had(
     _raising(monkeypatch, ZeroDivisionError("by zero\n"))
     answer = jobrunner("list")
     assert answer.code == 1
-    assert answer.err.startswith("error: ZeroDivisionError: by zero\\n. This is a defect of jobrun")
+    assert answer.err.startswith("error: ZeroDivisionError: by zero\\n. This is a bug in jobrunner")
     assert answer.err.count("\n") == 1
     monkeypatch.setenv("JOBRUNNER_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):

@@ -14,7 +14,7 @@ def test_init_writes_a_file_once(jobrunner: Jobrunner, here: Path) -> None:
     refused = jobrunner("init")
     assert (refused.code, refused.err) == (
         2,
-        "error: jobrunner.toml is there already. --force replaces it.\n",
+        "error: jobrunner.toml already exists. --force replaces it.\n",
     )
     assert (here / "jobrunner.toml").read_text() == "seed = 3\n"
     assert jobrunner("init", "--force").code == 0

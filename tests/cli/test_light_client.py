@@ -55,7 +55,7 @@ def test_a_local_run_says_what_is_missing(
     answer = jobrunner("submit", "--lang", "el", "--local", "--device", "cpu")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == (
-        "error: This machine lacks what a local run needs: soxr, torch. "
+        "error: This machine lacks packages that a local run needs: soxr, torch. "
         "pip install 'jobrunner[core]'\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["here"]

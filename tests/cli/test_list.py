@@ -54,6 +54,6 @@ def test_a_run_of_a_newer_client_is_a_row_that_says_so(
     assert refused.err.startswith(f"error: {MADE_BY}")
     # It is not older than a day, though its record does not tell.
     assert jobrunner("prune", "--older-than", "1").out == ""
-    assert jobrunner("cancel", run).err == f"{run} has ended already: stopped.\n"
+    assert jobrunner("cancel", run).err == f"{run} has already ended: stopped.\n"
     assert jobrunner("delete", run).out == f"{run}\n"
     assert jobrunner("list", "-o", "name").out.split() == [other]

@@ -39,10 +39,12 @@ OWN_IMAGE = os.environ.get("JOBRUNNER_TEST_IMAGE", "")
 
 
 def _is_up() -> bool:
-    told = subprocess.run([CLUSTER, "status"], capture_output=True, text=True, check=False)
-    if told.returncode == 1:
-        pytest.exit(f"The cluster runs in part; `make cluster-up` mends it.\n{told.stdout}", 1)
-    return told.returncode == 0
+    status = subprocess.run([CLUSTER, "status"], capture_output=True, text=True, check=False)
+    if status.returncode == 1:
+        pytest.exit(
+            f"Only a part of the cluster runs; `make cluster-up` fixes it.\n{status.stdout}", 1
+        )
+    return status.returncode == 0
 
 
 def _environment() -> dict[str, str]:
@@ -50,8 +52,8 @@ def _environment() -> dict[str, str]:
     if OWN:
         return {}
     script = 'eval "$("$0" env)" && env -0'
-    told = subprocess.run(["bash", "-c", script, CLUSTER], capture_output=True, check=True).stdout
-    found = dict(line.split("=", 1) for line in told.decode().split("\0") if line)
+    done = subprocess.run(["bash", "-c", script, CLUSTER], capture_output=True, check=True)
+    found = dict(line.split("=", 1) for line in done.stdout.decode().split("\0") if line)
     return {name: found[name] for name in (*VARIABLES, *SECRETS) if name in found}
 
 
@@ -109,8 +111,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if told := terminalreporter.config.stash.get(LEFT_OUT, ""):
-        terminalreporter.write_line(told)
+    if message := terminalreporter.config.stash.get(LEFT_OUT, ""):
+        terminalreporter.write_line(message)
 
 
 @pytest.fixture(scope="module", autouse=True)

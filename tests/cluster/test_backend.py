@@ -40,8 +40,8 @@ def requests(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     caplog.clear()
     with caplog.at_level(logging.DEBUG, "urllib3.connectionpool"):
         yield asked
-        told = [each.args for each in caplog.records if "HTTP" in each.getMessage()]
-        asked += [str(args[4]) for args in told if isinstance(args, tuple)]
+        requests = [each.args for each in caplog.records if "HTTP" in each.getMessage()]
+        asked += [str(args[4]) for args in requests if isinstance(args, tuple)]
 
 
 def test_a_list_takes_three_requests_however_many_runs_there_are(

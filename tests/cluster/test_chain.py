@@ -29,7 +29,7 @@ def test_a_run_whose_pods_die_gives_the_same_model_and_one_set_of_results(
     stages = {stage["stage"]: stage for stage in run.status()["stages"]}
     assert set(stages) == {"prepare", "train", "evaluate-el", "evaluate-en", "evaluate-sw"}
     assert stages["train"]["progress"]["step"] == STEPS
-    assert "continuing from the checkpoint of step" in run.told()
+    assert "continuing from the checkpoint of step" in run.shown()
     results = json.loads(jobrunner(runs.folder, "report", run.name, "-o", "json"))["results"]
     assert sorted(each["language"] for each in results) == ["el", "en", "sw"]
     run.trained_as(undisturbed)

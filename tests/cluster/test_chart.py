@@ -47,8 +47,8 @@ def test_helm_gives_the_same_objects_as_the_engine_in_process(case: Path, tmp_pa
     file = tmp_path / "values.json"
     file.write_text(json.dumps(values(run)))
     place = ("--namespace", run.spec.cluster.namespace, "--values", str(file))
-    told = _run("helm", "template", run.run, manifests.chart_folder(), *place)
-    by_name = {(each["kind"], each["metadata"]["name"]): each for each in documents.load(told)}
+    text = _run("helm", "template", run.run, manifests.chart_folder(), *place)
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in documents.load(text)}
     objects = manifests.manifests(run)
     assert [by_name.pop((each["kind"], each["metadata"]["name"])) for each in objects] == objects
     assert by_name == {}
@@ -69,8 +69,8 @@ def test_the_api_server_takes_every_object(
     warn = {"metadata": {"labels": {"pod-security.kubernetes.io/warn": "restricted"}}}
     client.CoreV1Api(api).patch_namespace(namespace, warn)
     command = ["kubectl", "apply", "--server-side", "--dry-run=server", "--validate=strict"]
-    told = _run(*command, "--warnings-as-errors", "-f", "-", text=manifests.render(run))
-    assert len(told.splitlines()) == len(run.stages) + 1
+    output = _run(*command, "--warnings-as-errors", "-f", "-", text=manifests.render(run))
+    assert len(output.splitlines()) == len(run.stages) + 1
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS)
@@ -83,11 +83,11 @@ def test_kustomize_builds(folder: str) -> None:
 
 
 def test_the_public_storage_component_adds_one_policy(tmp_path: Path) -> None:
-    told = {
+    kustomization = {
         "resources": [os.path.relpath(ROOT / "k8s/base", tmp_path)],
         "components": [os.path.relpath(ROOT / "k8s/components/public-storage", tmp_path)],
     }
-    (tmp_path / "kustomization.yaml").write_text(json.dumps(told))
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(kustomization))
     objects = documents.load(_run("kubectl", "kustomize", tmp_path))
     names = [each["metadata"]["name"] for each in objects if each["kind"] == "NetworkPolicy"]
     assert "allow-public-storage" in names

@@ -31,7 +31,7 @@ for each in os.listdir("/proc"):
 
 @pytest.fixture
 def line() -> Iterator[Proxy]:
-    """What stands between the runs of a test and S3, on this machine."""
+    """The proxy between the runs of a test and S3, on this machine."""
     server = urlsplit(os.environ["AWS_ENDPOINT_URL_S3"])
     assert server.hostname
     assert server.port
@@ -58,7 +58,7 @@ def test_a_process_killed_during_an_upload_leaves_nothing_that_is_taken_for_a_ch
 
     run.release(11)
     run.ends_as(undisturbed, attempts=2)
-    assert "continuing from the checkpoint of step 4" in run.told()
+    assert "continuing from the checkpoint of step 4" in run.shown()
     assert run.status()["stages"][1]["restarts"] == {"killed": 1}
 
 
@@ -74,8 +74,8 @@ def test_a_damaged_checkpoint_is_passed_over(runs: RealRuns, undisturbed: RealRu
 
     run.release(11)
     run.ends_as(undisturbed, attempts=2)
-    assert "checkpoint of step 8 cannot be used: model.safetensors differs" in run.told()
-    assert "continuing from the checkpoint of step 4" in run.told()
+    assert "checkpoint of step 8 cannot be used: model.safetensors differs" in run.shown()
+    assert "continuing from the checkpoint of step 4" in run.shown()
 
 
 def test_storage_that_is_away_for_a_minute_and_then_slow_stops_no_training(

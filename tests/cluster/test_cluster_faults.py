@@ -1,4 +1,4 @@
-"""A cluster that fails as a whole, or is taken care of, while a real training goes on.
+"""A cluster that fails as a whole, or is taken care of, while a real training runs.
 
 As in test_faults.py, weights, losses and results are those of a run that was left alone.
 """
@@ -38,13 +38,13 @@ def node(api: Any, component: object) -> Iterator[str]:
 
 
 def waits(run: RealRun, why: str) -> None:
-    """Returns when a user is told that the run waits for a node, and why."""
+    """Returns when the status shows that the run waits for a node, and why."""
 
-    def told() -> bool:
+    def shown() -> bool:
         status = run.status()
         return status["state"] == "Queued" and why in status["reason"]
 
-    until(told, f"it waits: {why}", SECONDS, 0.5)
+    until(shown, f"it waits: {why}", SECONDS, 0.5)
 
 
 def test_a_taint_that_evicts_spends_none_of_the_attempts(

@@ -29,7 +29,7 @@ def test_a_pod_that_is_deleted_saves_what_it_has_and_its_successor_goes_on_there
     # Asked to stop, it ends the step that it was held at, and saves.
     run.until_saved(7)
     run.ends_as(undisturbed, attempts=2)
-    assert "continuing from the checkpoint of step 7" in run.told()
+    assert "continuing from the checkpoint of step 7" in run.shown()
 
 
 def test_a_process_that_outlives_its_pod_cannot_commit(
@@ -38,7 +38,7 @@ def test_a_process_that_outlives_its_pod_cannot_commit(
     run = runs.submit(hold=(7,))
     (old,) = run.held(7)
     pod = run.training_pod()
-    # To its Job the pod is as gone as one that was deleted by force; its process goes on.
+    # To its Job the pod is as gone as one that was deleted by force; its process continues.
     run.kubectl(
         "patch",
         "pod",

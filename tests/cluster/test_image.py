@@ -33,8 +33,8 @@ for place in ("/", "/opt/jobrunner", "/etc/jobrunner", os.path.dirname(torch.__f
 
 
 @pytest.fixture
-def told(api: client.ApiClient, namespace: str, stage_image: str) -> dict[str, str]:
-    """What the program says, by the first words of its lines."""
+def report(api: client.ApiClient, namespace: str, stage_image: str) -> dict[str, str]:
+    """The output of the program, by the first words of its lines."""
     planned = builders.plan(
         resources={"device": "cpu", "cpu": "100m", "memory": "2Gi", "shared_memory": "64Mi"},
         cluster={"image": stage_image, "namespace": namespace, "service_account": "default"},
@@ -59,13 +59,13 @@ def told(api: client.ApiClient, namespace: str, stage_image: str) -> dict[str, s
     return {**lines, "uid": uid}
 
 
-def test_a_stage_compiles_as_a_named_user_on_a_read_only_root(told: dict[str, str]) -> None:
-    assert told["compiled"].startswith("2000.0 ")
-    assert "inductor" in told["compiled"]
-    assert told["user"] == "jobrunner 10001 10001"
-    assert told["shared"] == "memory True True"
-    assert told["spec"] == "True"
-    assert told["attempt"] == told["uid"]
-    assert told["token"] == "True"
-    assert told["developers"] == "[]"
-    assert "writable" not in told
+def test_a_stage_compiles_as_a_named_user_on_a_read_only_root(report: dict[str, str]) -> None:
+    assert report["compiled"].startswith("2000.0 ")
+    assert "inductor" in report["compiled"]
+    assert report["user"] == "jobrunner 10001 10001"
+    assert report["shared"] == "memory True True"
+    assert report["spec"] == "True"
+    assert report["attempt"] == report["uid"]
+    assert report["token"] == "True"
+    assert report["developers"] == "[]"
+    assert "writable" not in report

@@ -33,10 +33,12 @@ def targets(api: Any, namespace: str) -> list[dict[str, Any]]:
     """
     found = []
     for pod in client.CoreV1Api(api).list_namespaced_pod(namespace).items:
-        told = pod.metadata.annotations or {}
-        if told.get("prometheus.io/scrape") == "true" and pod.status.phase == "Running":
-            pod_path = f"{pod.metadata.name}:{told['prometheus.io/port']}/proxy"
-            path = f"/api/v1/namespaces/{namespace}/pods/{pod_path}{told['prometheus.io/path']}"
+        annotations = pod.metadata.annotations or {}
+        if annotations.get("prometheus.io/scrape") == "true" and pod.status.phase == "Running":
+            pod_path = f"{pod.metadata.name}:{annotations['prometheus.io/port']}/proxy"
+            path = (
+                f"/api/v1/namespaces/{namespace}/pods/{pod_path}{annotations['prometheus.io/path']}"
+            )
             address = urlsplit(api.configuration.host).netloc
             found.append({"targets": [address], "labels": {"__metrics_path__": path}})
     return found
@@ -123,8 +125,10 @@ def test_names_and_units_are_as_prometheus_wants_them() -> None:
     metrics = Metrics(record, "train", "attempt", lambda: "killed")
     stop = metrics.serve(0)
     try:
-        told = Progress(done=0.5, step=1, loss=1.0, learning_rate=1e-4, updated=1.0)
-        metrics.observe(told.model_copy(update={"metric": "wer", "rate": 0.5, "best_rate": 0.4}))
+        progress = Progress(done=0.5, step=1, loss=1.0, learning_rate=1e-4, updated=1.0)
+        metrics.observe(
+            progress.model_copy(update={"metric": "wer", "rate": 0.5, "best_rate": 0.4})
+        )
         for what in ("checkpoint", "skip", "resume", "drop"):
             metrics.count(what, 1.0, "over_window")
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics") as answer:

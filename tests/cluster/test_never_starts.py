@@ -17,7 +17,7 @@ from jobrunner.runner.api import Runner
 from tests.harness.cluster.backend import ClusterHarness, jobrunner
 from tests.harness.waiting import until
 
-# What cannot be met, and what a user must be told of it: a pattern, for clusters of any size.
+# Demands that cannot be met, and a pattern of the message: it fits clusters of any size.
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "an image with a typo": (
         {"cluster": {"image": "localhost/jobrunner-typo:1"}},
@@ -36,7 +36,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "prepare: the cluster refuses its pod: exceeded quota: small",
     ),
 }
-# Seconds in which people are told.
+# Seconds within which the message must appear.
 SOON = 30.0
 START_TIMEOUT = 5.0
 
@@ -45,33 +45,33 @@ START_TIMEOUT = 5.0
 def test_what_keeps_a_run_from_starting_is_named_and_waiting_ends(
     harness: ClusterHarness, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    changes, told = CASES[case]
+    changes, pattern = CASES[case]
     if "quota" in case:
         quota = {"metadata": {"name": "small"}, "spec": {"hard": {"requests.cpu": "1"}}}
         client.CoreV1Api(harness.api).create_namespaced_resource_quota(harness.namespace, quota)
     plan = harness.plan(**changes)
     harness.backend.submit(plan)
-    if told.startswith("train"):
+    if pattern.startswith("train"):
         watched = harness.backend.watch(plan.run, timeout=harness.seconds)
         next(status for status in watched if status.stages[0].state == "Succeeded")
     begun = time.monotonic()
 
-    with pytest.raises(ClusterError, match=f"did not start in {START_TIMEOUT:g} s: ") as caught:
+    with pytest.raises(ClusterError, match=f"did not start within {START_TIMEOUT:g} s: ") as caught:
         finish(
             Runner(harness.backend), plan.run, show=False, timeout=None, start_timeout=START_TIMEOUT
         )
 
     assert caught.value.exit_code == 3
-    assert re.search(told, str(caught.value))
+    assert re.search(pattern, str(caught.value))
     assert time.monotonic() - begun < SOON + START_TIMEOUT
-    stage, _, reason = told.partition(": ")
+    stage, _, reason = pattern.partition(": ")
     assert f"{stage}: " in capsys.readouterr().err
     assert re.search(reason, harness.backend.status(plan.run).reason)
     # A list reads no events, which alone tell of a quota.
     listed = "has no pod; see `jobrunner status RUN`" if "quota" in case else reason
     until(
         lambda: re.search(listed, harness.backend.list()[0].reason),
-        f"the list tells: {listed}",
+        f"the list shows: {listed}",
         SOON,
     )
 

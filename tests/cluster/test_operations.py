@@ -60,7 +60,7 @@ def test_every_command_of_the_page_does_what_it_says(
             check=False,
         )
         assert done.returncode == 0, f"{typed}\n{done.stdout}{done.stderr}"
-        for part, told in PRINTS.items():
+        for part, expected in PRINTS.items():
             if part in command:
-                assert told in done.stdout, f"{typed}\n{done.stdout}"
+                assert expected in done.stdout, f"{typed}\n{done.stdout}"
     assert harness.backend.list() == []

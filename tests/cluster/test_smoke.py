@@ -41,7 +41,7 @@ print(f"{me} found {other} at {address}, which stored {stored}")
 
 
 def logs(api: client.ApiClient, namespace: str) -> str:
-    """What all pods of a namespace said."""
+    """The logs of all pods of a namespace."""
     core = client.CoreV1Api(api)
     found = [pod.metadata.name for pod in core.list_namespaced_pod(namespace).items]
     return "\n".join(core.read_namespaced_pod_log(name, namespace) for name in found)
@@ -87,7 +87,7 @@ def test_storage_on_the_cluster_does_all_that_a_run_needs(bucket: str) -> None:
 def test_an_indexed_job_runs_finds_its_pods_and_writes_to_s3(
     api: client.ApiClient, namespace: str, bucket: str, base_image: str
 ) -> None:
-    # boto3 signs URLs with version 2 unless told otherwise, and that covers the content type.
+    # boto3 signs URLs with version 2 unless configured otherwise, and that covers the content type.
     s3 = boto3.client(
         "s3",
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"),

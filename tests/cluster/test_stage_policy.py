@@ -1,4 +1,4 @@
-"""What a stage's pod may do to Jobs, on a real API server with `k8s/base` applied."""
+"""The rights of a stage's pod to Jobs, on a real API server with `k8s/base` applied."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def admin(api: client.ApiClient) -> client.ApiClient:
 @pytest.fixture(scope="module")
 def run(admin: client.ApiClient) -> Iterator[dict[str, dict[str, Any]]]:
     """Jobs of one run by stage, all suspended so that nothing starts."""
-    made = suspended_jobs(seed=uuid.uuid4().int % 2**40)
+    jobs = suspended_jobs(seed=uuid.uuid4().int % 2**40)
     batch = client.BatchV1Api(admin)
-    for job in made.values():
+    for job in jobs.values():
         batch.create_namespaced_job(NAMESPACE, job)
-    yield made
-    for job in made.values():
+    yield jobs
+    for job in jobs.values():
         batch.delete_namespaced_job(
             job["metadata"]["name"], NAMESPACE, propagation_policy="Background"
         )
@@ -122,8 +122,8 @@ def test_an_evaluation_writes_its_own_progress_and_releases_nothing(
 def harness(
     admin: client.ApiClient, namespace: str, bucket: str, storage_secret: str, light_image: str
 ) -> Iterator[ClusterHarness]:
-    with light_harness(admin, namespace, bucket, light_image) as made:
-        yield made
+    with light_harness(admin, namespace, bucket, light_image) as jobs:
+        yield jobs
 
 
 def test_under_the_policy_pods_of_all_stages_tell_how_far_they_are(harness: ClusterHarness) -> None:
@@ -136,12 +136,12 @@ def test_under_the_policy_pods_of_all_stages_tell_how_far_they_are(harness: Clus
     harness.release("evaluate-en")
     assert harness.ended(plan.run).state is State.SUCCEEDED
     jobs = client.BatchV1Api(harness.api).list_namespaced_job(harness.namespace).items
-    told = {
+    shown = {
         job.metadata.labels[names.STAGE_LABEL]: job.metadata.annotations[names.PROGRESS_ANNOTATION]
         for job in jobs
     }
     stages = ("prepare", "train", "evaluate-el", "evaluate-en")
-    assert told == dict.fromkeys(stages, "100%, done, step 100/100")
+    assert shown == dict.fromkeys(stages, "100%, done, step 100/100")
 
 
 def test_a_stage_may_read_the_jobs_of_its_run(

@@ -69,7 +69,7 @@ def ended(batch: client.BatchV1Api, name: str, namespace: str) -> str:
     return next((c.type for c in conditions if c.type in {"Complete", "Failed"}), "")
 
 
-def told(api: client.ApiClient, run: plan.Plan) -> str:
+def shown(api: client.ApiClient, run: plan.Plan) -> str:
     """States, reasons and logs of all pods of the run."""
     core, namespace = client.CoreV1Api(api), run.spec.cluster.namespace
     lines = []
@@ -93,12 +93,12 @@ def test_the_rendered_jobs_train_and_measure_a_model_on_s3(
         # Only the first one runs; each later one is released by the one before.
         state = until(
             partial(ended, batch, names.job_name(run.run, stage.name), namespace),
-            what=lambda: told(api, run),
+            what=lambda: shown(api, run),
             seconds=240,
             every=0.5,
         )
-        assert state == "Complete", told(api, run)
-    assert os.environ[SECRET] not in told(api, run)
+        assert state == "Complete", shown(api, run)
+    assert os.environ[SECRET] not in shown(api, run)
 
     storage = open_storage(run.spec.storage)
     found = [entry.key for entry in storage.list(keys.run_prefix(run.run))]

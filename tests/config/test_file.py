@@ -27,15 +27,18 @@ def _file(tmp_path: Path, text: str | bytes) -> Path:
         ("steps = 3", "steps: there is no such key (F). Did you mean train.steps?"),
         ("[train]\nstesp = 3", "train.stesp: there is no such key (F). Did you mean train.steps?"),
         ("[trian]\nsteps = 3", "trian: there is no such key (F). Did you mean train?"),
-        ("[profile.x]\nseed = 1", "profile: is the name of a profile, not {'x': {'seed': 1}} (F)."),
+        (
+            "[profile.x]\nseed = 1",
+            "profile: must be the name of a profile, not {'x': {'seed': 1}} (F).",
+        ),
         ("[profiles.x]\nsed = 1", "sed: there is no such key (F, x). Did you mean seed?"),
-        ("profiles = 3", "profiles: is a table of tables, [profiles.NAME] (F)."),
-        ("train = 3", "train: is a table, [train], not 3 (F)."),
-        ('backend = "slurm"', "backend: is one of local, kubernetes, not 'slurm' (F)."),
+        ("profiles = 3", "profiles: must be a table of tables, [profiles.NAME] (F)."),
+        ("train = 3", "train: must be a table, [train], not 3 (F)."),
+        ('backend = "slurm"', "backend: must be one of local, kubernetes, not 'slurm' (F)."),
         ("version = 1", "version: there is no such key (F)."),
         ("seed = ", "F: is not TOML: Invalid value"),
-        (b"\xff\xfe\x00", "F: is not text in UTF-8."),
-        (b"a" * (1 << 21), "F: is larger than 1 MiB and no configuration."),
+        (b"\xff\xfe\x00", "F: is not UTF-8 text."),
+        (b"a" * (1 << 21), "F: is larger than 1 MiB, so it cannot be a configuration."),
         ("a = " + "[" * 100_000, "F: is nested too deeply."),
     ],
 )
@@ -81,7 +84,7 @@ def test_a_wrong_value_names_its_field_and_its_file(
 
 def test_a_profile_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     path = _file(tmp_path, "[profiles.mine]\nseed = 1\n")
-    with pytest.raises(UsageError, match=r"'h1000'. Known: a100-80gb, .*, mine\."):
+    with pytest.raises(UsageError, match=r"'h1000'. There are a100-80gb, .*, mine\."):
         config.load(config=str(path), profile="h1000", environment={})
 
 

@@ -83,7 +83,9 @@ def test_what_was_typed_chooses_the_backend_whatever_files_and_variables_say(her
     (here / "jobrunner.toml").write_text('backend = "kubernetes"\n')
     away = {"JOBRUNNER_BACKEND": "kubernetes"}
     assert config.load(backend="local", environment=away).backend == "local"
-    with pytest.raises(UsageError, match=r"^backend: is one of local, kubernetes, not 'slurm'"):
+    with pytest.raises(
+        UsageError, match=r"^backend: must be one of local, kubernetes, not 'slurm'"
+    ):
         config.load(environment={"JOBRUNNER_BACKEND": "slurm"})
 
 

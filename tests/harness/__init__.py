@@ -1,1 +1,1 @@
-"""What tests share: servers, stages, storages, tiny models, and harnesses of backends."""
+"""Helpers that tests share: servers, stages, storages, tiny models, and harnesses of backends."""

@@ -54,7 +54,7 @@ class Harness(ABC):
 
     @abstractmethod
     def codes(self, stage: str, *codes: int) -> None:
-        """Exit codes of the attempts at a stage; 0 when there are no more."""
+        """Exit codes of the attempts at a stage; 0 after the last one."""
 
     @abstractmethod
     def stored(self, key: str) -> str | None:
@@ -62,7 +62,7 @@ class Harness(ABC):
 
     @abstractmethod
     def journal(self) -> list[str]:
-        """What the stages wrote when they began and ended."""
+        """The lines that the stages wrote when they began and ended."""
 
     def events(self, what: str = "", stage: str = "") -> list[Event]:
         parts = [line.split() for line in self.journal()]
@@ -74,7 +74,7 @@ class Harness(ABC):
         return [event.stage for event in self.events("begins")]
 
     def begun(self, stage: str, times: int = 1) -> Event:
-        """The event when a stage has begun so often."""
+        """The event when a stage has begun this number of times."""
         until(lambda: len(self.events("begins", stage)) >= times, f"{stage} begins", self.seconds)
         return self.events("begins", stage)[times - 1]
 

@@ -17,7 +17,7 @@ from tests.harness.local import COMMAND
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command printed, and its exit code."""
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -72,7 +72,7 @@ class CliHarness:
         (self.control / f"hold-{stage}").unlink()
 
     def begun(self, run: str, stage: str) -> None:
-        """Returns when the stage has told of its progress."""
+        """Returns when the stage has reported progress."""
         for status in self.runner.watch(run, timeout=30):
             now = next(each for each in status.stages if each.stage == stage)
             if now.state == "Running" and now.progress.steps:
@@ -86,7 +86,7 @@ def harness(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     control.mkdir()
     monkeypatch.setenv("STAGE_CONTROL", str(control))
     backend = LocalBackend(command=COMMAND, grace_seconds=5.0, retry_seconds=0.05)
-    made = CliHarness(runner=Runner(backend), control=control, storage=tmp_path / "storage")
-    yield made
+    cli_harness = CliHarness(runner=Runner(backend), control=control, storage=tmp_path / "storage")
+    yield cli_harness
     for status in backend.list():
         backend.cancel(status.run)

@@ -24,7 +24,7 @@ class Elsewhere:
         return self._notes.read_text().splitlines() if self._notes.exists() else []
 
     def forget(self) -> None:
-        """As if nothing had been opened yet."""
+        """Forgets which keys were opened."""
         self._notes.unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes:

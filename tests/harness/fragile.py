@@ -94,7 +94,7 @@ class FragileStorage:
         return int(self._do(self._inner.clean_uploads, older_than))
 
 
-class Attempt:
+class SavingAttempt:
     """One attempt that saves parts with known content."""
 
     def __init__(self, storage: Any, scratch: Path, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a real API server had answered about runs (recorded/*.json)."""
+"""Answers of a real API server about runs (recorded/*.json)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))
 
 
 def recorded(name: str, **changes: Any) -> Snapshot:
-    """What was known of a run. All of them were submitted by version 1 of the client."""
+    """A recorded snapshot. Version 1 of the client submitted all of these runs."""
     return Snapshot(**{**json.loads((RECORDED / f"{name}.json").read_text()), **changes})
 
 
 def made_by_newer(name: str, changes: dict[str, Any]) -> Snapshot:
-    """What would be known if a later version of the client had submitted it (see newer.py)."""
+    """The snapshot as if a later version of the client had submitted it (see newer.py)."""
     config_map = copy.deepcopy(recorded(name).config_map)
     record = read_record(config_map["data"][SPEC_FILE])
     config_map["data"][SPEC_FILE] = newer_text(record, changes)

@@ -32,7 +32,7 @@ def sound(seed: int, seconds: float = 0.4, rate: int = 16000) -> npt.NDArray[np.
 
 
 def pcm(seed: int) -> npt.NDArray[np.int16]:
-    """The same as whole numbers, which every lossless format stores alike."""
+    """The samples as whole numbers, which every lossless format stores alike."""
     return (sound(seed) * 32767).astype(np.int16)
 
 

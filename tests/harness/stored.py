@@ -1,4 +1,4 @@
-"""What a run left in storage."""
+"""The objects that a run left in storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A random Whisper of a few thousand parameters, and speech-like clips, made in the test."""
+"""A random Whisper of a few thousand parameters, and speech-like clips, original in the test."""
 
 from __future__ import annotations
 
@@ -63,12 +63,15 @@ def make_whisper(folder: Path, *, languages: Sequence[str] = LANGUAGES, seed: in
             **ends,
         )
     )
-    told = {"is_multilingual": bool(languages), "no_timestamps_token_id": ids["<|notimestamps|>"]}
+    marks = {
+        "is_multilingual": bool(languages),
+        "no_timestamps_token_id": ids["<|notimestamps|>"],
+    }
     if languages:
-        told["lang_to_id"] = {f"<|{code}|>": ids[f"<|{code}|>"] for code in languages}
-        told["task_to_id"] = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
+        marks["lang_to_id"] = {f"<|{code}|>": ids[f"<|{code}|>"] for code in languages}
+        marks["task_to_id"] = {name: ids[f"<|{name}|>"] for name in ("translate", "transcribe")}
     model.generation_config = GenerationConfig(
-        **ends, **told, max_length=POSITIONS, return_timestamps=False
+        **ends, **marks, max_length=POSITIONS, return_timestamps=False
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -138,10 +141,10 @@ def _clip(split: str, number: int) -> Clip:
 
 
 def narrowed(patch: pytest.MonkeyPatch, *, positions: int) -> None:
-    """Every Whisper takes so many tokens at most."""
-    made = WhisperRecipe.__init__
+    """Makes every Whisper take at most this number of tokens."""
+    original = WhisperRecipe.__init__
 
     def making(recipe: WhisperRecipe, *arguments: Any, **named: Any) -> None:
-        made(recipe, *arguments, **{**named, "positions": positions})
+        original(recipe, *arguments, **{**named, "positions": positions})
 
     patch.setattr(WhisperRecipe, "__init__", making)

@@ -15,7 +15,7 @@ def until(
     seconds: float = 30.0,
     every: float = 0.02,
 ) -> T:
-    """The condition's value as soon as it is true, looking each so many seconds.
+    """The condition's value as soon as it is true, checked at intervals.
 
     Args:
         condition: asked until it is true.

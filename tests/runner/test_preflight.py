@@ -76,7 +76,7 @@ def test_another_language_in_the_folder_leaves_the_run_what_it_is(
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda m: shutil.rmtree(m), "is no folder"),
+        (lambda m: shutil.rmtree(m), "is not a folder"),
         (lambda m: (m / "config.json").unlink(), "has no config.json"),
         (lambda m: (m / "config.json").write_text("{"), "cannot be read as JSON"),
         (lambda m: (m / "config.json").write_text("[]"), "cannot be read as JSON"),
@@ -138,7 +138,7 @@ def test_more_gpus_than_there_are_is_told(
     tmp_path: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(DeviceError, match="asks for 1 GPU and this machine shows none"):
+    with pytest.raises(DeviceError, match="asks for 1 GPU, but this machine shows none"):
         preflight.preflight(spec(resources={}), LOCAL)
 
 

@@ -91,6 +91,7 @@ class KubernetesBackend:
     def logs(
         self, run: str, *, stage: str | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
+        self._owner(run)  # refuses unknown runs
         return logs.lines(self._cluster, self._namespace, run, stage, follow=follow)
 
     def cancel(self, run: str) -> None:
@@ -102,8 +103,8 @@ class KubernetesBackend:
         """
         if self.status(run).state.ended:
             return
-        told = {"metadata": {"annotations": {names.CANCELLED_ANNOTATION: f"{time.time():.6f}"}}}
-        self._cluster.patch("ConfigMap", self._namespace, run, told)
+        changes = {"metadata": {"annotations": {names.CANCELLED_ANNOTATION: f"{time.time():.6f}"}}}
+        self._cluster.patch("ConfigMap", self._namespace, run, changes)
         delete.stop(self._cluster, self._namespace, run)
 
     def delete(self, run: str) -> None:

@@ -56,18 +56,18 @@ def _create_one(cluster: Cluster, body: Object) -> None:
         except Refused as error:
             if error.reason != "AlreadyExists":
                 raise
-        there = cluster.get(body["kind"], namespace, name)
-        if there is not None and "deletionTimestamp" not in there["metadata"]:
-            owners = {each["uid"] for each in there["metadata"].get("ownerReferences", ())}
+        existing = cluster.get(body["kind"], namespace, name)
+        if existing is not None and "deletionTimestamp" not in existing["metadata"]:
+            owners = {each["uid"] for each in existing["metadata"].get("ownerReferences", ())}
             if owners & {each["uid"] for each in body["metadata"]["ownerReferences"]}:
                 return  # another submit of the same run was quicker
             raise ClusterError(
                 f"{body['kind']} {name} in {namespace} belongs to something else.",
                 hint=f"Remove it: kubectl -n {namespace} delete {body['kind'].lower()} {name}.",
             )
-        if there is not None:
-            until_gone(cluster, body["kind"], namespace, name, uid=there["metadata"]["uid"])
-    raise Changed(f"{name} is made and deleted again by somebody else.")
+        if existing is not None:
+            until_gone(cluster, body["kind"], namespace, name, uid=existing["metadata"]["uid"])
+    raise Changed(f"{name} keeps being created and deleted by someone else.")
 
 
 def _at_once(request: Callable[[Object], None], objects: Sequence[Object]) -> None:

@@ -22,19 +22,19 @@ def until_gone(cluster: Cluster, kind: str, namespace: str, name: str, *, uid: s
     Raises:
         ClusterError: it is still there long after its pods' grace.
     """
-    there = cluster.get(kind, namespace, name)
+    current = cluster.get(kind, namespace, name)
     grace = 0.0
-    if there is not None and kind == "Job":
-        grace = there["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", 30)
+    if current is not None and kind == "Job":
+        grace = current["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", 30)
     deadline = time.monotonic() + grace + SECONDS_BEYOND_GRACE
-    while there is not None and there["metadata"]["uid"] == uid:
+    while current is not None and current["metadata"]["uid"] == uid:
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{kind} {name} is not gone after {grace + SECONDS_BEYOND_GRACE:g} s.",
+                f"{kind} {name} still exists after {grace + SECONDS_BEYOND_GRACE:g} s.",
                 hint=f"See `kubectl -n {namespace} describe {kind.lower()} {name}`.",
             )
         time.sleep(INTERVAL)
-        there = cluster.get(kind, namespace, name)
+        current = cluster.get(kind, namespace, name)
 
 
 def stop(cluster: Cluster, namespace: str, run: str) -> None:
@@ -65,10 +65,10 @@ def _ends(cluster: Cluster, job: Object) -> bool:
     """Waits for the end of a Job whose work is done; False if its pod hangs."""
     name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
     deadline = time.monotonic() + SECONDS_TO_END
-    there: Object | None = job
-    while there is not None and not has_ended(there):
+    current: Object | None = job
+    while current is not None and not has_ended(current):
         if time.monotonic() > deadline:
             return False
         time.sleep(INTERVAL)
-        there = cluster.get("Job", namespace, name)
+        current = cluster.get("Job", namespace, name)
     return True

@@ -69,13 +69,13 @@ def attempts(snapshot: Snapshot, storage: Storage, stage: str | None = None) -> 
         for pod in snapshot.pods
         if _has_log(pod)
     ]
-    there = {attempt.id for attempt in found}
+    with_pod = {attempt.id for attempt in found}
     run = snapshot.config_map["metadata"]["name"]
     prefix = keys.logs_prefix(run)
     with contextlib.suppress(JobrunnerError):
         for entry in storage.list(prefix):
             stored = keys.attempt_of_log(run, entry.key)
-            if stored and stored[1] not in there:
+            if stored and stored[1] not in with_pod:
                 name, uid = stored
                 found.append(LogSource(stage=name, id=uid, at=entry.modified, pod="", ended=True))
     chosen = [attempt for attempt in found if stage in {None, attempt.stage}]
@@ -127,7 +127,7 @@ class _Follower:
         self._cluster = cluster
         self._seen = seen
         self._stage = stage
-        self._told: queue.Queue[LogLine | str] = queue.Queue()
+        self._queue: queue.Queue[LogLine | str] = queue.Queue()
         """Lines, and ids of attempts that are read to their end."""
         self._begun: set[str] = set()
         self._open: dict[str, str] = {}
@@ -166,26 +166,26 @@ class _Follower:
             self._begun.add(attempt.id)
             self._open[attempt.id] = attempt.stage
             threading.Thread(
-                target=self._tell, args=(namespace, storage, planned.run, attempt), daemon=True
+                target=self._enqueue, args=(namespace, storage, planned.run, attempt), daemon=True
             ).start()
 
-    def _tell(self, namespace: str, storage: Storage, run: str, attempt: LogSource) -> None:
+    def _enqueue(self, namespace: str, storage: Storage, run: str, attempt: LogSource) -> None:
         try:
             for line in _read(self._cluster, namespace, storage, run, attempt, follow=True):
-                self._told.put(line)
+                self._queue.put(line)
         finally:
-            self._told.put(attempt.id)
+            self._queue.put(attempt.id)
 
     def _next(self) -> Iterator[LogLine]:
         """The next line, if there is one; waits for it, or for a change of the run."""
         if not self._open:
             self._seen.wait(None)
             return
-        told = self._told.get()
-        if isinstance(told, str):
-            del self._open[told]
+        item = self._queue.get()
+        if isinstance(item, str):
+            del self._open[item]
         else:
-            yield told
+            yield item
 
 
 def _is_before(planned: Plan, stage: str, other: str) -> bool:

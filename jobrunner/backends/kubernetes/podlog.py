@@ -29,12 +29,12 @@ def pod_lines(
         uid: uid of the pod; another pod of the same name is not read.
         follow: waits for more until the container has ended.
     """
-    place = Place()
+    position = Position()
     wait = RETRY[0]
     while True:
-        before = place.given
+        before = position.given
         try:
-            yield from _connection(cluster, namespace, pod, place, follow=follow)
+            yield from _connection(cluster, namespace, pod, position, follow=follow)
             broken = False
         except Refused as error:
             if error.status == 404:
@@ -47,15 +47,15 @@ def pod_lines(
         # A connection that ended without an error may still have ended early.
         ended = None if broken else _has_ended(cluster, namespace, pod, uid)
         if ended or (ended is not None and not follow):
-            yield from _rest(cluster, namespace, pod, place)
+            yield from _rest(cluster, namespace, pod, position)
             yield None
             return
-        wait = RETRY[0] if place.given > before else min(2 * wait, RETRY[1])
+        wait = RETRY[0] if position.given > before else min(2 * wait, RETRY[1])
         time.sleep(wait * random.uniform(0.5, 1.0))
 
 
-class Place:
-    """Position up to which a log was read."""
+class Position:
+    """How far a log has been read."""
 
     def __init__(self) -> None:
         self.time = ""
@@ -84,15 +84,15 @@ class Place:
 
 
 def _connection(
-    cluster: Cluster, namespace: str, pod: str, place: Place, *, follow: bool
+    cluster: Cluster, namespace: str, pod: str, position: Position, *, follow: bool
 ) -> Iterator[str]:
     import urllib3
 
     query: Query = [("container", reasons.CONTAINER), ("timestamps", "true")]
     query += [("follow", "true")] if follow else []
-    query += [("sinceTime", f"{place.time[:19]}Z")] if place.time else []
+    query += [("sinceTime", f"{position.time[:19]}Z")] if position.time else []
     where = f"{path('Pod', namespace)}/{pod}/log"
-    place.connected()
+    position.connected()
     with cluster.stream(where, query, silence=SILENCE) as response:
         rest = b""
         try:
@@ -100,20 +100,20 @@ def _connection(
                 *whole, rest = (rest + part).split(b"\n")
                 for line in whole:
                     stamp, _, text = line.decode(errors="replace").partition(" ")
-                    if place.take(stamp):
+                    if position.take(stamp):
                         yield text.rstrip("\r")
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterError(f"The log of {pod} broke off: {error}.") from None
         if rest and not follow:
             stamp, _, text = rest.decode(errors="replace").partition(" ")
-            if place.take(stamp):
+            if position.take(stamp):
                 yield text
 
 
-def _rest(cluster: Cluster, namespace: str, pod: str, place: Place) -> Iterator[str]:
+def _rest(cluster: Cluster, namespace: str, pod: str, position: Position) -> Iterator[str]:
     """Lines that were written between the last look and the end of the container."""
     try:
-        yield from _connection(cluster, namespace, pod, place, follow=False)
+        yield from _connection(cluster, namespace, pod, position, follow=False)
     except ClusterError:
         return
 

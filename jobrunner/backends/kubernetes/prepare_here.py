@@ -33,7 +33,7 @@ def prepare_here(record: RunRecord) -> None:
     if find_spec("torch") is None:
         raise SpecError(
             field,
-            "is a folder of this machine, and bringing it to the cluster needs the core packages.",
+            "is a folder on this machine, and uploading it needs the core packages.",
             hint="pip install 'jobrunner[core]'",
         )
     with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +55,6 @@ def prepare_here(record: RunRecord) -> None:
         )
     if done.returncode:
         raise JobrunnerError(
-            f"Bringing {field} into storage failed: {last_error(done.stdout.splitlines())}",
+            f"Uploading {field} to storage failed: {last_error(done.stdout.splitlines())}",
             hint="Pods cannot reach this machine's folders.",
         )

@@ -93,9 +93,9 @@ class RunWatch:
         self._watches: list[Watched] = []
 
         def watched(kind: str, labels: str = "", fields: str = "") -> Watched:
-            made = Watched(cluster, kind, namespace, self._changed, labels=labels, fields=fields)
-            self._watches.append(made)
-            return made
+            watch = Watched(cluster, kind, namespace, self._changed, labels=labels, fields=fields)
+            self._watches.append(watch)
+            return watch
 
         try:
             self._config_maps = watched("ConfigMap", labels)

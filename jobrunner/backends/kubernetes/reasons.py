@@ -47,8 +47,8 @@ def waiting(pod: Object, events: Iterable[Object] = ()) -> tuple[str, bool]:
     state = container(pod).get("waiting") or {}
     reason, message = state.get("reason", ""), state.get("message", "")
     if reason in ON_THE_WAY:
-        told = latest(events, "FailedMount", pod["metadata"]["name"])
-        return (short(told), True) if told else ("", False)
+        problem = latest(events, "FailedMount", pod["metadata"]["name"])
+        return (short(problem), True) if problem else ("", False)
     if "Image" in reason:
         return f"the image {_image(pod)} cannot be pulled: {pull_error(message) or reason}", True
     return short(f"the container cannot start: {message or reason}"), True
@@ -91,8 +91,8 @@ def ended(pod: Object) -> tuple[str, str, int | None]:
         return "stopped", last_error(state.get("message", "").splitlines()) or "stopped", code
     if code and code > 128:
         return "killed", f"killed by signal {code - 128}", code
-    told = last_error(state.get("message", "").splitlines())
-    return "failed", told or (f"ended with exit code {code}" if code else ""), code
+    message = last_error(state.get("message", "").splitlines())
+    return "failed", message or (f"ended with exit code {code}" if code else ""), code
 
 
 def latest(events: Iterable[Object], reason: str, name: str, since: float = 0.0) -> str:

@@ -78,8 +78,8 @@ class Snapshot:
     def submitted(self) -> float:
         """Unix time of the last submit that started something."""
         metadata = self.config_map["metadata"]
-        told = metadata.get("annotations", {}).get(names.SUBMITTED_ANNOTATION)
-        return float(told) if told else reasons.seconds(metadata["creationTimestamp"]) or 0.0
+        stamp = metadata.get("annotations", {}).get(names.SUBMITTED_ANNOTATION)
+        return float(stamp) if stamp else reasons.seconds(metadata["creationTimestamp"]) or 0.0
 
     @property
     def cancelled(self) -> bool:

@@ -101,9 +101,9 @@ def _without_job(snapshot: Snapshot, planned: Plan, stage: Stage) -> StageStatus
         return found.model_copy(update={"state": State.SUCCEEDED, "progress": progress})
     if snapshot.cancelled:
         return found.model_copy(update={"state": State.CANCELLED, "reason": "cancelled"})
-    reason = "its Job is not there; submit the run again to make it"
+    reason = "its Job is missing; submit the run again to create it"
     if snapshot.now - snapshot.submitted >= snapshot.spec.cluster.keep_hours * 3600:
-        reason = "its Job was removed some time after its end, and storage has no result of it"
+        reason = "its Job was removed some time after its end, and storage has no result from it"
     return found.model_copy(update={"reason": reason})
 
 
@@ -118,8 +118,8 @@ def _succeeded(job: Object, found: StageStatus) -> StageStatus:
 
 
 def _failed(job: Object, end: Object, pods: list[Object], found: StageStatus) -> StageStatus:
-    told = [reasons.ended(pod) for pod in pods if _is_failed(pod)]
-    _, reason, code = told[-1] if told else ("", "", None)
+    ends = [reasons.ended(pod) for pod in pods if _is_failed(pod)]
+    _, reason, code = ends[-1] if ends else ("", "", None)
     if end.get("reason") == "DeadlineExceeded":
         limit = job["spec"].get("activeDeadlineSeconds", 0) / 3600
         reason = f"ended after {limit:g} h, the most that cluster.deadline_hours allows"
@@ -134,7 +134,7 @@ def _failed(job: Object, end: Object, pods: list[Object], found: StageStatus) ->
 
 def _held(snapshot: Snapshot, job: Object, found: StageStatus) -> StageStatus:
     """The status of a Job that could run but is suspended: in a queue, or by hand."""
-    reason = "suspended; submit the run again to go on"
+    reason = "suspended; submit the run again to continue"
     if names.QUEUE_LABEL in job["metadata"]["labels"]:
         reason = _queue_reason(snapshot, job)
     return found.model_copy(update={"state": State.QUEUED, "reason": reason})
@@ -175,8 +175,8 @@ def _live(snapshot: Snapshot, job: Object, pods: list[Object], found: StageStatu
         return found.model_copy(update={"state": State.RUNNING})
     reason = _failed_before(job)
     if pods:
-        _, told, code = reasons.ended(pods[-1])
-        reason = f"{reason}: {told}" if reason else told
+        _, message, code = reasons.ended(pods[-1])
+        reason = f"{reason}: {message}" if reason else message
         found = found.model_copy(update={"exit_code": code})
     elif snapshot.brief and not reason and _lacks_a_pod(snapshot, job):
         reason = "has no pod; see `jobrunner status RUN`"
@@ -216,8 +216,8 @@ def _is_failed(pod: Object) -> bool:
 
 
 def _progress(job: Object) -> Progress:
-    told = (job["metadata"].get("annotations") or {}).get(names.DETAILS_ANNOTATION, "{}")
+    details = (job["metadata"].get("annotations") or {}).get(names.DETAILS_ANNOTATION, "{}")
     try:
-        return Progress.model_validate_json(told)
+        return Progress.model_validate_json(details)
     except ValidationError:
         return Progress()

@@ -125,9 +125,9 @@ def _waits(snapshot: Snapshot, planned: Plan, job: Object, missing: list[str]) -
     if job["kind"] != "Job":
         return False
     for name in planned.before(_stage(job)):
-        there = snapshot.job(name)
+        job_before = snapshot.job(name)
         # A Job that neither exists nor is missing was removed some time after its success.
-        if name in missing or (there is not None and not is_done(there)):
+        if name in missing or (job_before is not None and not is_done(job_before)):
             return True
     return False
 
@@ -163,8 +163,7 @@ def _create_owner(cluster: Cluster, config_map: Object) -> Object:
 
 
 def _update_owner(cluster: Cluster, snapshot: Snapshot, config_map: Object) -> Object:
-    there = snapshot.config_map
-    changed = copy.deepcopy(there)
+    changed = copy.deepcopy(snapshot.config_map)
     changed["kind"], changed["apiVersion"] = "ConfigMap", "v1"
     changed["data"] = {SPEC_FILE: config_map["data"][SPEC_FILE]}
     annotations = changed["metadata"].setdefault("annotations", {})
@@ -179,9 +178,9 @@ def _update_owner(cluster: Cluster, snapshot: Snapshot, config_map: Object) -> O
 
 
 def _annotated(config_map: Object) -> Object:
-    made = copy.deepcopy(config_map)
-    made["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: f"{time.time():.6f}"}
-    return made
+    annotated = copy.deepcopy(config_map)
+    annotated["metadata"]["annotations"] = {names.SUBMITTED_ANNOTATION: f"{time.time():.6f}"}
+    return annotated
 
 
 def _add_languages(cluster: Cluster, snapshot: Snapshot, planned: Plan, stale: list[str]) -> None:

@@ -10,12 +10,12 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from jobrunner.backends.local.devices import Claim
+from jobrunner.backends.local.devices import DeviceClaim
 from jobrunner.backends.local.folder import RunFolder
 from jobrunner.backends.local.locks import Lock
 from jobrunner.backends.local.logs import Tail
 from jobrunner.backends.local.process import StageProcess
-from jobrunner.backends.local.records import Attempt, LocalRun, RunState
+from jobrunner.backends.local.records import LocalAttempt, LocalRun, RunState
 from jobrunner.backends.logline import last_error
 from jobrunner.errors import Interrupted, JobrunnerError, disk_errors
 from jobrunner.spec import keys
@@ -30,15 +30,15 @@ class Running:
     """An attempt that was started."""
 
     stage: Stage
-    attempt: Attempt
+    attempt: LocalAttempt
     process: StageProcess
-    claim: Claim
+    claim: DeviceClaim
     languages: tuple[str, ...]
     """Languages whose speech it prepares, if it is an attempt at `prepare`."""
 
 
 def start(
-    folder: RunFolder, submitted: LocalRun, stage: Stage, claim: Claim, shared: Lock
+    folder: RunFolder, submitted: LocalRun, stage: Stage, claim: DeviceClaim, shared: Lock
 ) -> Running:
     """Starts a stage on the devices that it has claimed.
 
@@ -69,14 +69,16 @@ def start(
     )
     return Running(
         stage=stage,
-        attempt=Attempt(id=attempt_id, stage=stage.name, group=process.pid, started=time.time()),
+        attempt=LocalAttempt(
+            id=attempt_id, stage=stage.name, group=process.pid, started=time.time()
+        ),
         process=process,
         claim=claim,
         languages=submitted.spec.languages,
     )
 
 
-def why(folder: RunFolder, attempt: Attempt, code: int) -> str:
+def why(folder: RunFolder, attempt: LocalAttempt, code: int) -> str:
     """One line on why an attempt failed: the stage's last error, or how it died."""
     if code > 128 and code != Interrupted.exit_code:
         hint = "; was there enough memory?" if code == 128 + signal.SIGKILL else ""

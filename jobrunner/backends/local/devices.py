@@ -34,7 +34,7 @@ class Ticket:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class DeviceClaim:
     """Slots of a stage. They are free again when no process holds their files open."""
 
     slots: tuple[str, ...]
@@ -103,7 +103,7 @@ class DeviceQueue:
             ticket.path.unlink(missing_ok=True)
             ticket.lock.close()
 
-    def take(self, ticket: Ticket) -> Claim | Wait:
+    def take(self, ticket: Ticket) -> DeviceClaim | Wait:
         """Returns the slots if it is the ticket's turn, else the reason to wait."""
         with locks.take(self._mutex):
             ahead = self._ahead(ticket)
@@ -143,7 +143,7 @@ class DeviceQueue:
         # The name of a part of a GPU can have slashes (MIG-GPU-…/1/0).
         return self._slots / slot.replace("/", "_")
 
-    def _claim(self, ticket: Ticket, free: dict[str, Lock], chosen: list[str]) -> Claim:
+    def _claim(self, ticket: Ticket, free: dict[str, Lock], chosen: list[str]) -> DeviceClaim:
         for slot in chosen:
             # Only a message for others that wait; a full disk must not keep a stage from working.
             with contextlib.suppress(OSError):
@@ -152,7 +152,7 @@ class DeviceQueue:
             free[slot].close()
         ticket.path.unlink(missing_ok=True)
         ticket.lock.close()
-        return Claim(slots=tuple(chosen), held=tuple(free[slot] for slot in chosen))
+        return DeviceClaim(slots=tuple(chosen), held=tuple(free[slot] for slot in chosen))
 
     def _ahead(self, ticket: Ticket) -> list[str]:
         """Runs with an earlier ticket for any of the same slots; removes tickets of the dead."""
@@ -165,9 +165,9 @@ class DeviceQueue:
                 path.unlink()
                 dead.close()
                 continue
-            told = json.loads(_read(path))
-            if not told["slots"] or set(told["slots"]) & set(ticket.slots):
-                runs.append(told["run"])
+            content = json.loads(_read(path))
+            if not content["slots"] or set(content["slots"]) & set(ticket.slots):
+                runs.append(content["run"])
         return runs
 
 

@@ -25,7 +25,7 @@ import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from jobrunner.backends.local import locks
-from jobrunner.backends.local.records import Attempt, LocalRun, RunState
+from jobrunner.backends.local.records import LocalAttempt, LocalRun, RunState
 from jobrunner.errors import NotFound, StorageError, UnknownRun, disk_errors
 from jobrunner.spec.record import write_record
 from jobrunner.states import Progress
@@ -115,8 +115,8 @@ class RunFolder:
 
     def record_version(self) -> tuple[int, int]:
         """A value that changes whenever the record is rewritten."""
-        found = (self.path / "record.json").stat()
-        return found.st_ino, found.st_mtime_ns
+        stat = (self.path / "record.json").stat()
+        return stat.st_ino, stat.st_mtime_ns
 
     def state(self) -> RunState:
         """Reads the run's state. Raises StorageError if the file cannot be read."""
@@ -132,7 +132,7 @@ class RunFolder:
         except (OSError, ValidationError):
             return Progress()
 
-    def has_spoken(self, attempt: Attempt) -> bool:
+    def has_spoken(self, attempt: LocalAttempt) -> bool:
         """True if an attempt has written to its log or its progress file."""
         if self.log(attempt.stage, attempt.id).stat().st_size:
             return True
@@ -168,8 +168,8 @@ class RunFolder:
         except ValidationError:
             raise StorageError(
                 f"{self.path / name} cannot be read.",
-                hint=f"`jobrunner delete {self.run}` forgets the run; submitted again it goes "
-                "on from what storage has.",
+                hint=f"`jobrunner delete {self.run}` forgets the run; submit it again to "
+                "continue from what is in storage.",
             ) from None
 
     def _write(self, name: str, value: BaseModel) -> None:

@@ -43,7 +43,7 @@ def check(found: int, wanted: int) -> None:
     """Raises DeviceError if fewer GPUs were found than a stage wants."""
     if found < wanted:
         raise DeviceError(
-            f"The run asks for {wanted} GPU{'s' * (wanted > 1)} and this machine shows "
+            f"The run asks for {wanted} GPU{'s' * (wanted > 1)}, but this machine shows "
             f"{found or 'none'}.",
             hint="Use --device cpu to train on the CPU, or --gpus N for fewer.",
         )

@@ -91,9 +91,9 @@ def _environment() -> dict[str, str]:
     It sets the safe path: otherwise a file `evaluate.py` in the user's folder would be imported
     instead of the library.
     """
-    found = {**os.environ, "PYTHONSAFEPATH": "1"}
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     package = Path(__file__).resolve().parents[3]
     if package != Path(sysconfig.get_path("purelib")).resolve():
-        old = found.get("PYTHONPATH")
-        found["PYTHONPATH"] = f"{package}{os.pathsep}{old}" if old else str(package)
-    return found
+        old = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{package}{os.pathsep}{old}" if old else str(package)
+    return environment

@@ -21,7 +21,7 @@ from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, read_record, write_record
 from jobrunner.states import StageStatus, State, run_state
 
-LOST = "the supervisor ended; submit again to go on"
+LOST = "the supervisor ended; submit the run again to continue"
 
 
 class _Record(BaseModel):
@@ -63,7 +63,7 @@ class LocalRun(_Record):
         return self.record.spec
 
 
-class Attempt(_Record):
+class LocalAttempt(_Record):
     """One try at a stage."""
 
     id: str
@@ -82,7 +82,7 @@ class RunState(_Record):
     """The state of a run. Its supervisor writes it, or another holder of its locks."""
 
     stages: tuple[StageStatus, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[LocalAttempt, ...] = ()
     """All attempts, oldest first."""
     prepared: tuple[str, ...] = ()
     """Languages whose speech the last successful `prepare` prepared."""
@@ -106,7 +106,7 @@ class RunState(_Record):
             }
         )
 
-    def with_attempt(self, changed: Attempt) -> RunState:
+    def with_attempt(self, changed: LocalAttempt) -> RunState:
         """The state with an attempt replaced, or added if it is new."""
         others = tuple(attempt for attempt in self.attempts if attempt.id != changed.id)
         if len(others) == len(self.attempts):

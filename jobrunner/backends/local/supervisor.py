@@ -123,7 +123,7 @@ class Supervisor:
                 self._submitted = self._folder.submitted()
             except JobrunnerError as error:
                 # A newer client submitted: that does not end the running stage.
-                say(f"what was submitted last is left alone: {error}")
+                say(f"the last submit is ignored: {error}")
                 return
             self._plan = plans.plan(self._submitted.record)
             self._state = states.extended(self._plan, self._state)
@@ -135,7 +135,10 @@ class Supervisor:
         if self._stop is None and (self._terminated or self._folder.cancel_marker.exists()):
             self._stop = (State.CANCELLED, "cancelled")
             if self._terminated:
-                self._stop = (State.STOPPED, "the supervisor was ended; submit again to go on")
+                self._stop = (
+                    State.STOPPED,
+                    "the supervisor was stopped; submit the run again to continue",
+                )
                 # Makes a submit wait for the end and then continue the run.
                 with contextlib.suppress(StorageError):
                     self._folder.mark_cancelled()

@@ -136,7 +136,7 @@ def test_jobs_that_were_never_made_are_told_apart_from_removed_ones() -> None:
     fresh = run_status(recorded("succeeded", jobs=[], now=found.submitted + 60))
     assert (fresh.state, fresh.reason) == (
         *(State.STOPPED,),
-        "its Job is not there; submit the run again to make it",
+        "its Job is missing; submit the run again to create it",
     )
     old = {"jobs": [], "pods": [], "now": found.submitted + 100 * 3600}
     assert "storage has no result" in run_status(recorded("succeeded", **old)).reason
@@ -155,7 +155,7 @@ def test_a_job_that_somebody_suspended_says_so() -> None:
 
     assert (stage.state, stage.reason) == (
         State.QUEUED,
-        "suspended; submit the run again to go on",
+        "suspended; submit the run again to continue",
     )
 
 

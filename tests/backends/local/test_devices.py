@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobrunner.backends.local.devices import CPU, Claim, DeviceQueue, Ticket, Wait
+from jobrunner.backends.local.devices import CPU, DeviceClaim, DeviceQueue, Ticket, Wait
 
 
-def _reason(wait: Claim | Wait) -> str:
+def _reason(wait: DeviceClaim | Wait) -> str:
     assert isinstance(wait, Wait)
     return wait.reason
 
@@ -27,8 +27,8 @@ def _cpu(queue: DeviceQueue, run: str, submitted: float, place: int = 0) -> Tick
     return queue.enter(run, submitted=submitted, place=place, slots=(CPU,), count=1)
 
 
-def _taken(claim: Claim | Wait) -> Claim:
-    assert isinstance(claim, Claim), claim
+def _taken(claim: DeviceClaim | Wait) -> DeviceClaim:
+    assert isinstance(claim, DeviceClaim), claim
     return claim
 
 
@@ -165,11 +165,11 @@ def test_whoever_asks_in_any_order_gets_in_and_no_slot_is_given_twice(
         for place, (count, age) in enumerate(wants)
     ]
     order = []
-    held: list[Claim] = []
+    held: list[DeviceClaim] = []
     while waiting:
         ticket = choices.choice(waiting)  # type: ignore[attr-defined]
         claim = queue.take(ticket)
-        if isinstance(claim, Claim):
+        if isinstance(claim, DeviceClaim):
             order.append(ticket.path.name)
             waiting.remove(ticket)
             held.append(claim)

@@ -57,6 +57,8 @@ def test_only_what_cuda_shows_is_used(tmp_path: Path, chosen: str, seen: list[st
 
 
 def test_fewer_gpus_than_asked_for_is_one_line_with_the_way_out() -> None:
-    with pytest.raises(DeviceError, match=r"asks for 1 GPU and this machine shows none\. Use --de"):
+    with pytest.raises(
+        DeviceError, match=r"asks for 1 GPU, but this machine shows none\. Use --de"
+    ):
         gpus.check(0, 1)
     gpus.check(2, 2)

@@ -7,7 +7,7 @@ from jobrunner.states import State
 from tests.harness.local import COMMAND, LocalHarness, alive, kill
 from tests.harness.waiting import until
 
-LOST = "the supervisor ended; submit again to go on"
+LOST = "the supervisor ended; submit the run again to continue"
 
 
 def test_a_killed_supervisor_takes_its_stage_along_and_the_run_is_stopped(

@@ -145,7 +145,7 @@ def test_gpus_that_are_gone_fail_the_stage_at_once(
 
     status = harness.ended(plan.run)
 
-    assert status.reason.startswith("The run asks for 2 GPUs and this machine shows 1.")
+    assert status.reason.startswith("The run asks for 2 GPUs, but this machine shows 1.")
     assert status.stages[1].exit_code == 67
     assert status.stages[1].attempts == 0
 
@@ -181,5 +181,5 @@ def test_a_supervisor_that_is_told_to_end_lets_its_stage_save(harness: LocalHarn
 
     status = harness.ended(run)
     assert status.state is State.STOPPED
-    assert status.reason == "the supervisor was ended; submit again to go on"
+    assert status.reason == "the supervisor was stopped; submit the run again to continue"
     assert harness.events("stopped", "train")

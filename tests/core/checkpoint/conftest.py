@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobrunner.storage.local import LocalStorage
-from tests.harness.fragile import Attempt
+from tests.harness.fragile import SavingAttempt
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 @pytest.fixture
-def attempt(storage: LocalStorage, tmp_path: Path) -> Callable[..., Attempt]:
-    def make(name: str, inner: Any = None) -> Attempt:
+def attempt(storage: LocalStorage, tmp_path: Path) -> Callable[..., SavingAttempt]:
+    def make(name: str, inner: Any = None) -> SavingAttempt:
         scratch = tmp_path / f"scratch-{name}"
         scratch.mkdir(exist_ok=True)
-        return Attempt(inner or storage, scratch, name)
+        return SavingAttempt(inner or storage, scratch, name)
 
     return make

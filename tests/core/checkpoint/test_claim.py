@@ -13,7 +13,14 @@ from jobrunner.core.checkpoint.claim import Claim
 from jobrunner.errors import PERMANENT_EXIT_CODES, Superseded
 from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
-from tests.harness.fragile import RUN, Attempt, FragileStorage, assert_verified, committed, key
+from tests.harness.fragile import (
+    RUN,
+    FragileStorage,
+    SavingAttempt,
+    assert_verified,
+    committed,
+    key,
+)
 
 
 class Interrupting(FragileStorage):
@@ -37,7 +44,7 @@ def scratch(tmp_path: Path) -> Path:
 
 def test_a_superseded_attempt_commits_nothing(tmp_path: Path, scratch: Path) -> None:
     storage = LocalStorage(tmp_path / "storage")
-    zombie, heir = Attempt(storage, scratch, "old"), Attempt(storage, scratch, "new")
+    zombie, heir = SavingAttempt(storage, scratch, "old"), SavingAttempt(storage, scratch, "new")
     assert zombie.restore() is None
     zombie.save(1)
     assert_verified(heir.restore(), 1)
@@ -56,20 +63,20 @@ def test_whenever_it_is_superseded_nothing_of_its_successor_is_lost(
     tmp_path: Path, scratch: Path
 ) -> None:
     counting = FragileStorage(LocalStorage(tmp_path / "count"))
-    attempt = Attempt(counting, scratch, "old")
+    attempt = SavingAttempt(counting, scratch, "old")
     attempt.restore()
     begun = counting.operations
     attempt.save(1)
     for at in range(begun, counting.operations):
         storage = LocalStorage(tmp_path / f"{at}")
-        heir = Attempt(storage, scratch, "new")
+        heir = SavingAttempt(storage, scratch, "new")
 
-        def begin(heir: Attempt = heir) -> None:
+        def begin(heir: SavingAttempt = heir) -> None:
             heir.restore()
             heir.save(1)
             heir.save(2)
 
-        zombie = Attempt(Interrupting(storage, at=at, what=begin), scratch, "old")
+        zombie = SavingAttempt(Interrupting(storage, at=at, what=begin), scratch, "old")
         zombie.restore()
         with suppress(Superseded):
             zombie.save(1)  # its commit may have been on its way
@@ -77,7 +84,7 @@ def test_whenever_it_is_superseded_nothing_of_its_successor_is_lost(
             zombie.save(2)
         assert committed(storage) == [2, 1]
         assert b'"new"' in storage.read(key(2, keys.COMMIT))
-        assert_verified(Attempt(storage, scratch, "reader").restore(), 2)
+        assert_verified(SavingAttempt(storage, scratch, "reader").restore(), 2)
 
 
 def test_of_attempts_that_begin_at_once_one_is_the_last(tmp_path: Path) -> None:

@@ -16,16 +16,16 @@ from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.fragile import (
     RUN,
-    Attempt,
     FragileStorage,
     KilledError,
+    SavingAttempt,
     assert_verified,
     committed,
     key,
 )
 
 
-def save_until_killed(attempt: Attempt, steps: range) -> int:
+def save_until_killed(attempt: SavingAttempt, steps: range) -> int:
     """Saves at each step; the last one that was acknowledged."""
     done = 0
     try:
@@ -43,13 +43,13 @@ def test_a_kill_at_any_storage_operation_leaves_the_last_acknowledged_checkpoint
 ) -> None:
     counting = FragileStorage(LocalStorage(tmp_path / "count"))
     (tmp_path / "scratch").mkdir()
-    save_until_killed(Attempt(counting, tmp_path / "scratch", "a"), range(1, 6))
+    save_until_killed(SavingAttempt(counting, tmp_path / "scratch", "a"), range(1, 6))
     assert counting.operations > 25
     for at in range(counting.operations):
         storage = LocalStorage(tmp_path / f"{at}")
         fragile = FragileStorage(storage, at=at, after=after)
-        done = save_until_killed(Attempt(fragile, tmp_path / "scratch", "a"), range(1, 6))
-        heir = Attempt(storage, tmp_path / "scratch", "b")
+        done = save_until_killed(SavingAttempt(fragile, tmp_path / "scratch", "a"), range(1, 6))
+        heir = SavingAttempt(storage, tmp_path / "scratch", "b")
         found = heir.restore()
         step = found.step if found else 0
         # A kill after COMMIT and before its answer leaves one more than was acknowledged.
@@ -76,7 +76,7 @@ def test_attempts_killed_again_and_again_never_go_back(
     done = 0
     for number, (at, after) in enumerate([*plan, (10**6, False)]):
         fragile = FragileStorage(storage, at=at, after=after)
-        attempt = Attempt(fragile, root, f"attempt-{number}")
+        attempt = SavingAttempt(fragile, root, f"attempt-{number}")
         try:
             found = attempt.restore()
         except KilledError:
@@ -90,7 +90,7 @@ def test_attempts_killed_again_and_again_never_go_back(
 
 
 def test_a_part_that_was_changed_is_passed_over(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     first = attempt("a")
     first.save(10)
@@ -112,7 +112,7 @@ def test_a_part_that_was_changed_is_passed_over(
 @pytest.mark.parametrize("victim", ["a/model", "a/manifest.json", keys.COMMIT])
 @pytest.mark.parametrize("harm", ["delete", "truncate", "replace"])
 def test_damage_of_any_kind_is_passed_over(
-    storage: LocalStorage, attempt: Callable[..., Attempt], victim: str, harm: str
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt], victim: str, harm: str
 ) -> None:
     first = attempt("a")
     first.save(10)
@@ -128,7 +128,7 @@ def test_damage_of_any_kind_is_passed_over(
 
 
 def test_checkpoints_of_which_none_verifies_are_an_error_of_their_own(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     attempt("a").save(10)
     storage.delete(key(10, "a/model"))
@@ -137,7 +137,7 @@ def test_checkpoints_of_which_none_verifies_are_an_error_of_their_own(
 
 
 def test_a_storage_that_does_not_answer_is_not_taken_for_damage(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     attempt("a").save(10)
     attempt("a").save(20)
@@ -149,7 +149,7 @@ def test_a_storage_that_does_not_answer_is_not_taken_for_damage(
 
 
 def test_a_body_cut_short_on_its_way_is_read_again(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     class CuttingStorage(FragileStorage):
         cuts = 1
@@ -167,12 +167,12 @@ def test_a_body_cut_short_on_its_way_is_read_again(
     assert heir.log == []
 
 
-def test_nothing_saved_is_a_run_that_begins(attempt: Callable[..., Attempt]) -> None:
+def test_nothing_saved_is_a_run_that_begins(attempt: Callable[..., SavingAttempt]) -> None:
     assert attempt("a").restore() is None
 
 
 def test_of_two_attempts_at_one_step_the_first_wins_and_the_other_adopts_it(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     attempt("a").save(10)
     attempt("b").save(10)
@@ -182,7 +182,7 @@ def test_of_two_attempts_at_one_step_the_first_wins_and_the_other_adopts_it(
 
 
 def test_a_marker_whose_parts_were_cleaned_away_is_replaced(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     attempt("a").save(10)
     storage.delete(key(10, "a/model"))
@@ -191,7 +191,7 @@ def test_a_marker_whose_parts_were_cleaned_away_is_replaced(
 
 
 def test_the_two_newest_and_the_best_are_kept(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     writer = attempt("a")
     for step in (10, 20, 30, 40):
@@ -200,7 +200,7 @@ def test_the_two_newest_and_the_best_are_kept(
 
 
 def test_a_damaged_checkpoint_ahead_does_not_cost_the_sound_ones(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     first = attempt("a")
     for step in (10, 20):
@@ -214,7 +214,7 @@ def test_a_damaged_checkpoint_ahead_does_not_cost_the_sound_ones(
 
 
 def test_a_delete_that_fails_never_stops_training(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     class HoardingStorage(FragileStorage):
         def delete(self, key: str) -> None:
@@ -230,7 +230,7 @@ def test_a_delete_that_fails_never_stops_training(
 
 
 def test_the_marker_goes_before_the_parts(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     deleted: list[str] = []
 
@@ -247,7 +247,7 @@ def test_the_marker_goes_before_the_parts(
 
 
 def test_what_an_attempt_ahead_is_uploading_stays(
-    storage: LocalStorage, attempt: Callable[..., Attempt]
+    storage: LocalStorage, attempt: Callable[..., SavingAttempt]
 ) -> None:
     storage.write(key(50, "zombie/model"), b"half")
     storage.write(key(10, "zombie/model"), b"half")

@@ -1,1 +1,1 @@
-"""What tests on a real cluster share."""
+"""Helpers of the tests on a real cluster."""

@@ -81,11 +81,11 @@ class ClusterHarness(Harness):
         self.steering.write(f"codes-{stage}", "\n".join(map(str, codes)).encode())
 
     def until_progress(self, run: str, stage: str, done: float) -> None:
-        """Returns when the Job of a stage tells how far it is."""
+        """Returns when the Job of a stage reports this progress."""
         for status in self.backend.watch(run, timeout=self.seconds):
             if any(s.stage == stage and s.progress.done == done for s in status.stages):
                 return
-        raise AssertionError(f"{stage} does not tell of {done}")
+        raise AssertionError(f"{stage} does not report {done}")
 
     def stored(self, key: str) -> str | None:
         try:
@@ -122,7 +122,7 @@ def grant(api: Any, namespace: str) -> None:
 
 
 def jobrunner(folder: Path, *arguments: str, code: int = 0) -> str:
-    """What a command prints on stdout."""
+    """The output of a command on stdout."""
     command = [sys.executable, "-m", "jobrunner", *arguments]
     environment = {
         **os.environ,

@@ -21,8 +21,8 @@ def make_light_image() -> str:
     """The name of the image, which is on the node of the test cluster now."""
     packages = _closure(WANTED)
     name = f"localhost/jobrunner-light:{_digest(packages)}"
-    there = subprocess.run(["buildah", "images", "-q", name], capture_output=True, check=False)
-    if there.returncode:
+    listed = subprocess.run(["buildah", "images", "-q", name], capture_output=True, check=False)
+    if listed.returncode:
         _build(name, packages)
         subprocess.run([CLUSTER, "load", name], check=True)
     return name
@@ -49,10 +49,10 @@ def _closure(names: tuple[str, ...]) -> dict[str, metadata.Distribution]:
 
 
 def _digest(packages: dict[str, metadata.Distribution]) -> str:
-    told = hashlib.sha256(repr(sorted((n, d.version) for n, d in packages.items())).encode())
+    digest = hashlib.sha256(repr(sorted((n, d.version) for n, d in packages.items())).encode())
     for path in sorted((ROOT / "jobrunner").rglob("*.py")):
-        told.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
-    return told.hexdigest()[:16]
+        digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _build(name: str, packages: dict[str, metadata.Distribution]) -> None:
@@ -69,16 +69,16 @@ def _build(name: str, packages: dict[str, metadata.Distribution]) -> None:
             Path(folder) / "jobrunner",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-        made = _run("buildah", "from", BASE)
+        container = _run("buildah", "from", BASE)
         try:
-            _run("buildah", "copy", "-q", made, folder, PLACE)
+            _run("buildah", "copy", "-q", container, folder, PLACE)
             # Compiled once here: the root of a pod is read-only.
             _run(
                 "buildah",
                 "run",
                 "--isolation",
                 "chroot",
-                made,
+                container,
                 "--",
                 "python3",
                 "-m",
@@ -86,9 +86,9 @@ def _build(name: str, packages: dict[str, metadata.Distribution]) -> None:
                 "-q",
                 PLACE,
             )
-            _run("buildah", "commit", "-q", made, name)
+            _run("buildah", "commit", "-q", container, name)
         finally:
-            _run("buildah", "rm", made)
+            _run("buildah", "rm", container)
 
 
 def _run(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""What tests make on a cluster: a namespace, a bucket, the credentials, and images but once."""
+"""Objects that tests create on a cluster: a namespace, a bucket, credentials, and images, once."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def new_bucket() -> Iterator[str]:
     resource = boto3.resource("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"))
     region = os.environ.get("AWS_REGION", "us-east-1")
     # AWS wants to hear of every region but the first.
-    there = {} if region == "us-east-1" else {"LocationConstraint": region}
-    more = {"CreateBucketConfiguration": there} if there else {}
-    made = resource.create_bucket(Bucket=name, **more)
+    location = {} if region == "us-east-1" else {"LocationConstraint": region}
+    more = {"CreateBucketConfiguration": location} if location else {}
+    bucket = resource.create_bucket(Bucket=name, **more)
     try:
         yield f"s3://{name}"
     finally:
-        made.objects.delete()
-        made.delete()
+        bucket.objects.delete()
+        bucket.delete()
 
 
 def new_storage_secret(api: Any, namespace: str) -> str:
@@ -62,13 +62,13 @@ def new_storage_secret(api: Any, namespace: str) -> str:
 
 
 def once(name: str, make: Callable[[], str]) -> str:
-    """What `make` gives, made by the first of several processes that test at the same time."""
+    """The result of `make`, called by the first of several processes that test at the same time."""
     session = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
     folder = Path(tempfile.gettempdir()) / "jobrunner-tests"
     folder.mkdir(exist_ok=True)
-    made = folder / f"{name}-{session}"
+    result = folder / f"{name}-{session}"
     with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            made.write_text(make())
-    return made.read_text()
+        if not result.exists():
+            result.write_text(make())
+    return result.read_text()

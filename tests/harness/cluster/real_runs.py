@@ -1,4 +1,4 @@
-"""Runs of a real (very small) Whisper as a user submits them: his configuration, pods, S3."""
+"""Runs of a real (very small) Whisper as a user submits them: with a configuration, pods and S3."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 from tests.harness.paths import ROOT, STAGES
 
-# Seconds in which anything that is waited for happens, on a busy machine.
+# Seconds within which anything that is waited for happens, on a busy machine.
 SECONDS = 300.0
 STEPS = 24
 SAVE_EVERY = 4
@@ -98,12 +98,12 @@ class RealRuns:
             hold: steps before which its training is held.
             fields: of the spec, with `__` for a dot.
         """
-        made = RealRun(runs=self, again=self.submits)
+        run = RealRun(runs=self, again=self.submits)
         self.submits += 1
         for step in hold:
-            made.hold(step)
-        made.submit(held=bool(hold), **fields)
-        return made
+            run.hold(step)
+        run.submit(held=bool(hold), **fields)
+        return run
 
 
 @dataclass
@@ -144,7 +144,7 @@ class RealRun:
         self.control.delete(f"hold-{step}" + (f"-{attempt}" if attempt else ""))
 
     def held(self, step: int, attempts: int = 1) -> list[str]:
-        """The attempts that have come to a step, in order, when there are so many."""
+        """The attempts that have come to a step, in order, once there are `attempts` of them."""
         prefix = f"held/{step}-"
 
         def found() -> list[str]:
@@ -162,7 +162,7 @@ class RealRun:
         )
 
     def parts(self, step: int) -> list[str]:
-        """Keys of what lies at a checkpoint, committed or not."""
+        """Keys of the objects of a checkpoint, committed or not."""
         prefix = keys.checkpoint_prefix(self.name, step)
         return [entry.key for entry in self.runs.storage.list(prefix)]
 
@@ -192,8 +192,8 @@ class RealRun:
     def status(self) -> Any:
         return json.loads(jobrunner(self.runs.folder, "status", self.name, "-o", "json"))
 
-    def told(self) -> str:
-        """What a user sees of a run: its status and its log."""
+    def shown(self) -> str:
+        """The status and the log of a run, as a user sees them."""
         return jobrunner(self.runs.folder, "status", self.name) + jobrunner(
             self.runs.folder, "logs", self.name
         )
@@ -201,7 +201,7 @@ class RealRun:
     def succeeded(self) -> Any:
         """The status at the end of a run, which must be a good one."""
         *_, last = KubernetesBackend(self.runs.namespace).watch(self.name, timeout=2 * SECONDS)
-        assert last.state == "Succeeded", self.told()
+        assert last.state == "Succeeded", self.shown()
         return last
 
     def attempts(self) -> int:
@@ -222,9 +222,9 @@ class RealRun:
         return [key for key in found if key.endswith("/result.json")]
 
     def ends_as(self, undisturbed: RealRun, *, attempts: int) -> None:
-        """Waits for a good end, the undisturbed run's, after so many attempts at training."""
+        """Waits for the undisturbed run's good end, after this number of attempts at training."""
         self.succeeded()
-        assert self.attempts() == attempts, self.told()
+        assert self.attempts() == attempts, self.shown()
         self.equal(undisturbed)
 
     def equal(self, other: RealRun) -> None:
@@ -241,9 +241,9 @@ class RealRun:
         expected, found = other.weights(), self.weights()
         assert expected.keys() == found.keys()
         different = [name for name in expected if not torch.equal(expected[name], found[name])]
-        assert different == [], self.told()
+        assert different == [], self.shown()
         assert self.history() == other.history()
 
     def history(self) -> bytes:
-        """What was measured at each step: losses, norms, learning rates, error rates."""
+        """The measurements of each step: losses, norms, learning rates, error rates."""
         return self.runs.storage.read(keys.history_file(self.name))

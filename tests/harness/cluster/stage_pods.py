@@ -89,8 +89,8 @@ class StagePod:
             "schedulingGates": [{"name": "test/never"}],
             "serviceAccountName": self.account,
         }
-        made = self.core.create_namespaced_pod(NAMESPACE, pod)
-        bound = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": made.metadata.uid}
+        created = self.core.create_namespaced_pod(NAMESPACE, pod)
+        bound = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": created.metadata.uid}
         request = {"boundObjectRef": bound, "audiences": []}
         return api_as(self.core, self.configuration, request, self.account)
 
@@ -105,9 +105,9 @@ def api_as(
     account: str = ACCOUNT,
 ) -> client.BatchV1Api:
     """The API for a token of the account that is requested so."""
-    told = core.create_namespaced_service_account_token(account, NAMESPACE, {"spec": request})
+    answer = core.create_namespaced_service_account_token(account, NAMESPACE, {"spec": request})
     own = copy.deepcopy(configuration)
     # Nothing of the administrator's, whether he has a certificate or a token.
     own.cert_file = own.key_file = own.refresh_api_key_hook = None
-    own.api_key = {"BearerToken": f"Bearer {told.status.token}"}
+    own.api_key = {"BearerToken": f"Bearer {answer.status.token}"}
     return client.BatchV1Api(client.ApiClient(own))

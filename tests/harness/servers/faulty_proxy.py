@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a request. All parts that are given happen."""
+    """The fate of a request. All parts that are given happen."""
 
     delay: float = 0.0
     """Seconds before anything else."""
@@ -39,7 +39,7 @@ class Fault:
     reset: str = ""
     """`before` the server sees the request, or `after` it has answered."""
     cut: int = -1
-    """Sends so many bytes of the answer's body, then closes."""
+    """Sends this number of bytes of the answer's body, then closes."""
 
 
 GOOD = Fault()

@@ -79,8 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         if place is not None:
             files = sorted(path for path in place.rglob("*") if path.is_file())
             names = [{"rfilename": path.relative_to(place).as_posix()} for path in files]
-            told = {"id": repo.partition("/")[2], "sha": COMMIT, "siblings": names}
-            self._send(json.dumps(told).encode(), {"Content-Type": "application/json"})
+            info = {"id": repo.partition("/")[2], "sha": COMMIT, "siblings": names}
+            self._send(json.dumps(info).encode(), {"Content-Type": "application/json"})
 
     def _file(self, repo: str, revision: str, name: str) -> None:
         place = self._repository(repo, revision)

@@ -4,8 +4,8 @@ It keeps the contract of `python -m jobrunner.core` (environment, log, progress,
 steered by files in $STAGE_CONTROL:
 
     journal             it appends `TIME WHAT STAGE RUN ATTEMPT PID DEVICES` when it begins and ends
-    hold-STAGE          it goes on when this file is gone
-    codes-STAGE         exit codes of its attempts, one a line; 0 when there are no more
+    hold-STAGE          it continues when this file is gone
+    codes-STAGE         exit codes of its attempts, one per line; 0 after the last one
     deaf-STAGE          SIGTERM is ignored
     alone               it fails if another stage with this file runs at the same time
 """
@@ -28,9 +28,9 @@ LANGUAGES = SPEC.get("evaluate", {}).get("languages") or [SPEC["lang"]]
 
 def journal(what: str) -> None:
     devices = os.environ.get("CUDA_VISIBLE_DEVICES") or "-"
-    told = f"{time.time():.6f} {what} {STAGE} {RUN} {ATTEMPT} {os.getpid()} {devices}\n"
+    line = f"{time.time():.6f} {what} {STAGE} {RUN} {ATTEMPT} {os.getpid()} {devices}\n"
     fd = os.open(CONTROL / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(fd, told.encode())
+    os.write(fd, line.encode())
     os.close(fd)
 
 
@@ -65,8 +65,8 @@ def main() -> int:
     while (CONTROL / f"hold-{STAGE}").exists():
         time.sleep(0.02)
     codes = CONTROL / f"codes-{STAGE}"
-    told = codes.read_text().split() if codes.exists() else []
-    code = int(told[tries]) if tries < len(told) else 0
+    exit_codes = codes.read_text().split() if codes.exists() else []
+    code = int(exit_codes[tries]) if tries < len(exit_codes) else 0
     if code:
         say(f"error: {STAGE} cannot go on, try {tries + 1}.")
     else:

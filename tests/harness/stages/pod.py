@@ -22,8 +22,8 @@ def run(context: StageContext, language: str = "") -> None:
     control = open_storage(f"{url}/control", endpoint=context.spec.cluster.storage_endpoint)
 
     def journal(what: str) -> None:
-        told = f"{time.time():.6f} {what} {STAGE} {context.run} {context.attempt} {os.getpid()} -"
-        control.write(f"journal/{time.time_ns():020d}-{uuid.uuid4().hex}", told.encode())
+        line = f"{time.time():.6f} {what} {STAGE} {context.run} {context.attempt} {os.getpid()} -"
+        control.write(f"journal/{time.time_ns():020d}-{uuid.uuid4().hex}", line.encode())
 
     lines = [control.read(entry.key).decode().split() for entry in control.list("journal/")]
     tries = sum(line[1:4] == ["begins", STAGE, context.run] for line in lines)
@@ -37,10 +37,10 @@ def run(context: StageContext, language: str = "") -> None:
             context.log("stops as asked")
             sys.exit(143)
         time.sleep(0.1)
-    told = []
+    codes = []
     if control.stat(f"codes-{STAGE}"):
-        told = control.read(f"codes-{STAGE}").decode().split()
-    code = int(told[tries]) if tries < len(told) else 0
+        codes = control.read(f"codes-{STAGE}").decode().split()
+    code = int(codes[tries]) if tries < len(codes) else 0
     if code:
         context.log(f"error: {STAGE} cannot go on, try {tries + 1}.")
         journal("ends")

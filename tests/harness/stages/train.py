@@ -24,7 +24,7 @@ def eat() -> None:
 if os.environ["JOBRUNNER_STAGE"] == "train":
     from jobrunner.core.training.trainer import Trainer
 
-    go_on = Trainer.step
+    proceed = Trainer.step
 
     def step(self: Trainer) -> None:
         context = self.context
@@ -38,7 +38,7 @@ if os.environ["JOBRUNNER_STAGE"] == "train":
                 control.delete("eat")
                 eat()
             time.sleep(0.1)
-        go_on(self)
+        proceed(self)
 
     Trainer.step = step  # type: ignore[method-assign]
 core.entry()

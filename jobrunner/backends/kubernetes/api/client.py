@@ -150,7 +150,7 @@ class Cluster:
             # In parts, so that one is decompressed while the server makes the next.
             found: Object = from_json(b"".join(response.stream(None, decode_content=True)))
         except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-            raise self._away(error) from None
+            raise self._unreachable(error) from None
         finally:
             response.release_conn()
         return found
@@ -182,10 +182,10 @@ class Cluster:
             if not 200 <= response.status < 300:
                 raise _refused(response.status, response.reason or "", response.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._away(error) from None
+            raise self._unreachable(error) from None
         return response
 
-    def _away(self, error: Exception) -> ClusterError:
+    def _unreachable(self, error: Exception) -> ClusterError:
         reason = _one_line(str(getattr(error, "reason", None) or error))
         return ClusterError(
             f"The API server at {self.server} does not answer: {reason}.",
@@ -207,12 +207,12 @@ def _refused(status: int, reason: str, body: bytes) -> Refused:
     """The API server's `Status` as one line."""
     message = body.decode(errors="replace")
     with contextlib.suppress(ValueError, AttributeError):
-        told = json.loads(body)
-        reason, message = told.get("reason") or reason, told.get("message") or ""
+        answer = json.loads(body)
+        reason, message = answer.get("reason") or reason, answer.get("message") or ""
     hints = {
         401: "Log in to the cluster again.",
-        403: "Ask who runs the cluster for the rights in k8s/user.",
-        404: "Is the namespace there? `kubectl apply -k k8s/base` makes what a run needs.",
+        403: "Ask whoever runs the cluster for the rights in k8s/user.",
+        404: "Does the namespace exist? `kubectl apply -k k8s/base` creates what a run needs.",
     }
     line = _one_line(message or reason) or f"HTTP {status}"
     hint = hints.get(status, "")

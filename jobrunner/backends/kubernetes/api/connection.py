@@ -71,15 +71,16 @@ class Connection:
         assert pool is not None
         headers.update(options.get("headers", {}))
         url = self._access.server + where
-        told = {**options, "headers": headers, "preload_content": False}
-        return pool.request(method, url, **told), credential
+        sent = {**options, "headers": headers, "preload_content": False}
+        return pool.request(method, url, **sent), credential
 
     def _renew(self) -> None:
         """Runs the plugin, if there is one and its credential has expired; connects if needed."""
-        found = self._credential
-        if self._uses_plugin() and (found is None or _is_used_up(found)):
+        current = self._credential
+        if self._uses_plugin() and (current is None or _is_used_up(current)):
             asked = plugin.ask(self._access)
-            if found is None or (asked.certificate, asked.key) != (found.certificate, found.key):
+            kept = current and (current.certificate, current.key)
+            if (asked.certificate, asked.key) != kept:
                 self._pool = None
             self._credential = asked
         if self._pool is None:

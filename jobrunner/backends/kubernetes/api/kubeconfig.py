@@ -69,8 +69,8 @@ def read() -> Access:
     try:
         return _of_files(paths) if paths or account is None else _of_pod(account)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        told = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise unusable(told) from None
+        problem = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise unusable(problem) from None
 
 
 def unusable(problem: str) -> UsageError:
@@ -108,7 +108,7 @@ def _of_files(paths: list[Path]) -> Access:
         verify=not cluster.get("insecure-skip-tls-verify", False),
         server_name=cluster.get("tls-server-name") or "",
         proxy=cluster.get("proxy-url") or "",
-        plugin_cluster=_told(cluster, authority),
+        plugin_cluster=_described(cluster, authority),
         **_credentials(user, user_folder),
     )
 
@@ -121,7 +121,7 @@ def _load(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is no mapping")
+        raise ValueError(f"{path} is not a mapping")
     return found
 
 
@@ -171,13 +171,13 @@ def _pem(part: dict[str, Any], name: str, folder: Path) -> str:
     return (folder / file).read_text() if file else ""
 
 
-def _told(cluster: dict[str, Any], authority: str) -> dict[str, Any]:
+def _described(cluster: dict[str, Any], authority: str) -> dict[str, Any]:
     """The description of a cluster that an ExecCredential gives to a plugin."""
     kept = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
-    told = {name: cluster[name] for name in kept if name in cluster}
+    described = {name: cluster[name] for name in kept if name in cluster}
     if authority:
-        told["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
+        described["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
     for each in cluster.get("extensions") or ():
         if each["name"] == "client.authentication.k8s.io/exec":
-            told["config"] = each["extension"]
-    return told
+            described["config"] = each["extension"]
+    return described
