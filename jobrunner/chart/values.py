@@ -133,8 +133,8 @@ def grace_seconds(spec: RunSpec, kind: Kind) -> int:
 
 def schema() -> dict[str, Any]:
     """JSON schema of everything that the chart accepts: `values.schema.json`."""
-    found = ChartValues.model_json_schema(by_alias=True, mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_untitled(found)}
+    generated = ChartValues.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_untitled(generated)}
 
 
 def _stage(plan: Plan, stage: Stage) -> StageValues:

@@ -47,16 +47,16 @@ def command(
     95 % intervals; results outlive the runs that made them.
     """
     runner = reader(place)
-    found = results(runner, [find(runner, run) for run in runs], storage)
-    if page and found:
+    comparisons = results(runner, [find(runner, run) for run in runs], storage)
+    if page and comparisons:
         from jobrunner.reports import page as render_page
 
         try:
-            Path(page).expanduser().write_text(render_page(found), encoding="utf-8")
+            Path(page).expanduser().write_text(render_page(comparisons), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"--html: {page}: {(error.strerror or str(error)).lower()}.") from None
         say(f"Wrote {escape(page)}.")
-    print_comparisons(found, kind)
+    print_comparisons(comparisons, kind)
 
 
 def print_results(runner: Runner, runs: Sequence[str]) -> None:
@@ -88,18 +88,18 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Co
     )
 
 
-def print_comparisons(found: Sequence[Comparison], kind: str) -> None:
+def print_comparisons(comparisons: Sequence[Comparison], kind: str) -> None:
     """Prints results in one of the forms."""
     from jobrunner import reports
 
     if kind in {"json", "yaml"}:
-        out(structured(kind, {"results": reports.records(found)}))
-    elif not found:
+        out(structured(kind, {"results": reports.records(comparisons)}))
+    elif not comparisons:
         say("There are no results yet. `jobrunner status` shows how far the newest run has come.")
     elif kind == "html":
-        out(reports.page(found))
+        out(reports.page(comparisons))
     else:
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else WIDTH
-        Console(width=width, highlight=False).print(reports.table(found, wide=kind == "wide"))
+        Console(width=width, highlight=False).print(reports.table(comparisons, wide=kind == "wide"))

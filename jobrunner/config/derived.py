@@ -18,17 +18,17 @@ def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     Args:
         given: the user's values by dotted path; the spec refuses wrong ones later.
     """
-    found: dict[str, tuple[Any, str]] = {}
+    defaults: dict[str, tuple[Any, str]] = {}
     model = given.get("model", settings()["model"].default)
     preset = models.PRESETS.get(model) if isinstance(model, str) else None
     if preset:
-        found["train.learning_rate"] = (preset.learning_rate, f"preset of {preset.name}")
+        defaults["train.learning_rate"] = (preset.learning_rate, f"preset of {preset.name}")
     steps = _count(given, "train.steps")
     if steps:
         warmup = min(int(settings()["train.warmup_steps"].default), steps // 5)
-        found["train.warmup_steps"] = (warmup, "follows from train.steps")
-        found |= _save_points(given, steps)
-    return {path: value for path, value in found.items() if path not in given}
+        defaults["train.warmup_steps"] = (warmup, "follows from train.steps")
+        defaults |= _save_points(given, steps)
+    return {path: value for path, value in defaults.items() if path not in given}
 
 
 def _save_points(given: Mapping[str, Any], steps: int) -> dict[str, tuple[Any, str]]:

@@ -25,13 +25,13 @@ def collect(
         warn: gets one line for each result that cannot be read; such a result is left out.
     """
     prefixes = [keys.RUNS] if runs is None else [keys.evaluations_prefix(run) for run in runs]
-    found = []
+    results = []
     for prefix in prefixes:
         for entry in storage.list(prefix):
             if not keys.is_result(entry.key):
                 continue
             try:
-                found.append(result.parse(storage.read(entry.key), entry.key))
+                results.append(result.parse(storage.read(entry.key), entry.key))
             except StorageError as error:
                 warn(str(error))
-    return found
+    return results

@@ -30,10 +30,10 @@ def results(
     """
     from jobrunner.reports.collect import collect
 
-    found = []
+    collected = []
     for url, wanted in _places(runner, runs, storage, only).items():
-        found += collect(open_storage(url, endpoint=endpoint), wanted or None, warn=warn)
-    return compare(found)
+        collected += collect(open_storage(url, endpoint=endpoint), wanted or None, warn=warn)
+    return compare(collected)
 
 
 def _places(runner: Runner, runs: Sequence[str], storage: str, only: bool) -> dict[str, list[str]]:
