@@ -15,7 +15,7 @@ from jobrunner.catalog import languages, models
 from jobrunner.catalog.corpora import CORPORA
 from jobrunner.catalog.models import Family
 from jobrunner.reports import usage
-from jobrunner.reports.format import NOTHING, percent, points
+from jobrunner.reports.plain import markdown
 from jobrunner.scoring.metrics import RATES
 from jobrunner.scoring.result import Result, compare
 from jobrunner.spec import RunSpec, Source, names
@@ -102,32 +102,7 @@ def _results(results: Sequence[Result]) -> str:
     comparisons = compare(results)
     if not comparisons:
         return ""
-    lines = [
-        "## Results\n",
-        "| Language | Test set | Metric | Base, % | Fine-tuned, % | Change, points | Utterances |",
-        "|---|---|---|--:|--:|--:|--:|",
-    ]
-    for comparison in comparisons:
-        scores = comparison.either.scores
-        rates = [
-            percent(result.scores.lead) if result else NOTHING
-            for result in (comparison.base, comparison.tuned)
-        ]
-        cells = [
-            languages.find(comparison.language).label,
-            f"{comparison.test_set} {comparison.either.split}",
-            scores.metric.label,
-            *rates,
-            points(comparison.change).replace("*", r"\*"),
-            str(scores.utterances),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append(
-        "\nErrors over reference units, with 95 % bootstrap intervals; greedy decoding; texts "
-        "compared without case and punctuation, all combining marks kept. \\* marks a change "
-        "whose interval excludes zero."
-    )
-    return "\n".join(lines)
+    return f"## Results\n\n{markdown(comparisons)}"
 
 
 def _use(spec: RunSpec, family: Family) -> str:
