@@ -52,6 +52,7 @@ def read(
     comparisons: Sequence[Comparison],
     count: int,
     *,
+    wanted: bool = True,
     warn: Callable[[str], None] = lambda line: None,
 ) -> list[Examples]:
     """Examples of the fine-tuned model of each comparison, else of the base model.
@@ -60,6 +61,7 @@ def read(
         storage: storage of the runs.
         comparisons: results to show examples of.
         count: worst and median examples to choose, of each.
+        wanted: False to say nothing about results whose texts are not there.
         warn: gets one line for each result whose texts are gone or cannot be read.
 
     Raises:
@@ -73,7 +75,8 @@ def read(
         try:
             found.append(choose(result, _texts(storage.read(key)), count))
         except NotFound:
-            warn(f"{key} is not in storage: no examples of it.")
+            if wanted:
+                warn(f"{key} is not in storage: no examples of it.")
         except (ValueError, KeyError, TypeError, OSError) as error:
             warn(f"{key} cannot be read ({str(error).splitlines()[0]}): no examples of it.")
     return found
@@ -161,11 +164,7 @@ def _shown(text: str, unit: Unit) -> list[str]:
     words = [(word, units(word, unit)) for word in text.split()]
     if [one for _, parts in words for one in parts] != counted:
         return counted
-    return [
-        one
-        for word, parts in words
-        for one in ([word] if len(parts) == 1 else parts)
-    ]
+    return [one for word, parts in words for one in ([word] if len(parts) == 1 else parts)]
 
 
 def _texts(data: bytes) -> list[tuple[str, str, str]]:

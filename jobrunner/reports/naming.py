@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from jobrunner.reports.details import Details, Setting
 
@@ -17,14 +18,17 @@ WORDS = {
     "again": "again",
 }
 # Settings that say nothing about a result, or that each row of a page shows anyway.
-SILENT = {"lang", "model_revision", "data.revision", "evaluate.languages"}
+SILENT = {
+    *("lang", "model_revision", "data.revision", "train.save_every", "train.validate_every"),
+    *("train.validation_utterances", "evaluate.languages", "evaluate.batch_size"),
+}
 MOST = 4
 
 
 def differences(details: Sequence[Details]) -> dict[str, str]:
     """By run, the settings in which it differs from the others: `steps 400 · rate 0.0015`.
 
-    A run whose record cannot be read has an empty text, and so has a run that is alone.
+    Runs are left out whose records cannot be read, and those that have the same text.
     """
     found = {each.run: {s.path: s for s in each.settings} for each in details if each.settings}
     paths = dict.fromkeys(path for settings in found.values() for path in settings)
@@ -35,10 +39,16 @@ def differences(details: Sequence[Details]) -> dict[str, str]:
         and len({settings[path].value for settings in found.values() if path in settings}) > 1
     ]
     texts = {
-        run: " · ".join(_text(settings[p]) for p in differing[:MOST] if p in settings)
-        for run, settings in found.items()
+        run: " · ".join([_text(s[p]) for p in differing if _is_told(p, s)][:MOST])
+        for run, s in found.items()
     }
-    return {each.run: texts.get(each.run, "") for each in details}
+    named = Counter(texts.values())
+    return {each.run: texts[each.run] for each in details if named[texts.get(each.run, "")] == 1}
+
+
+def _is_told(path: str, settings: Mapping[str, Setting]) -> bool:
+    """True for a setting that people think of, and for any other that was chosen."""
+    return path in settings and (path in WORDS or settings[path].chosen)
 
 
 def _place(path: str) -> int:

@@ -66,7 +66,7 @@ class Results:
             details = read_run(storage, run, warn=warn)
             chosen: Sequence[Examples] = ()
             try:
-                chosen = read_examples(storage, self._of(run), examples, warn=warn)
+                chosen = read_examples(storage, self._of(run), examples, wanted=False, warn=warn)
             except UsageError as error:
                 warn(str(error))
             settings = _settings(details.record.spec) if details.record else ()

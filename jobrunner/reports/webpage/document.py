@@ -12,7 +12,7 @@ from jobrunner.reports.format import percent
 from jobrunner.reports.naming import differences
 from jobrunner.reports.webpage.examples import examples
 from jobrunner.reports.webpage.figures import figures, ways
-from jobrunner.reports.webpage.plot import NARROW, WIDE, svg
+from jobrunner.reports.webpage.plot import NARROW, WIDE, WIDE_WITH_NOTES, svg
 from jobrunner.reports.webpage.style import STYLE
 from jobrunner.reports.webpage.training import model, training
 from jobrunner.scoring.metrics import RATES
@@ -34,6 +34,10 @@ def page(
         title: heading and name of the page.
     """
     notes = _notes(comparisons, details)
+    several = bool(notes)
+    comparisons = _in_order(comparisons) if several else comparisons
+    layouts = (WIDE_WITH_NOTES if several else WIDE, NARROW)
+    origins = "\n".join(_origin(comparison) for comparison in comparisons)
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -43,18 +47,35 @@ def page(
             f'<p class="lede">{escape(_summary(comparisons))}</p>',
             '<p class="key"><span><i></i>base model</span>'
             '<span><i class="full"></i>fine-tuned</span><span>bars: 95 % intervals</span></p>',
-            *(svg(comparisons, notes, layout) for layout in (WIDE, NARROW)),
+            *(svg(comparisons, notes, layout) for layout in layouts),
             "<h2>In figures</h2>",
             figures(comparisons, notes),
             *_runs(details, notes),
             "<h2>Three ways to count</h2>",
-            ways(comparisons, notes),
+            _folded("All rates", ways(comparisons, notes)) if several else ways(comparisons, notes),
             _how_to_read(comparisons),
             "<h2>Where the figures come from</h2>",
-            *(_origin(comparison) for comparison in comparisons),
+            _folded("All sources", origins) if several else origins,
             "</body>\n</html>\n",
         ]
     )
+
+
+def _in_order(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Results of several runs, those of one test set side by side, the lowest rate first."""
+    return sorted(
+        comparisons,
+        key=lambda c: (
+            c.language != c.either.trained_on,
+            c.language,
+            c.test_set,
+            c.either.scores.lead.value,
+        ),
+    )
+
+
+def _folded(words: str, content: str) -> str:
+    return f"<details><summary>{words}</summary>{content}</details>"
 
 
 def _notes(comparisons: Sequence[Comparison], details: Sequence[Details]) -> dict[str, str]:

@@ -15,10 +15,9 @@ from jobrunner.scoring.metrics import Unit
 # Class of a pair by the kind of its error.
 CLASSES = {"equal": "", "substitution": "s", "deletion": "d", "insertion": "a"}
 LEGEND = (
-    '<div class="aligned note"><span>above: what was said</span><span>below: what the model wrote'
-    '</span><span class="s"><ins>another</ins></span><span class="d"><del>left out</del></span>'
-    '<span class="a"><ins>added</ins></span></div>'
-    '<p class="note">Case and punctuation do not count.</p>'
+    '<p class="note legend">Above what was said, below what the model wrote: '
+    '<span class="s"><ins>another word</ins></span>, <span class="d"><del>left out</del></span>, '
+    '<span class="a"><ins>added</ins></span>. Case and punctuation do not count.</p>'
 )
 
 
@@ -28,10 +27,11 @@ def examples(found: Examples) -> str:
     label = escape(languages.find(result.language).label)
     model = "base model" if result.which == "base" else "fine-tuned model"
     parts = [f"<h3>{label}, {model}</h3>", LEGEND]
+    own = result.language == result.trained_on
     for name, chosen in (("worst", found.worst), ("median", found.median)):
         if chosen:
             words = f"The {len(chosen)} {name} of {result.scores.utterances} utterances"
-            parts.append(_list(words, chosen, found, shown=name == "worst"))
+            parts.append(_list(words, chosen, found, shown=own and name == "worst"))
     return "\n".join(parts)
 
 

@@ -7,7 +7,7 @@ from the page's CSS variables, so the picture follows its light and dark schemes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from jobrunner.catalog import languages
@@ -34,7 +34,8 @@ class Layout:
     """Most steps of the scale."""
 
 
-WIDE = Layout(name="wide", width=940, left=250, right=30, row=56, above=0, characters=38, ticks=8)
+WIDE = Layout(name="wide", width=960, left=170, right=30, row=56, above=0, characters=24, ticks=8)
+WIDE_WITH_NOTES = replace(WIDE, left=290, characters=42)
 NARROW = Layout(
     name="narrow", width=360, left=14, right=22, row=92, above=40, characters=54, ticks=5
 )

@@ -70,6 +70,7 @@ dd small { color: var(--quiet); }
 details { margin: .6rem 0; }
 summary { cursor: pointer; }
 details.run { border: 1px solid var(--line); border-radius: .6rem; padding: 0 1.1rem; }
+details.run h2 { font-size: 1.1rem; margin: 1.2rem 0 .4rem; }
 details.run > summary { padding: .8rem 0; margin: 0 -.2rem; }
 details.run > summary b { font-weight: 600; } details.run > summary small { color: var(--quiet);
   display: block; margin-left: 1.1rem; overflow-wrap: anywhere; }
@@ -85,12 +86,13 @@ ol.examples li { border-top: 1px solid var(--line); padding: .6rem 0 .7rem; max-
 .aligned del, .aligned ins, .aligned b, .aligned i { font-weight: 400; font-style: normal;
   text-decoration: none; }
 .aligned i { color: var(--quiet); opacity: .75; }
-.aligned .s ins { color: var(--bad); text-decoration: underline; text-underline-offset: .2em; }
-.aligned .d del { color: var(--bad); text-decoration: line-through; }
+.aligned .s ins, .legend .s ins { color: var(--bad); text-decoration: underline;
+  text-underline-offset: .2em; }
+.aligned .d del, .legend .d del { color: var(--bad); text-decoration: line-through; }
 .aligned .d::after { content: "–"; color: var(--bad); }
 .aligned .a::before { content: "\\a0"; }
-.aligned .a ins { color: var(--added); }
-.aligned .a ins::before { content: "+"; }
+.aligned .a ins, .legend .a ins { color: var(--added); text-decoration: none; }
+.aligned .a ins::before, .legend .a ins::before { content: "+"; }
 
 @media (max-width: 46rem) {
   body { padding: 1.5rem 1rem 3rem; }
