@@ -16,8 +16,9 @@ from jobrunner.cli.select import Place, complete_run, find, place_options, reade
 from jobrunner.errors import UsageError
 
 if TYPE_CHECKING:
+    from jobrunner.reports.examples import Examples
     from jobrunner.runner.api import Runner
-    from jobrunner.scoring.result import Comparison
+    from jobrunner.runner.results import Results
 
 # Width of a table outside a terminal, in characters: nothing is cut.
 WIDTH = 200
@@ -28,6 +29,7 @@ WIDTH = 200
 Examples:
   jobrunner report
   jobrunner report @latest -o wide
+  jobrunner report @latest --examples 3
   jobrunner report --storage s3://speech/runs --html report.html
 """
 )
@@ -36,36 +38,54 @@ Examples:
     "--storage", metavar="URL", help="Where the results are, for runs submitted elsewhere."
 )
 @click.option("--html", "page", metavar="FILE", help="Also write the results as a page to FILE.")
-@output_option("table", "wide", "json", "yaml", "html")
+@click.option(
+    "--examples",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Show the N worst and the N median utterances too.  [default on a page: 10]",
+)
+@output_option("table", "wide", "json", "yaml", "csv", "markdown", "html")
 @place_options
 def command(
-    runs: tuple[str, ...], storage: str | None, page: str | None, kind: str, place: Place
+    runs: tuple[str, ...],
+    storage: str | None,
+    page: str | None,
+    examples: int | None,
+    kind: str,
+    place: Place,
 ) -> None:
     """Compare base and fine-tuned models per language.
 
     RUN is a run's id or @latest; without one, all runs. Word or character error rates come with
     95 % intervals; results outlive the runs that made them.
     """
+    if examples and kind in {"csv", "markdown"}:
+        raise UsageError(
+            f"--examples: {kind} has no place for them.", hint="Use a table, -o json or --html."
+        )
     runner = reader(place)
-    comparisons = results(runner, [find(runner, run) for run in runs], storage)
-    if page and comparisons:
-        from jobrunner.reports import page as render_page
-
-        try:
-            Path(page).expanduser().write_text(render_page(comparisons), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"--html: {page}: {(error.strerror or str(error)).lower()}.") from None
-        say(f"Wrote {escape(page)}.")
-    print_comparisons(comparisons, kind)
+    found = results(runner, [find(runner, run) for run in runs], storage)
+    if page and found:
+        write_page(found, page, examples)
+    if not found and kind not in {"json", "yaml", "csv"}:
+        say(f"There are no results yet. {_where_to_look(storage)}")
+    elif kind == "html":
+        out(_page(found, examples))
+    else:
+        print_results_as(found, kind, found.examples(examples, warn=warn) if examples else None)
 
 
 def print_results(runner: Runner, runs: Sequence[str]) -> None:
-    """Prints the table of some runs."""
-    print_comparisons(results(runner, runs, None), "table")
+    """Prints the table of some runs, if they have results."""
+    found = results(runner, runs, None)
+    if found:
+        print_results_as(found, "table")
+    else:
+        say(f"There are no results yet. {_where_to_look(None)}")
 
 
-def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Comparison]:
-    """Comparisons by run, language and test set.
+def results(runner: Runner, runs: Sequence[str], storage: str | None) -> Results:
+    """Results by run, language and test set.
 
     Args:
         runner: a runner, which knows the storage of its runs.
@@ -88,18 +108,55 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Co
     )
 
 
-def print_comparisons(comparisons: Sequence[Comparison], kind: str) -> None:
-    """Prints results in one of the forms."""
+def write_page(found: Results, file: str, examples: int | None) -> None:
+    """Writes the results as a page, whole or not at all."""
     from jobrunner import reports
 
+    try:
+        reports.save(Path(file).expanduser(), _page(found, examples))
+    except OSError as error:
+        raise UsageError(f"--html: {file}: {(error.strerror or str(error)).lower()}.") from None
+    say(f"Wrote {escape(file)}.")
+
+
+def _page(found: Results, examples: int | None) -> str:
+    from jobrunner import reports
+    from jobrunner.runner.results import PAGE_EXAMPLES
+
+    details = found.details(examples or PAGE_EXAMPLES, warn=warn)
+    return reports.page(found.comparisons, details)
+
+
+def print_results_as(found: Results, kind: str, examples: Sequence[Examples] | None = None) -> None:
+    """Prints results in one of the forms.
+
+    Args:
+        found: the results.
+        kind: the form: `table`, `wide`, `json`, `yaml`, `csv` or `markdown`.
+        examples: utterances to show too; None for none.
+    """
+    from jobrunner import reports
+    from jobrunner.cli.example_text import example_text
+    from jobrunner.reports.examples import with_examples
+
+    comparisons = found.comparisons
     if kind in {"json", "yaml"}:
-        out(structured(kind, {"results": reports.records(comparisons)}))
-    elif not comparisons:
-        say("There are no results yet. `jobrunner status` shows how far the newest run has come.")
-    elif kind == "html":
-        out(reports.page(comparisons))
+        out(structured(kind, {"results": with_examples(reports.records(comparisons), examples)}))
+    elif kind == "csv":
+        out(reports.comma_separated(comparisons))
+    elif kind == "markdown":
+        out(reports.markdown(comparisons))
     else:
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else WIDTH
-        Console(width=width, highlight=False).print(reports.table(comparisons, wide=kind == "wide"))
+        console = Console(width=width, highlight=False)
+        console.print(reports.table(comparisons, wide=kind == "wide"))
+        for each in examples or ():
+            out(f"\n{example_text(each, console.width)}")
+
+
+def _where_to_look(storage: str | None) -> str:
+    if storage:
+        return f"{escape(storage)} holds none."
+    return "`jobrunner status` shows how far the newest run has come."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from jobrunner.scoring.alignment import Pair
 from jobrunner.scoring.rates import Difference, Rate
 
 # Shown where nothing was measured.
@@ -27,3 +30,10 @@ def points(change: Difference | None) -> str:
 def hours(seconds: float) -> str:
     """Seconds as hours, with one or two decimals: `0.05`, `12.8`."""
     return f"{seconds / 3600:.2f}" if seconds < 36_000 else f"{seconds / 3600:.1f}"
+
+
+def faults(pairs: Sequence[Pair]) -> str:
+    """`2 wrong, 1 left out, 1 added`: the errors of an alignment in words."""
+    words = {"substitution": "wrong", "deletion": "left out", "insertion": "added"}
+    counts = [(sum(pair.kind == kind for pair in pairs), word) for kind, word in words.items()]
+    return ", ".join(f"{count} {word}" for count, word in counts if count) or "no error"

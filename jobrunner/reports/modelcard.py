@@ -14,18 +14,15 @@ import yaml
 from jobrunner.catalog import languages, models
 from jobrunner.catalog.corpora import CORPORA
 from jobrunner.catalog.models import Family
-from jobrunner.reports.format import NOTHING, percent, points
+from jobrunner.reports import usage
+from jobrunner.reports.plain import markdown
 from jobrunner.scoring.metrics import RATES
 from jobrunner.scoring.result import Result, compare
 from jobrunner.spec import RunSpec, Source, names
 from jobrunner.spec.record import RunRecord
 
-USE = """```python
-from transformers import pipeline
-
-recognise = pipeline("automatic-speech-recognition", model="PATH OR HUB ID OF THIS MODEL")
-print(recognise("speech.wav"{arguments})["text"])
-```"""
+# Stands for the folder in which the reader has the model.
+HERE = "PATH OR HUB ID OF THIS MODEL"
 
 
 def model_card(record: RunRecord, results: Sequence[Result], family: Family) -> str:
@@ -105,39 +102,12 @@ def _results(results: Sequence[Result]) -> str:
     comparisons = compare(results)
     if not comparisons:
         return ""
-    lines = [
-        "## Results\n",
-        "| Language | Test set | Metric | Base, % | Fine-tuned, % | Change, points | Utterances |",
-        "|---|---|---|--:|--:|--:|--:|",
-    ]
-    for comparison in comparisons:
-        scores = comparison.either.scores
-        rates = [
-            percent(result.scores.lead) if result else NOTHING
-            for result in (comparison.base, comparison.tuned)
-        ]
-        cells = [
-            languages.find(comparison.language).label,
-            f"{comparison.test_set} {comparison.either.split}",
-            scores.metric.label,
-            *rates,
-            points(comparison.change).replace("*", r"\*"),
-            str(scores.utterances),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append(
-        "\nErrors over reference units, with 95 % bootstrap intervals; greedy decoding; texts "
-        "compared without case and punctuation, all combining marks kept. \\* marks a change "
-        "whose interval excludes zero."
-    )
-    return "\n".join(lines)
+    return f"## Results\n\n{markdown(comparisons)}"
 
 
 def _use(spec: RunSpec, family: Family) -> str:
-    language = languages.find(spec.lang)
-    known = family.takes_language and language.whisper and not spec.model.endswith(".en")
-    arguments = f', generate_kwargs={{"language": "{language.whisper_code}"}}' if known else ""
-    return f"## Use\n\n{USE.format(arguments=arguments)}"
+    lines = usage.python(HERE, lang=spec.lang, model=spec.model, family=family)
+    return f"## Use\n\n```python\n{lines}\n```"
 
 
 def _training(spec: RunSpec) -> str:

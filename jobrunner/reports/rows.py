@@ -40,7 +40,7 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
     rich_table = Table(
         box=box.SIMPLE_HEAD,
         padding=0,
-        caption=CAPTION,
+        caption=f"{CAPTION} {_whose_second(comparisons)}",
         caption_justify="left",
         caption_style="dim",
     )
@@ -57,6 +57,14 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
         run = [comparison.run] if several or wide else []
         rich_table.add_row(*run, *_cells(comparison), *(_wide_cells(comparison) if wide else []))
     return rich_table
+
+
+def _whose_second(comparisons: Sequence[Comparison]) -> str:
+    """Says of which model the second rate of a row is."""
+    tuned = [comparison.tuned is not None for comparison in comparisons]
+    whose = "the fine-tuned model" if any(tuned) else "the base model"
+    other = "" if all(tuned) or not any(tuned) else ", or else of the base model"
+    return f"{SECOND.label} is that of {whose}{other}."
 
 
 def _cells(comparison: Comparison) -> list[str]:

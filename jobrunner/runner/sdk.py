@@ -155,7 +155,7 @@ def report(*chosen: Run | str, storage: str = "") -> Report:
     arguments = {"storage": storage} if storage else {}
     configuration = config.load(arguments=arguments, backend=LOCAL)
     ids = [str(_run(run)) for run in chosen]
-    comparisons = results.results(
+    found = results.results(
         _reader(""),
         ids,
         storage=_text(configuration, "storage"),
@@ -163,7 +163,7 @@ def report(*chosen: Run | str, storage: str = "") -> Report:
         only=bool(storage),
         warn=lambda line: warnings.warn(line, stacklevel=3),
     )
-    return Report(comparisons)
+    return Report(found.comparisons, results=found)
 
 
 def cancel(run: Run | str) -> None:

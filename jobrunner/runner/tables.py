@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobrunner.errors import UsageError
+from jobrunner.runner.results import PAGE_EXAMPLES, Results
 from jobrunner.scoring.result import Comparison
 from jobrunner.states import RunStatus
 
@@ -20,10 +22,14 @@ class Report:
 
     Args:
         comparisons: one for each run, language and test set, in this order.
+        results: the results that they are from, with the storages of their runs.
     """
 
-    def __init__(self, comparisons: Sequence[Comparison]) -> None:
+    def __init__(
+        self, comparisons: Sequence[Comparison], *, results: Results | None = None
+    ) -> None:
         self.comparisons = tuple(comparisons)
+        self._results = results or Results(comparisons=self.comparisons)
 
     def __len__(self) -> int:
         return len(self.comparisons)
@@ -55,19 +61,16 @@ class Report:
     def to_pandas(self) -> DataFrame:
         """One row for each model that was measured: the run, language and test set, which model,
         and its rates with their intervals. Raises UsageError without pandas."""
-        rows = []
-        for record in self.to_records():
-            about = {name: record[name] for name in ("run", "language", "test_set", "metric")}
-            for which in ("base", "tuned"):
-                if measured := record[which]:
-                    rows.append({**about, "model": which, **_flat(measured)})
-        return _frame(rows)
+        from jobrunner.reports.plain import flat_records
+
+        return _frame(flat_records(self.comparisons))
 
     def save(self, path: str | Path) -> None:
-        """Writes the report as one self-contained HTML page."""
-        from jobrunner.reports import page
+        """Writes the report as one self-contained HTML page, whole or not at all."""
+        from jobrunner.reports import page, save
 
-        Path(path).write_text(page(self.comparisons), encoding="utf-8")
+        details = self._results.details(PAGE_EXAMPLES, warn=_warn)
+        save(Path(path).expanduser(), page(self.comparisons, details))
 
 
 class RunList(list[RunStatus]):
@@ -85,15 +88,8 @@ class RunList(list[RunStatus]):
         return _frame([{**s.model_dump(mode="json", exclude={"stages"})} for s in self])
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, names joined by dots."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=4)
 
 
 def _frame(rows: list[dict[str, Any]]) -> DataFrame:

@@ -120,7 +120,7 @@ def score(
     """
     if len({len(references), len(hypotheses), len(speakers or references)}) != 1:
         raise ValueError("references, hypotheses and speakers differ in length")
-    kept = [i for i, text in enumerate(references) if _has_text(text)]
+    kept = [i for i, text in enumerate(references) if has_text(text)]
     if not kept:
         raise DataError(
             f"None of {len(references)} utterances has a reference text.",
@@ -177,9 +177,14 @@ def paired_difference(first: Scores, second: Scores, *, seed: int = 0) -> Differ
 _RATES: list[tuple[Metric, Way]] = list(product(RATES, WAYS))
 
 
-def _has_text(reference: str) -> bool:
+def has_text(reference: str) -> bool:
     """True if the reference still has text after every way of normalising."""
     return all(way.normalise(reference).strip() for way in WAYS)
+
+
+def units(text: str, unit: Unit) -> list[str]:
+    """The units of a text that the leading rate counts: normalised words or characters."""
+    return _splitter(leading(unit), LEADING, unit)(text)
 
 
 def _splitter(metric: Metric, way: Way, unit: Unit) -> Callable[[str], list[str]]:

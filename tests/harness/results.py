@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
+
 from jobrunner.catalog import languages
 from jobrunner.scoring.rates import Scores, paired_difference, score
 from jobrunner.scoring.result import Result, Settings, Which
+from jobrunner.spec import keys
+from jobrunner.storage import Storage
 
 RUN = "el-whisper-tiny-1f6e09ab"
 
@@ -66,3 +72,16 @@ def measure(language: str, base: float, tuned: float, *, run: str = RUN) -> list
         for error in (base, tuned)
     ]
     return pair(references, *written, language=language, run=run)
+
+
+def store(
+    storage: Storage, found: Result, references: Sequence[str], hypotheses: Sequence[str]
+) -> None:
+    """Stores a result and its texts, as the evaluate stage does."""
+    place = (found.run, found.which, found.test_set, found.language)
+    clips = [f"clip-{number:03}" for number in range(len(references))]
+    file = io.BytesIO()
+    columns = {"clip": clips, "reference": list(references), "hypothesis": list(hypotheses)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
+    storage.write(keys.predictions_file(*place), file.getvalue())
+    storage.write(keys.result_file(*place), found.model_dump_json().encode())
