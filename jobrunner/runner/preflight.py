@@ -14,6 +14,7 @@ from jobrunner.catalog import languages, models
 from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.errors import SpecError, UsageError
+from jobrunner.runner import model_folder
 from jobrunner.spec import RunSpec
 from jobrunner.spec.types import is_remote
 
@@ -31,7 +32,7 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
         DeviceError: a local run requests more GPUs than this machine shows.
     """
     if models.is_folder(spec.model):
-        _check_model_folder(spec)
+        model_folder.check(_existing("model", _absolute(spec.model)))
         _check_language(spec)
     warnings = _check_data(spec)
     if backend.is_here:
@@ -104,19 +105,6 @@ def _has_token(folder: Path, token: str) -> bool:
     # A model of one language has no language tokens and needs none.
     single = isinstance(generation, dict) and not generation.get("is_multilingual", True)
     return single or f'"{token}"' in tokenizer
-
-
-def _check_model_folder(spec: RunSpec) -> None:
-    folder = _existing("model", _absolute(spec.model))
-    config, hint = folder / "config.json", models.wanted_form()
-    try:
-        models.family_in(config.read_bytes(), shown=str(folder))
-    except FileNotFoundError:
-        raise SpecError("model", f"{folder} has no config.json.", hint=hint) from None
-    except OSError as error:
-        raise SpecError("model", f"{config}: {error.strerror or error}.", hint=hint) from None
-    if not any(folder.glob("*.safetensors")):
-        raise SpecError("model", f"{folder} has no .safetensors file.", hint=hint)
 
 
 def _check_data(spec: RunSpec) -> list[str]:
