@@ -1,6 +1,7 @@
 """Every error that a user can meet, and the exit code it ends with.
 
     JobrunnerError           1   the run failed
+    ├── OutputError          1   stdout takes nothing more; what was asked for may have been done
     ├── UsageError           2   wrong input: the field, what is wrong, what would be right
     │   ├── SpecError        2   a field of the spec has an invalid value
     │   ├── UnknownRun       2   no run has that id
@@ -46,6 +47,10 @@ class JobrunnerError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+class OutputError(JobrunnerError):
+    """Stdout is closed, or what it is redirected to is full."""
 
 
 class UsageError(JobrunnerError):

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from jobrunner.catalog import native
 from jobrunner.errors import SpecError
 
 # Scripts whose vowels are combining marks: Whisper's basic normaliser deletes them.
@@ -195,13 +197,21 @@ def _read(table: str) -> Iterator[Language]:
             script=script,
             whisper_code={"=": code, "-": None}.get(whisper, whisper),
             fleurs=None if fleurs == "-" else fleurs,
-            aliases=tuple(alias.strip() for alias in aliases.split(",") if alias.strip()),
+            aliases=(
+                *(alias.strip() for alias in aliases.split(",") if alias.strip()),
+                *native.NAMES.get(code, ()),
+            ),
         )
 
 
+# What people write for the apostrophe of Uzbek and the okina of Hawaiian.
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bb\u02bc`", "'"))
+
+
 def _key(name: str) -> str:
-    """The name without differences of case and of the characters that join its parts."""
-    return "-".join(name.casefold().replace("_", "-").split())
+    """The name without differences of case, accents' encoding and what joins its parts."""
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return "-".join(plain.translate(_APOSTROPHES).replace("_", "-").split())
 
 
 LANGUAGES: dict[str, Language] = {language.code: language for language in _read(_TABLE)}
@@ -225,7 +235,7 @@ _TAG = re.compile(r"([a-z]{2,3})((?:-[a-z0-9]{1,8})+)")
 
 
 def find(text: str) -> Language:
-    """Finds a language by its code, tag, English name or FLEURS configuration.
+    """Finds a language by its code, tag, name in English or itself, or FLEURS configuration.
 
     Accepts any case, `-` or `_`, and language tags with script and region (`zh-Hant_TW`, `pt-BR`).
 

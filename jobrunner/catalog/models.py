@@ -20,11 +20,35 @@ class Family:
     """Module of the core with `load` (see `core/models/base.py`)."""
     takes_language: bool
     """True if transformers' pipeline takes the language as an argument."""
+    files: tuple[tuple[str, ...], ...] = ()
+    """Groups of files of which loading needs one each, besides config.json and the weights."""
+    sizes: tuple[str, ...] = ()
+    """Fields of config.json that are whole and positive numbers."""
+    heads: tuple[tuple[str, str], ...] = ()
+    """Pairs of a width in config.json and the number of heads that divides it."""
+    embedding: tuple[str, str, str] | None = None
+    """A tensor, and the fields of config.json that are its height and its width."""
 
 
 # By the `model_type` in a model's config. A new family is a module of the core and a row here.
 FAMILIES: dict[str, Family] = {
-    "whisper": Family(title="Whisper", module="jobrunner.core.models.whisper", takes_language=True),
+    "whisper": Family(
+        title="Whisper",
+        module="jobrunner.core.models.whisper",
+        takes_language=True,
+        files=(
+            ("preprocessor_config.json", "processor_config.json"),
+            ("tokenizer.json", "vocab.json"),
+        ),
+        sizes=(
+            *("d_model", "vocab_size", "num_mel_bins"),
+            *("max_source_positions", "max_target_positions"),
+            *("encoder_layers", "encoder_attention_heads", "encoder_ffn_dim"),
+            *("decoder_layers", "decoder_attention_heads", "decoder_ffn_dim"),
+        ),
+        heads=(("d_model", "encoder_attention_heads"), ("d_model", "decoder_attention_heads")),
+        embedding=("model.decoder.embed_tokens.weight", "vocab_size", "d_model"),
+    ),
 }
 
 
@@ -40,7 +64,7 @@ def family_in(config: bytes, *, shown: str) -> Family:
     """
     try:
         kind = json.loads(config).get("model_type")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         problem = f"{shown}/config.json cannot be read as JSON."
         raise SpecError("model", problem, hint=wanted_form()) from None
     if not isinstance(kind, str) or kind not in FAMILIES:

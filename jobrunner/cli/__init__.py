@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from jobrunner import waiting
 from jobrunner.cli.group import cli
-from jobrunner.cli.output import CLOSED, escape, paint
-from jobrunner.errors import Detached, JobrunnerError
+from jobrunner.cli.output import CLOSED, escape, open_streams, paint, say
+from jobrunner.errors import Detached, JobrunnerError, OutputError
 
 # Exit codes that errors.py promises for commands; codes of stages (65 …) mean wrong input here.
 EXIT_CODES = (1, 2, 3, 4)
@@ -21,10 +25,16 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Runs the command that was typed and ends the process."""
+    try:
+        open_streams()
+    except OutputError as error:
+        _print_error(str(error))
+        sys.exit(error.exit_code)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Greek or an arrow must not cause a failure on a terminal that has only Latin letters.
             stream.reconfigure(errors="backslashreplace")
+    waiting.listen(lambda line: say(escape(line)))
     sys.exit(run())
 
 
@@ -37,6 +47,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(arguments, prog_name="jobrunner", standalone_mode=False)
         sys.stdout.flush()
+    except OutputError as error:
+        _print_error(str(error))
+        _discard_output()
+        return error.exit_code
     except JobrunnerError as error:
         _print_error(str(error))
         return error.exit_code if error.exit_code in EXIT_CODES else 2
@@ -52,10 +66,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of the output is gone; Python would report that again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return CLOSED
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and _folder_is_gone():
+            _print_error("The working folder was removed. Change to one that exists.")
+            return 2
         if os.environ.get("JOBRUNNER_DEBUG"):
             raise
         _print_error(
@@ -66,9 +82,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _discard_output() -> None:
+    """Drops what stdout did not take; Python would report that again when it exits."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _sentence(error: click.ClickException) -> str:
     """Click's message in our form: no capital, a full stop, and a hint."""
-    text = error.format_message().strip()
+    # Click lists choices in lines of their own.
+    text = re.sub(r"\s*\n\s*", " ", error.format_message().strip())
     text = f"{text[:1].lower()}{text[1:]}"
     text = text if text.endswith((".", "?")) else f"{text}."
     context = getattr(error, "ctx", None)

@@ -7,6 +7,8 @@ import click
 from jobrunner.cli.output import out
 
 SHELLS = ("bash", "zsh", "fish")
+# Click's script for fish takes what it completes apart at every comma; `el,en` has one itself.
+WHOLE_VALUE = ('string split "," $completion', 'string split --max 1 "," $completion')
 
 
 @click.command(
@@ -28,4 +30,7 @@ def command(shell: str) -> None:
     assert shell_class is not None
     script = shell_class(cli, {}, "jobrunner", "_JOBRUNNER_COMPLETE")
     # The class's own source() starts a shell only to check its version.
-    out(script.source_template % script.source_vars())
+    source = script.source_template
+    if shell == "fish":
+        source = source.replace(*WHOLE_VALUE)
+    out(source % script.source_vars())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from jobrunner.spec.record import RunRecord
 
 # Options that are declared here with another meaning, or have no use without training.
-LEFT_OUT = ("--lang", "--model", "--eval-lang", "--steps", "--learning-rate", "--seed", "--again")
+LEFT_OUT = (
+    *("--lang", "--model", "--eval-lang"),
+    *("--steps", "--learning-rate", "--gpus", "--seed", "--again"),
+)
 
 
 def complete_model_or_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -69,7 +73,8 @@ def command(
     if not model:
         raise SpecError("model", "is missing.", hint="Give a run's id, or a model, with --model.")
     runner = reader(_place(options))
-    if model == "@latest" or model in {status.run for status in runner.list()}:
+    runs = [status.run for status in runner.list()]
+    if model == "@latest" or model in runs:
         typed = [option for option, path, _ in options.flags if path != "cluster.namespace"]
         if typed:
             option = typed[0]
@@ -80,11 +85,24 @@ def command(
         backend = runner.status(run).backend
     else:
         configuration = _as_it_is(options, model, lang).load()
-        asked, backend = configuration.spec(), configuration.backend
+        try:
+            asked, backend = configuration.spec(), configuration.backend
+        except SpecError as error:
+            raise _no_run_either(error, model, runs) from None
     spec = asked if isinstance(asked, RunSpec) else asked.spec
     namespace = spec.cluster.namespace
     starter = None if dry_run else api.open_runner(backend, namespace=namespace)
     start(asked, starter, backend=backend, **waiting)
+
+
+def _no_run_either(error: SpecError, model: str, runs: list[str]) -> SpecError:
+    """The error about a model that may have been meant as a run."""
+    if error.field != "model":
+        return error
+    near = difflib.get_close_matches(model, runs, n=1, cutoff=0.6)
+    hint = f"The nearest run is {near[0]}." if near else "`jobrunner list` shows the runs."
+    problem = error.message.removeprefix("model: ").removesuffix(".")
+    return SpecError("model", f"{problem}, and there is no such run.", hint=f"{hint} {error.hint}")
 
 
 def _place(options: RunOptions) -> Place:

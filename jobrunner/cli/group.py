@@ -54,11 +54,16 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
-            return super().resolve_command(ctx, args)
+            name, command, rest = super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
             raise click.NoSuchCommand(
                 error.command_name[:60], possibilities=self.list_commands(ctx), ctx=ctx
             ) from None
+        if command is not None and not ctx.resilient_parsing:
+            from jobrunner.cli.repeated import refuse_repeated
+
+            refuse_repeated(command, name or "", rest, ctx)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, section in SECTIONS.items():

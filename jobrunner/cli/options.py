@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
     from jobrunner.config import Configuration
 
 Command = Callable[..., Any]
+
+
+class Finite(click.FloatRange):
+    """A number in a range, neither infinite nor `nan`."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number that can be used.", param, ctx)
+        return number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +90,7 @@ def complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str
 
 # Option, field of the spec, name of its value, help.
 FIELDS: tuple[tuple[str, str, str, str], ...] = (
-    ("--lang", "lang", "LANG", "Language to fine-tune for: `el`, `Greek`, `el_gr`."),
+    ("--lang", "lang", "LANG", "Language to fine-tune for: `el`, `Greek`, `Ελληνικά`."),
     ("--model", "model", "MODEL", "Preset, hub id or folder.  [default: whisper-small]"),
     ("--data", "data.source", "SOURCE", f"{forms()}.  [default: fleurs]"),
     ("--eval-lang", "evaluate.languages", "LANGS", "Languages to measure: `el,en,hi`."),
@@ -112,7 +125,7 @@ def spec_options(leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command
             assignments: tuple[str, ...],
             config: str | None,
             profile: str | None,
-            local: bool,
+            local: bool = False,
             **others: Any,
         ) -> Any:
             typed = [
@@ -175,7 +188,8 @@ def _decorators(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]
             help=f"A profile of jobrunner.toml, or {', '.join(PROFILES)}.",
         )
     )
-    decorators.append(click.option("--local", is_flag=True, help="Run on this machine."))
+    if "--local" not in leave_out:
+        decorators.append(click.option("--local", is_flag=True, help="Run on this machine."))
     return decorators
 
 

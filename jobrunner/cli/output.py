@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+
+from jobrunner.errors import OutputError
 
 # Exit code when the reader of stdout is gone: that of a process that SIGPIPE ended.
 CLOSED = 141
@@ -26,6 +29,40 @@ COLOURS = {
     "Cancelled": "yellow",
     "Stopped": "yellow",
 }
+
+
+class _Stdout(io.FileIO):
+    """The file behind stdout: what it does not take is an error of its own."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"Stdout cannot be written: {error.strerror or error}.") from None
+
+
+def open_streams() -> None:
+    """Makes errors of stdout recognisable, and opens stderr if it is closed.
+
+    Raises:
+        OutputError: stdout is closed.
+    """
+    if sys.stderr is None:
+        sys.stderr = io.TextIOWrapper(io.FileIO(os.devnull, "w"), write_through=True)
+    if sys.stdout is None:
+        raise OutputError("Stdout is closed, so nothing can be printed.", hint="Redirect it.")
+    old = sys.stdout
+    if not isinstance(old, io.TextIOWrapper):
+        return  # Someone else's, who knows what to do with its errors.
+    raw = _Stdout(old.fileno(), "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        raw if old.write_through else io.BufferedWriter(raw),
+        encoding=old.encoding,
+        line_buffering=old.line_buffering,
+        write_through=old.write_through,
+    )
 
 
 def out(text: str) -> None:

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from jobrunner.cli.options import Finite
 from jobrunner.cli.output import out, say
 from jobrunner.cli.select import Place, place_options, reader
 
@@ -21,7 +22,7 @@ Examples:
 )
 @click.option(
     "--older-than",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     required=True,
     metavar="DAYS",
     help="Only runs that were submitted more than DAYS days ago.",

@@ -6,6 +6,7 @@ import click
 
 from jobrunner.cli.options import RunOptions, spec_options
 from jobrunner.cli.output import out, warn
+from jobrunner.errors import SpecError
 
 
 @click.command(
@@ -15,7 +16,7 @@ Examples:
   jobrunner render --lang el --profile a100-80gb --storage s3://speech/runs > run.yaml
 """
 )
-@spec_options()
+@spec_options(leave_out=("--local",))
 def command(options: RunOptions) -> None:
     """Print the Kubernetes manifests of a run.
 
@@ -25,6 +26,9 @@ def command(options: RunOptions) -> None:
     from jobrunner.runner import api
 
     spec = options.load().spec()
+    if not spec.storage:
+        hint = "Give --storage s3://BUCKET/PREFIX for the cluster."
+        raise SpecError("storage", "is not given.", hint=hint)
     ready = api.prepare(spec, backend="kubernetes")
     for warning in ready.warnings:
         warn(warning)

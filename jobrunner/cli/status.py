@@ -56,10 +56,11 @@ def next_commands(status: RunStatus, options: str) -> list[str]:
     if not status.state.ended:
         return [f"jobrunner status --follow{options} {run}", f"jobrunner logs -f{options} {run}"]
     if status.state == "Succeeded":
-        return [
-            f"jobrunner report{options} {run}",
-            f"jobrunner evaluate{options} --model {run} --lang en",
-        ]
+        measured = {stage.stage.removeprefix("evaluate-") for stage in status.stages}
+        # Another language shows what fine-tuning made the model forget.
+        others = [code for code in ("en", "es") if code not in measured]
+        more = [f"jobrunner evaluate{options} --model {run} --lang {code}" for code in others[:1]]
+        return [f"jobrunner report{options} {run}", *more]
     return [
         f"jobrunner logs{options} {run}",
         "Submit it again to continue from its last checkpoint.",

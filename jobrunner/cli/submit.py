@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobrunner.catalog.backends import BACKENDS
-from jobrunner.cli.options import Command, RunOptions, spec_options
+from jobrunner.cli.options import Command, Finite, RunOptions, spec_options
 from jobrunner.cli.output import out, paint, say, warn
 from jobrunner.cli.select import namespace_option
+from jobrunner.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from jobrunner.runner.api import Runner
     from jobrunner.spec import RunSpec
     from jobrunner.spec.record import RunRecord
 
+# Seconds for which a stage may be unable to start.
+START_TIMEOUT = 300.0
 OUTCOMES = {
     "created": "Started.",
     "adopted": "This run already exists; nothing was started.",
@@ -25,7 +28,7 @@ OUTCOMES = {
 
 def start_options(function: Command) -> Command:
     """Adds the options of commands that start a run."""
-    seconds = click.FloatRange(min=0, min_open=True)
+    seconds = Finite(min=0, min_open=True)
     for option in reversed(
         [
             click.option("--dry-run", is_flag=True, help="Print the plan and stop."),
@@ -35,15 +38,14 @@ def start_options(function: Command) -> Command:
                 "--timeout",
                 type=seconds,
                 metavar="SECONDS",
-                help="Wait at most this long, then exit 4; the run continues.",
+                help="With --wait or --follow: wait at most this long, then exit 4.",
             ),
             click.option(
                 "--start-timeout",
                 type=seconds,
                 metavar="SECONDS",
-                default=300.0,
-                show_default=True,
-                help="Exit 3 if no stage runs, and one cannot start, for this long.",
+                help="With them: exit 3 if no stage runs, and one cannot start, for this long.  "
+                f"[default: {START_TIMEOUT:g}]",
             ),
         ]
     ):
@@ -84,7 +86,7 @@ def start(
     wait: bool,
     follow: bool,
     timeout: float | None,
-    start_timeout: float,
+    start_timeout: float | None,
 ) -> None:
     """Shows the plan of a run, starts it, and waits for it if requested.
 
@@ -97,6 +99,10 @@ def start(
     from jobrunner.cli.plan_text import plan_text
     from jobrunner.runner.api import prepare
 
+    for option, given in (("--timeout", timeout), ("--start-timeout", start_timeout)):
+        if given is not None and not (wait or follow):
+            hint = "Add --wait or --follow, or leave it out."
+            raise UsageError(f"{option}: without waiting it has no meaning.", hint=hint)
     ready, facts = prepare(asked, backend=backend), BACKENDS[backend]
     plan, spec = ready.plan, ready.plan.spec
     for warning in ready.warnings:
@@ -108,9 +114,9 @@ def start(
     if spec.is_here and not facts.is_here:
         say("Uploading folders of this machine to storage, where pods can read them.")
     say(paint(OUTCOMES[runner.start(plan)], "green", err=True))
-    out(plan.run)
+    _print_id(plan.run)
     options = "" if facts.is_here else namespace_option(spec.cluster.namespace)
-    if wait or follow or timeout:
+    if wait or follow:
         from jobrunner.cli.follow import finish
 
         finish(
@@ -118,9 +124,18 @@ def start(
             plan.run,
             show=follow,
             timeout=timeout,
-            start_timeout=start_timeout,
+            start_timeout=start_timeout or START_TIMEOUT,
             options=options,
         )
     live = ("status", "logs -f", "report", "cancel")
     for verb in ("status", "report") if wait or follow else live:
         say(f"  jobrunner {verb}{options} {plan.run}")
+
+
+def _print_id(run: str) -> None:
+    """Prints the id on stdout, or in the error if stdout takes nothing more."""
+    try:
+        out(run)
+    except OutputError as error:
+        hint = f"`jobrunner status {run}` shows it."
+        raise OutputError(f"{error.message} The run is {run}.", hint=hint) from None

@@ -13,6 +13,7 @@ gpu_product = "NVIDIA-L4"
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,9 @@ def read(path: Path, shown: str) -> ConfigFile:
 
 def _toml(path: Path, shown: str) -> dict[str, Any]:
     try:
+        # Reading a named pipe without a writer would wait for ever; `<(command)` has one.
+        if stat.S_ISFIFO(path.stat().st_mode) and not path.is_relative_to("/dev"):
+            raise UsageError(f"{shown}: is a pipe, not a file.")
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as error:

@@ -16,12 +16,13 @@ from jobrunner.config import file as files
 from jobrunner.config.derived import derived
 from jobrunner.config.file import ConfigFile
 from jobrunner.config.flags import Flag, from_text
+from jobrunner.config.variables import PREFIX
+from jobrunner.config.variables import flags as of_environment
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec import RunSpec
 from jobrunner.spec.paths import nested, settings, unknown
 from jobrunner.spec.source import FIELD, Source
-
-VARIABLE = "JOBRUNNER_"
+from jobrunner.spec.types import is_remote, storage_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +105,17 @@ def load(
     """
     variables = os.environ if environment is None else environment
     user, project = _user_file(), _project_file(config)
-    chosen = variables.get(f"{VARIABLE}BACKEND") or project.backend or user.backend or DEFAULT
+    chosen = variables.get(f"{PREFIX}BACKEND") or project.backend or user.backend or DEFAULT
     if chosen not in BACKENDS:
         known = ", ".join(BACKENDS)
         raise SpecError("backend", f"must be one of {known}, not {chosen!r} (JOBRUNNER_BACKEND).")
     backend = backend or chosen
-    profile = profile or variables.get(f"{VARIABLE}PROFILE") or project.profile or user.profile
+    profile = profile or variables.get(f"{PREFIX}PROFILE") or project.profile or user.profile
     given = {
         **_from_file(user),
         **_from_file(project),
         **(_from_profile(profile, user, project) if profile else {}),
-        **_from_text(_variables(variables)),
+        **_from_text(of_environment(variables)),
         **_from_text(flags),
         **_from_arguments(arguments or {}),
     }
@@ -176,8 +177,10 @@ def _from_profile(name: str, user: ConfigFile, project: ConfigFile) -> dict[str,
 
 def _values(raw: Mapping[str, Any], origin: str, folder: Path) -> dict[str, Value]:
     return {
-        path: Value(value=_placed(path, _listed(path, value), folder), origin=origin)
+        path: Value(value=_placed(path, _listed(path, value), folder, origin), origin=origin)
         for path, value in raw.items()
+        # As written by `jobrunner init`: a run on this machine has a default that is not empty.
+        if not (path == "storage" and value == "")
     }
 
 
@@ -185,9 +188,10 @@ def _from_text(flags: Sequence[Flag]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for flag in flags:
         before = found.get(flag.path)
-        if before and before.origin != flag.origin:
-            raise SpecError(flag.path, f"is given twice, by {before.origin} and by {flag.origin}.")
-        value = _placed(flag.path, from_text(flag), Path())
+        if before:
+            origins = dict.fromkeys((before.origin, flag.origin))
+            raise SpecError(flag.path, f"is given twice, by {' and by '.join(origins)}.")
+        value = _placed(flag.path, from_text(flag), Path(), flag.origin)
         found[flag.path] = Value(value=value, origin=flag.origin)
     return found
 
@@ -211,24 +215,6 @@ def _plain(value: Any) -> Any:
     )
 
 
-def _variables(variables: Mapping[str, str]) -> list[Flag]:
-    """Flags from variables: `JOBRUNNER_TRAIN__STEPS` → `train.steps`; empty ones count as unset.
-
-    Names without `__` that are not fields have other owners: stages, the backend, and Kubernetes,
-    which gives such names to variables of services.
-    """
-    found = []
-    for name, text in variables.items():
-        if not name.startswith(VARIABLE) or not text:
-            continue
-        path = name.removeprefix(VARIABLE).lower().replace("__", ".")
-        if path in settings():
-            found.append(Flag(origin=name, path=path, text=text))
-        elif "." in path:
-            raise unknown(path, name)
-    return found
-
-
 def _listed(path: str, value: Any) -> Any:
     """Splits a list that TOML gives as one text, `"el,en"`."""
     if isinstance(value, str) and get_origin(settings()[path].kind) is tuple:
@@ -236,16 +222,25 @@ def _listed(path: str, value: Any) -> Any:
     return value
 
 
-def _placed(path: str, value: Any, folder: Path) -> Any:
+def _placed(path: str, value: Any, folder: Path, origin: str) -> Any:
     """Makes a folder absolute, relative to the folder of the file that names it."""
     if not isinstance(value, str) or not value:
         return value
-    if path == "storage" and ("://" not in value or value.startswith("file://")):
-        return _absolute(value.removeprefix("file://"), folder)
+    if path == "storage":
+        return _storage(value, folder, origin)
     if path == "model" and value not in models.PRESETS:
         place = _absolute(value, folder)
         return place if models.is_folder(value) or _is_folder(place) else value
     return _source(value, folder) if path == FIELD else value
+
+
+def _storage(text: str, folder: Path, origin: str) -> str:
+    """Makes a folder absolute, after which nothing would show what was written."""
+    try:
+        url = storage_url(text)
+    except ValueError as error:
+        raise SpecError("storage", f"{error} (from {origin}).") from None
+    return url if is_remote(url) else _absolute(url, folder)
 
 
 def _source(text: str, folder: Path) -> str:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from jobrunner.catalog.gpus import PROFILES
+from jobrunner.config.derived import derived
 from jobrunner.spec.paths import settings
 
 # Shown for fields without a default of their own.
@@ -20,7 +21,7 @@ HEAD = """\
 # backend = "kubernetes"
 
 # A profile to use by default, such as {profiles}.
-# profile = "{first}"
+# profile = ""
 """
 
 FOOT = """\
@@ -33,14 +34,15 @@ FOOT = """\
 
 def template() -> str:
     """The file's text. It still loads if the # before every key is removed."""
-    parts = [HEAD.format(profiles=", ".join(PROFILES), first=next(iter(PROFILES)))]
-    section = ""
+    parts = [HEAD.format(profiles=", ".join(PROFILES))]
+    section, following = "", derived({})
     for path, setting in settings().items():
         table, _, name = path.rpartition(".")
         if table != section:
             parts.append(f"[{table}]\n")
             section = table
-        value = EXAMPLES.get(path, setting.default)
+        default, _ = following.get(path, (setting.default, ""))
+        value = EXAMPLES.get(path, default)
         parts.append(f"# {setting.description}\n# {name} = {_toml(value)}\n")
     return "\n".join([*parts, FOOT])
 

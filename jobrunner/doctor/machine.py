@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobrunner import installed
 from jobrunner.doctor.check import Check, stored
-from jobrunner.errors import DeviceError
+from jobrunner.errors import DeviceError, UsageError
 from jobrunner.spec.types import is_remote
 
 GIB = 1 << 30
@@ -109,7 +109,11 @@ def _storage(url: str, endpoint: str) -> Check:
 def _state() -> Check:
     from jobrunner.backends.local.folder import state_directory
 
-    return _folder("state", state_directory(), "Name another folder with JOBRUNNER_STATE.")
+    try:
+        folder = state_directory()
+    except UsageError as error:
+        return Check(name="state", verdict="fix", found=error.message, advice=error.hint)
+    return _folder("state", folder, "Name another folder with JOBRUNNER_STATE.")
 
 
 def _folder(name: str, folder: Path, advice: str) -> Check:

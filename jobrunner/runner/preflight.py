@@ -1,6 +1,6 @@
 """Checks before anything starts, and the pinning of folders by fingerprints.
 
-Nothing here writes, imports torch or uses the network.
+Nothing here leaves a file, imports torch or uses the network.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from jobrunner.catalog import languages, models
 from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.errors import SpecError, UsageError
+from jobrunner.runner import model_folder
 from jobrunner.spec import RunSpec
 from jobrunner.spec.types import is_remote
 
@@ -31,12 +32,13 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
         DeviceError: a local run requests more GPUs than this machine shows.
     """
     if models.is_folder(spec.model):
-        _check_model_folder(spec)
+        model_folder.check(_existing("model", _absolute(spec.model)))
         _check_language(spec)
     warnings = _check_data(spec)
     if backend.is_here:
         _check_packages()
         _check_storage(spec.storage)
+        _check_own_folders()
         _check_gpus(spec)
     elif not is_remote(spec.storage):
         given = f"{spec.storage} is a folder on this machine" if spec.storage else "is not given"
@@ -58,10 +60,10 @@ def resolve(spec: RunSpec) -> RunSpec:
     if spec.storage and not is_remote(spec.storage):
         changes["storage"] = str(_absolute(spec.storage))
     if models.is_folder(spec.model):
-        folder = _absolute(spec.model)
-        changes["model"] = str(folder)
+        place = _existing("model", _absolute(spec.model))
+        changes["model"] = str(place)
         changes["model_revision"] = fingerprint.pin(
-            "model_revision", spec.model_revision, _existing("model", folder), fingerprint.of_model
+            "model_revision", spec.model_revision, place, fingerprint.of_model
         )
     sources = [(source, light_reader(source)) for source in spec.data.sources]
     pinned = tuple(reader.pinned(source, spec) if reader else source for source, reader in sources)
@@ -73,12 +75,12 @@ def _absolute(text: str) -> Path:
     return Path(os.path.abspath(Path(text).expanduser()))
 
 
-def _existing(field: str, folder: Path) -> Path:
-    if not folder.is_dir():
+def _existing(field: str, place: Path) -> Path:
+    if not place.is_dir():
         raise SpecError(
-            field, f"{folder} is not a folder.", hint="Give the path of an existing one."
+            field, f"{place} is not a folder.", hint="Give the path of an existing one."
         )
-    return folder
+    return place
 
 
 def _check_language(spec: RunSpec) -> None:
@@ -94,29 +96,16 @@ def _check_language(spec: RunSpec) -> None:
             raise models.unknown_language(spec.model, code, field=field)
 
 
-def _has_token(folder: Path, token: str) -> bool:
+def _has_token(place: Path, token: str) -> bool:
     """True if the tokenizer has the token, or if that cannot be determined."""
     try:
-        generation = json.loads((folder / "generation_config.json").read_bytes())
-        tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        generation = json.loads((place / "generation_config.json").read_bytes())
+        tokenizer = (place / "tokenizer.json").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return True
     # A model of one language has no language tokens and needs none.
     single = isinstance(generation, dict) and not generation.get("is_multilingual", True)
     return single or f'"{token}"' in tokenizer
-
-
-def _check_model_folder(spec: RunSpec) -> None:
-    folder = _existing("model", _absolute(spec.model))
-    config, hint = folder / "config.json", models.wanted_form()
-    try:
-        models.family_in(config.read_bytes(), shown=str(folder))
-    except FileNotFoundError:
-        raise SpecError("model", f"{folder} has no config.json.", hint=hint) from None
-    except OSError as error:
-        raise SpecError("model", f"{config}: {error.strerror or error}.", hint=hint) from None
-    if not any(folder.glob("*.safetensors")):
-        raise SpecError("model", f"{folder} has no .safetensors file.", hint=hint)
 
 
 def _check_data(spec: RunSpec) -> list[str]:
@@ -142,13 +131,19 @@ def _check_storage(url: str) -> None:
         return
     if not url:
         raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")
-    folder = _absolute(url)
-    # os.path.exists is False if the path to it may not be read; Path.exists raises.
-    place = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
+    from jobrunner.backends.local import folder
+
+    place = folder.nearest(_absolute(url))
     if not place.is_dir():
         raise SpecError("storage", f"{place} is a file.", hint="Name a folder with --storage.")
     if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
         raise SpecError("storage", f"{place} cannot be written.", hint="Name another folder.")
+
+
+def _check_own_folders() -> None:
+    from jobrunner.backends.local import folder
+
+    folder.check_folders()
 
 
 def _check_gpus(spec: RunSpec) -> None:

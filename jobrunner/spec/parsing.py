@@ -36,6 +36,8 @@ def first_problem(error: ValidationError) -> SpecError:
         return unknown(field)
     if first["type"] == "missing":
         return SpecError(field, "is missing.")
+    if first["type"] in {"string_too_short", "too_short"} and not first["input"]:
+        return SpecError(field, "is empty.")
     problem = first["msg"].removeprefix("Value error, ")
     given = repr(first["input"]) if first["type"] not in {"value_error", "missing"} else ""
     shown = given if len(given) <= 60 else given[:57] + "..."

@@ -106,6 +106,14 @@ def unknown(key: str, where: str = "", others: Iterable[str] = ()) -> SpecError:
         where: the file, variable or option that gave it.
         others: names that are allowed there besides the fields.
     """
+    given = f" ({where})" if where else ""
+    if key in NOT_SETTABLE:
+        problem = f"is the version of the format, which cannot be set{given}."
+        return SpecError(key, problem, hint="Leave it out.")
+    if key in sections():
+        inner = [path for path in settings() if path.startswith(f"{key}.")]
+        problem = f"is a group of fields{given}, such as {inner[0]}."
+        return SpecError(key, problem, hint="`jobrunner config show` lists them.")
     known = [*settings(), *sections(), *others]
     last = key.rpartition(".")[2]
     near = [path for path in known if path.rpartition(".")[2] == last]
@@ -115,5 +123,4 @@ def unknown(key: str, where: str = "", others: Iterable[str] = ()) -> SpecError:
         near = [by_last[name] for name in difflib.get_close_matches(last, by_last, n=1, cutoff=0.7)]
     hint = f"Did you mean {near[0]}?" if near else "`jobrunner config show` lists all."
     shown = key if len(key) <= 60 else f"{key[:57]}..."
-    given = f" ({where})" if where else ""
     return SpecError(shown, f"there is no such key{given}.", hint=hint)

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobrunner.spec.types import CountOrZero, ObjectName, Positive, Quantity, Section, Text
+from jobrunner.spec.types import (
+    Bytes,
+    CountOrZero,
+    Endpoint,
+    Image,
+    LabelKey,
+    LabelValue,
+    ObjectName,
+    Positive,
+    Quantity,
+    Section,
+)
 
 # Ten years: Kubernetes counts the seconds of a TTL in 32 bits.
 Hours = Annotated[float, Field(gt=0, le=87_600)]
@@ -20,7 +31,7 @@ class ResourcesSpec(Section):
         description="`cpu` trains on the CPU; otherwise a missing GPU is an error.",
     )
     gpus: CountOrZero = Field(1, description="GPUs of the training stage.")
-    gpu_product: Text = Field(
+    gpu_product: LabelValue = Field(
         "",
         description="Exact GPU product, such as `NVIDIA-A100-SXM4-80GB`; empty: any.",
     )
@@ -37,11 +48,11 @@ class ResourcesSpec(Section):
         description="Processes that load data; 0: one less than the cores, 8 at most.",
     )
     cpu: Quantity = Field("8", description="CPU request of GPU stages.")
-    memory: Quantity = Field("48Gi", description="Memory of GPU stages.")
-    shared_memory: Quantity = Field("8Gi", description="Size of /dev/shm.")
+    memory: Bytes = Field("48Gi", description="Memory of GPU stages.")
+    shared_memory: Bytes = Field("8Gi", description="Size of /dev/shm.")
     prepare_cpu: Quantity = Field("8", description="CPU request of `prepare`.")
-    prepare_memory: Quantity = Field("16Gi", description="Memory of `prepare`.")
-    scratch: Quantity = Field("100Gi", description="Local disk for shards and models.")
+    prepare_memory: Bytes = Field("16Gi", description="Memory of `prepare`.")
+    scratch: Bytes = Field("100Gi", description="Local disk for shards and models.")
 
     @property
     def wanted_gpus(self) -> int:
@@ -55,7 +66,7 @@ class ClusterSpec(Section):
     namespace: Annotated[ObjectName, Field(min_length=1)] = Field(
         "jobrunner", description="Namespace of the run's objects."
     )
-    image: Annotated[Text, Field(min_length=1)] = Field(
+    image: Image = Field(
         "ghcr.io/jobrunner/jobrunner:0.1.0",
         description="The one image, better with its digest.",
     )
@@ -64,15 +75,13 @@ class ClusterSpec(Section):
         "", description="Secret with AWS variables; empty: workload identity."
     )
     hub_secret: ObjectName = Field("", description="Secret with HF_TOKEN, for `prepare` only.")
-    storage_endpoint: Text = Field("", description="S3 endpoint; empty: AWS.")
+    storage_endpoint: Endpoint = Field("", description="S3 endpoint; empty: AWS.")
     service_account: ObjectName = Field(
         "jobrunner-stage",
         description="Service account of stages; another one needs the Role jobrunner-stage too.",
     )
-    gpu_label: Annotated[Text, Field(min_length=1)] = Field(
-        "nvidia.com/gpu.product", description="Node label of the product."
-    )
-    tolerations: tuple[Text, ...] = Field(
+    gpu_label: LabelKey = Field("nvidia.com/gpu.product", description="Node label of the product.")
+    tolerations: tuple[LabelKey, ...] = Field(
         ("nvidia.com/gpu",),
         strict=False,
         description="Taint keys that GPU stages tolerate.",

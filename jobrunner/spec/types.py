@@ -41,6 +41,49 @@ def _quantity(text: str) -> str:
     return text
 
 
+def _bytes(text: str) -> str:
+    number, unit = re.findall(r"([0-9]+)(.*)", _quantity(text))[0]
+    # Below a megabyte neither a container nor a volume starts: a unit was forgotten.
+    if unit == "m" or (unit in _SMALL_UNITS and int(number) * _SMALL_UNITS[unit] < 1_000_000):
+        raise ValueError(f"{text!r} is too little; write bytes with a unit, such as 16Gi or 500Mi")
+    return text
+
+
+_SMALL_UNITS = {"": 1, "k": 1000, "Ki": 1024}
+# Kubernetes' qualified name: a DNS name and a slash, which may be left out, and a name.
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_DNS = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+
+
+def _label_key(text: str) -> str:
+    domain, _, _ = text.rpartition("/")
+    if not re.fullmatch(rf"({_DNS}/)?{_NAME}", text) or len(domain) > 253:
+        raise ValueError(f"{text!r} is not a Kubernetes label such as nvidia.com/gpu.product")
+    return text
+
+
+def _label_value(text: str) -> str:
+    if text and not re.fullmatch(_NAME, text):
+        raise ValueError(f"{text!r} is not a value of a Kubernetes label, such as NVIDIA-L4")
+    return text
+
+
+def _image(text: str) -> str:
+    part = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+    host = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?"
+    tag = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]+)?"
+    if not re.fullmatch(rf"({host}/)?{part}(/{part})*{tag}", text):
+        raise ValueError(f"{text!r} is not an image such as registry.example/jobrunner:1.0")
+    return text
+
+
+def _endpoint(text: str) -> str:
+    host = r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+    if text and not re.fullmatch(rf"https?://{host}/?", text):
+        raise ValueError(f"{text!r} is not a URL such as https://s3.example:9000")
+    return text
+
+
 def _object_name(text: str) -> str:
     if text and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text):
         raise ValueError(f"{text!r} is not lower-case letters, digits and dashes, 63 at most")
@@ -77,13 +120,44 @@ def storage_url(url: str) -> str:
         if ".." in prefix.split("/"):
             raise ValueError(f"{url!r} climbs out of its prefix")
         return url.rstrip("/")
-    if "://" in url and not url.startswith("file://"):
-        raise ValueError(f"{url!r} is neither s3://BUCKET/PREFIX nor a folder")
+    if problem := _not_a_folder(url):
+        raise ValueError(f"{url!r} {problem}")
     return url.removeprefix("file://")
+
+
+# What begins as a URL does, with the slashes wrong.
+_URL = re.compile(r"(s3[an]?|gs|gcs|az|abfss?|hdfs|https?|ftp|file):|s3//", re.IGNORECASE)
+
+
+def _not_a_folder(text: str) -> str:
+    """What is wrong with a text that is written as a folder and was meant as something else."""
+    if re.match(r"[A-Za-z]:[\\/]|\\\\", text):
+        return "is a path of Windows; write it as this system names it, such as /mnt/c/data"
+    if re.match(r"\$[A-Za-z_{(]", text):
+        return "has a variable that no shell replaced; write the path itself, or ~ for your home"
+    if re.match(r"s3[an]?:|s3//", text, re.IGNORECASE):
+        rest = re.sub(r"^s3[an]?:?/*", "", text, flags=re.IGNORECASE)
+        return f"is not a URL; write s3://{rest or 'BUCKET/PREFIX'}"
+    if text.startswith("file://"):
+        return "" if text.startswith("file:///") else "names no folder; write file:///PATH or PATH"
+    if "://" in text or _URL.match(text):
+        return "is neither s3://BUCKET/PREFIX nor a folder"
+    return ""
 
 
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
 Quantity = Annotated[str, AfterValidator(_quantity)]
+Bytes = Annotated[str, AfterValidator(_bytes)]
+LabelKey = Annotated[
+    str, Field(min_length=1, max_length=317), AfterValidator(_plain), AfterValidator(_label_key)
+]
+LabelValue = Annotated[
+    str, Field(max_length=1000), AfterValidator(_plain), AfterValidator(_label_value)
+]
+Image = Annotated[
+    str, Field(min_length=1, max_length=1000), AfterValidator(_plain), AfterValidator(_image)
+]
+Endpoint = Annotated[str, Field(max_length=1000), AfterValidator(_plain), AfterValidator(_endpoint)]
 ObjectName = Annotated[str, AfterValidator(_object_name)]
 Count = Annotated[int, Field(ge=1, le=LARGEST_INT)]
 CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_INT)]

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 
 from jobrunner.errors import StorageError
 from jobrunner.storage import s3_errors
+from jobrunner.waiting import waiting_for
 
 T = TypeVar("T")
 
@@ -84,13 +86,17 @@ class S3Client:
 
     def retry(self, function: Callable[[], T], place: str, operation: str) -> T:
         """Calls a function until it succeeds or patience ends; its errors become storage errors."""
+        retrying = Retrying(
+            retry=retry_if_exception(self._worth_another_try),
+            stop=self._has_had_enough,
+            wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            reraise=True,
+        )
+        # A server that has answered may take its time: an upload is long.
+        silent = nullcontext() if self.answered else waiting_for(f"the S3 server {self.endpoint}")
         try:
-            result: T = Retrying(
-                retry=retry_if_exception(self._worth_another_try),
-                stop=self._has_had_enough,
-                wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-                reraise=True,
-            )(function)
+            with silent:
+                result: T = retrying(function)
         except s3_errors.FAILURES as error:
             raise self.error(error, place, operation) from None
         self.answered = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import unicodedata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobrunner.catalog import native
 from jobrunner.catalog.languages import LANGUAGES, find
 from jobrunner.errors import SpecError
 
@@ -99,6 +101,20 @@ def test_no_two_languages_share_a_name() -> None:
         ("Haitian Creole", "ht"),
         ("haitian_creole", "ht"),
         ("iw", "he"),
+        ("Ελληνικά", "el"),
+        ("ΕΛΛΗΝΙΚΆ", "el"),
+        (unicodedata.normalize("NFD", "Ελληνικά"), "el"),
+        ("Français", "fr"),
+        ("Kiswahili", "sw"),
+        ("TÜRKÇE", "tr"),
+        ("हिन्दी", "hi"),
+        ("Tiếng Việt", "vi"),
+        ("bahasa_indonesia", "id"),
+        ("O\u2018zbekcha", "uz"),
+        ("\u02bb\u014dlelo Hawai\u02bbi", "haw"),
+        ("日本語", "ja"),
+        ("粵語", "yue"),
+        ("Te Reo Māori", "mi"),
     ],
 )
 def test_a_language_is_found_by(text: str, code: str) -> None:
@@ -172,3 +188,26 @@ def test_languages_without_spaces_count_characters_and_others_words() -> None:
 def test_scripts_with_vowel_signs_say_so() -> None:
     assert all(find(code).vowel_signs for code in ("hi", "ta", "th", "km"))
     assert not any(find(code).vowel_signs for code in ("el", "vi", "ar", "zh"))
+
+
+def test_each_name_in_the_language_itself_finds_it() -> None:
+    assert native.NAMES.keys() <= LANGUAGES.keys()
+    for code, names in native.NAMES.items():
+        for name in names:
+            assert name == name.lower()
+            assert find(name).code == code
+            assert find(name.upper()).code == code
+            assert find(unicodedata.normalize("NFD", name)).code == code
+
+
+def test_a_name_is_in_the_script_of_the_language_or_in_latin_letters() -> None:
+    words = {"Grek": "GREEK", "Deva": "DEVANAGARI", "Beng": "BENGALI", "Geor": "GEORGIAN"}
+    words |= {"Armn": "ARMENIAN", "Hebr": "HEBREW", "Ethi": "ETHIOPIC", "Thai": "THAI"}
+    words |= {"Arab": "ARABIC", "Cyrl": "CYRILLIC", "Latn": "LATIN", "Taml": "TAMIL"}
+    checked = 0
+    for code, names in native.NAMES.items():
+        if word := words.get(LANGUAGES[code].script):
+            letters = {unicodedata.name(c).split()[0] for c in names[0] if c.isalpha()}
+            assert letters <= {word, "MODIFIER"}, (code, letters)
+            checked += 1
+    assert checked > 70

@@ -87,9 +87,16 @@ def test_values_are_data_and_neither_code_nor_yaml(objects: Callable[[str], Obje
     assert told["storage"] == "s3://bucket/{{ .Values.run }}"
     assert told["data"]["text_column"] == '--- {{ fail "no" }} ---'
     pod = found[2]["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "yes"}
+    assert [each["key"] for each in pod["tolerations"]] == ["1e3", "null"]
+    # Past the spec's own check of images and keys.
+    given = values(builders.plan())
+    given["cluster"]["image"] = 'x", "command": ["id"], "y": "'
+    given["cluster"]["tolerations"] = ["1e3", "null", "]}, {"]
+    text = helm.render(manifests.chart_folder(), given, release="run", namespace="space")
+    pod = documents.load(text)[2]["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == 'x", "command": ["id"], "y": "'
     assert pod["containers"][0]["command"][0] == "tini"
-    assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "yes"}
     assert [each["key"] for each in pod["tolerations"]] == ["1e3", "null", "]}, {"]
 
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.harness.commandline import Jobrunner
+from tests.harness.modelfolders import write_model_folder
 
 LOCAL = ("--lang", "el", "--local", "--device", "cpu")
 # What is typed after `jobrunner`, and how the line goes on after `error: `.
@@ -52,6 +53,29 @@ CASES: list[tuple[str, str]] = [
     ("submit --config missing.toml", "missing.toml: no such file or directory."),
     ("submit --config .", ".: is a directory."),
     ("submit --timeout 0", "invalid value for '--timeout'"),
+    ("submit --timeout nan", "invalid value for '--timeout': 'nan' is not a number that can be"),
+    ("submit --start-timeout inf", "invalid value for '--start-timeout': 'inf' is not a number"),
+    ("submit --timeout 3", "--timeout: without waiting it has no meaning. Add --wait or --follow"),
+    ("submit --start-timeout 3", "--start-timeout: without waiting it has no meaning."),
+    ("submit --lang el --lang en", "option '--lang' is given twice. See `jobrunner submit --help"),
+    ("submit --steps=3 --steps 3", "option '--steps' is given twice."),
+    ("submit --data fleurs --data fleurs", "option '--data' is given twice."),
+    ("submit --eval-lang el --eval-lang en", "option '--eval-lang' is given twice."),
+    ("submit --wait --timeout 3 --timeout 4", "option '--timeout' is given twice."),
+    ("submit --set seed=1 --set seed=2", "seed: is given twice, by --set seed."),
+    ("list -o json --output wide", "option '--output' is given twice. See `jobrunner list --help"),
+    ("status -n a -nb", "option '--namespace' is given twice. See `jobrunner status --help`."),
+    ("config show --lang el --lang en", "option '--lang' is given twice. See `jobrunner config sh"),
+    ("prune --older-than nan", "invalid value for '--older-than': 'nan' is not a number"),
+    ("submit --set train=5", "train: is a group of fields (--set train), such as train.steps."),
+    ("submit --set version=2", "version: is the version of the format, which cannot be set"),
+    ("submit --set cluster.image=", "cluster.image: is empty (from --set cluster.image)."),
+    ("submit --set cluster.gpu_label=//x", "cluster.gpu_label: '//x' is not a Kubernetes label"),
+    ("submit --set resources.memory=1m", "resources.memory: '1m' is too little; write bytes with"),
+    ("submit --storage s3:/bucket", "storage: 's3:/bucket' is not a URL; write s3://bucket (from"),
+    ("submit --storage file://", "storage: 'file://' names no folder; write file:///PATH or PATH"),
+    ("submit --storage $HOME/x", "storage: '$HOME/x' has a variable that no shell replaced;"),
+    ("report --storage s3:/bucket", "storage: 's3:/bucket' is not a URL; write s3://bucket (from"),
     ("submit --stepz 3", "no such option '--stepz'."),
     ("submit extra", "got unexpected extra argument (extra)."),
     ("submt", "no such command 'submt'. Did you mean 'submit'? See `jobrunner --help`."),
@@ -68,6 +92,13 @@ CASES: list[tuple[str, str]] = [
     ("evaluate --model nothing --lang el --local", "model: 'nothing' is not a preset, hub id or"),
     ("render --lang el", "storage: is not given. Give --storage s3://BUCKET/PREFIX for the"),
     ("render --lang el --storage runs", "storage: "),
+    (
+        "evaluate --model el-whisper-x-0 --lang el --local",
+        "model: 'el-whisper-x-0' is not a preset,",
+    ),
+    ("evaluate --model whisper-tiny --lang el --gpus 2", "no such option '--gpus'."),
+    ("render --lang el --local", "no such option '--local'."),
+    ("completion", "missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish. See `"),
     ("completion tcsh", "invalid value for '{bash|zsh|fish}': 'tcsh' is not one of"),
     ("status -o xml", "invalid value for '-o' / '--output': 'xml' is not one of"),
 ]
@@ -93,7 +124,7 @@ def test_wrong_input_is_one_line_and_code_2(
 ) -> None:
     arguments = typed.split()
     if arguments[0] == "submit":
-        arguments += [each for each in ("--lang", "el") if "--lang" not in typed]
+        arguments += [each for each in ("--lang", "el") if " --lang" not in typed]
         arguments += ["--local", "--device", "cpu"] if "--device" not in typed else ["--local"]
         arguments = arguments if "submit --local" not in typed else ["submit", "--local"]
     answer = jobrunner(*arguments)
@@ -137,6 +168,62 @@ def test_a_data_folder_that_cannot_be_used_says_why(jobrunner: Jobrunner, here: 
     answer = jobrunner("submit", *LOCAL, "--data", f"folder:{other}")
     _check(answer.code, answer.out, answer.err, "data.")
     assert "file_name, words" in answer.err
+
+
+def test_a_model_that_git_lfs_did_not_fetch_is_refused(jobrunner: Jobrunner, here: Path) -> None:
+    model = write_model_folder(here / "model")
+    (model / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    answer = jobrunner("submit", *LOCAL, "--model", "model", "--data", "fleurs")
+    _check(answer.code, answer.out, answer.err, f"model: {model}/model.safetensors is a Git LFS")
+    assert "`git lfs pull`" in answer.err
+
+
+@pytest.mark.parametrize("name", ["JOBRUNNER_STATE", "JOBRUNNER_SCRATCH"])
+def test_a_folder_of_a_variable_that_cannot_be_is_named_by_the_variable(
+    jobrunner: Jobrunner, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (here / "file").touch()
+    monkeypatch.setenv(name, str(here / "file" / "deeper"))
+    answer = jobrunner("submit", *LOCAL, "--data", "fleurs")
+    place = here / "file"
+    problem = "is not a folder" if name == "JOBRUNNER_STATE" else ""
+    _check(answer.code, answer.out, answer.err, f"{name}: {place}{problem and ' '}{problem}")
+    assert f"Set {name} to a folder" in answer.err
+    monkeypatch.setenv(name, "/proc/jobrunner")  # no one can make a folder there
+    answer = jobrunner("submit", *LOCAL, "--data", "fleurs")
+    _check(answer.code, answer.out, answer.err, f"{name}: /proc: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_state_directory_that_is_a_file_is_named_by_its_variable(
+    jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBRUNNER_STATE", os.devnull)
+    for command in ("list", "status", "report"):
+        answer = jobrunner(command)
+        _check(answer.code, answer.out, answer.err, "JOBRUNNER_STATE: /dev/null is not a folder.")
+
+
+@pytest.mark.parametrize(
+    "typed", ["list", "status", "doctor", "submit --lang el --storage s3://bucket/x"]
+)
+def test_a_kubeconfig_that_is_named_and_missing_is_an_error(
+    jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
+    answer = jobrunner(*typed.split())
+    wanted = "KUBECONFIG: /nowhere/config: no such file or directory. Correct or unset it, or use"
+    _check(answer.code, answer.out, answer.err, wanted)
+    assert jobrunner("list", "--local").code == 0
+
+
+def test_variables_that_mean_nothing_are_refused(
+    jobrunner: Jobrunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBRUNNER_STEPS", "5")
+    answer = jobrunner("submit", *LOCAL, "--dry-run")
+    _check(answer.code, answer.out, answer.err, "JOBRUNNER_STEPS: there is no such variable. Did")
+    assert "JOBRUNNER_TRAIN__STEPS" in answer.err
 
 
 def test_a_storage_that_is_a_file_or_closed_is_refused(jobrunner: Jobrunner, here: Path) -> None:

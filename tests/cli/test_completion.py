@@ -17,6 +17,10 @@ def test_completion_prints_a_script_that_the_shell_reads(jobrunner: Jobrunner, s
     assert "_JOBRUNNER_COMPLETE" in script
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    if shell == "fish":
+        # `plain,el,en` is the kind of a value and the value `el,en`.
+        assert 'string split --max 1 "," $completion' in script
+        assert script.count("string split") == script.count("string split --max 1") == 1
 
 
 def _completed(monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:

@@ -35,3 +35,11 @@ def test_more_languages_can_be_measured_of_a_run(
     unknown = jobrunner("evaluate", "--model", named, "--lang", "xx")
     assert unknown.code == 2
     assert unknown.err.startswith("error: evaluate.languages: no language is called 'xx'.")
+
+
+def test_a_typing_error_in_a_run_names_the_run(jobrunner: Jobrunner, harness: CliHarness) -> None:
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
+    answer = jobrunner("evaluate", "--model", run[:-1], "--lang", "en", "--dry-run")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"and there is no such run. The nearest run is {run}." in answer.err

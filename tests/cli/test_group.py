@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,6 +15,7 @@ from jobrunner import cli, errors
 from jobrunner.cli.group import SECTIONS, LazyGroup
 from jobrunner.cli.group import cli as commands
 from tests.harness.commandline import Jobrunner
+from tests.harness.modelfolders import write_model_folder
 
 
 def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -120,3 +122,66 @@ def test_every_command_has_help_with_examples(jobrunner: Jobrunner, name: str) -
     assert found.help is not None
     summary = next(section[name] for section in SECTIONS.values() if name in section)
     assert found.help.splitlines()[0] == summary
+
+
+def _shell(line: str, **others: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a line of a shell in which `$J` is the command."""
+    program = f"{sys.executable} -m jobrunner"
+    return subprocess.run(
+        ["bash", "-c", line],
+        env={**os.environ, "J": program},
+        capture_output=True,
+        text=True,
+        **others,
+    )
+
+
+@pytest.mark.parametrize("command", ["languages", "config show", "render --lang el", "--help"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_stdout_is_one_line(here: Path, command: str, unbuffered: str) -> None:
+    storage = " --storage s3://speech/runs" if "render" in command else ""
+    done = _shell(f"PYTHONUNBUFFERED={unbuffered} $J {command}{storage} > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "error: Stdout cannot be written: No space left on device.\n"
+
+
+def test_a_closed_stdout_is_one_line_and_nothing_starts(here: Path, tmp_path: Path) -> None:
+    for command in ("list", "submit --local --device cpu --lang el"):
+        done = _shell(f"$J {command} >&-")
+        assert done.returncode == 1
+        assert done.stderr == "error: Stdout is closed, so nothing can be printed. Redirect it.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_closed_stderr_is_no_reason_to_fail(here: Path) -> None:
+    done = _shell("$J languages greek 2>&-")
+    assert (done.returncode, done.stdout.split()[6]) == (0, "el")
+
+
+def test_a_run_whose_id_cannot_be_printed_is_named_in_the_error(here: Path, tmp_path: Path) -> None:
+    write_model_folder(here / "model")
+    (here / "el").mkdir()
+    (here / "el/metadata.csv").write_text(
+        "file_name,sentence,split\n"
+        + "".join(f"{n}.wav,καλημέρα {n},{s}\n" for n, s in enumerate(["train", "test"] * 3))
+    )
+    for number in range(6):
+        (here / f"el/{number}.wav").write_bytes(b"no audio %d" % number)
+    options = "--local --device cpu --lang el --model ./model --data folder:."
+    try:
+        done = _shell(f"$J submit {options} > /dev/full")
+        *_, last = done.stderr.splitlines()
+        assert done.returncode == 1
+        told = re.match(
+            r"error: Stdout cannot be written: No space .* The run is (\S+)\. `job", last
+        )
+        assert told, done.stderr
+        assert _shell(f"$J status -o name {told[1]}").stdout == f"{told[1]}\n"
+    finally:
+        _shell("$J cancel @latest")
+
+
+def test_a_working_folder_that_was_removed_is_one_line(here: Path) -> None:
+    done = _shell("mkdir gone; cd gone; rmdir ../gone; $J submit --lang el --local --dry-run")
+    assert done.returncode == 2
+    assert done.stderr == "error: The working folder was removed. Change to one that exists.\n"

@@ -27,7 +27,17 @@ def test_status_shows_stages_and_what_to_type_next(
     assert f"jobrunner logs -f {run}" in answer.err
     harness.release("train")
     assert harness.runner.wait(run, timeout=30).state == "Succeeded"
-    assert f"jobrunner report {run}" in jobrunner("status", "@latest").err
+    ended = jobrunner("status", "@latest").err
+    assert f"jobrunner report {run}" in ended
+    assert f"jobrunner evaluate --model {run} --lang en" in ended
+
+
+def test_a_language_that_was_measured_is_not_suggested(
+    jobrunner: Jobrunner, harness: CliHarness
+) -> None:
+    run = harness.start("en")
+    harness.runner.wait(run, timeout=30)
+    assert f"jobrunner evaluate --model {run} --lang es" in jobrunner("status").err
 
 
 def test_what_to_type_next_names_a_namespace_that_is_not_configured(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def _file(tmp_path: Path, text: str | bytes) -> Path:
         ("profiles = 3", "profiles: must be a table of tables, [profiles.NAME] (F)."),
         ("train = 3", "train: must be a table, [train], not 3 (F)."),
         ('backend = "slurm"', "backend: must be one of local, kubernetes, not 'slurm' (F)."),
-        ("version = 1", "version: there is no such key (F)."),
+        ("version = 1", "version: is the version of the format, which cannot be set (F)."),
         ("seed = ", "F: is not TOML: Invalid value"),
         (b"\xff\xfe\x00", "F: is not UTF-8 text."),
         (b"a" * (1 << 21), "F: is larger than 1 MiB, so it cannot be a configuration."),
@@ -127,3 +128,18 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, d
         read(path, "F")
     except UsageError as error:
         assert str(error)  # noqa: PT017
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_is_no_configuration_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "jobrunner.toml")
+    with pytest.raises(UsageError, match=r"^F: is a pipe, not a file\.$"):
+        read(tmp_path / "jobrunner.toml", "F")
+
+
+def test_the_output_of_a_command_can_be_the_configuration(tmp_path: Path) -> None:
+    end, other = os.pipe()
+    os.write(other, b"seed = 3")
+    os.close(other)
+    assert read(Path(f"/dev/fd/{end}"), "F").values == {"seed": 3}
+    os.close(end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from jobrunner import config
 from jobrunner.config import Configuration, Flag
 from jobrunner.config.derived import derived
-from jobrunner.errors import UsageError
+from jobrunner.errors import SpecError, UsageError
 
 PROJECT = """
 model = "whisper-medium"
@@ -154,14 +155,6 @@ def test_lists_in_a_file_may_be_one_text(here: Path) -> None:
     assert config.load(environment={}).spec().evaluate.languages == ("el", "en")
 
 
-def test_variables_that_are_no_fields_belong_to_others(here: Path) -> None:
-    others = {"JOBRUNNER_STATE": "x", "JOBRUNNER_PORT": "tcp://10.0.0.1", "JOBRUNNER_SEED": ""}
-    told = config.load(environment=others)
-    assert told.values["seed"].origin == "default"
-    with pytest.raises(UsageError, match=r"train\.stesp.*JOBRUNNER_TRAIN__STESP.*train\.steps"):
-        config.load(environment={"JOBRUNNER_TRAIN__STESP": "3"})
-
-
 @given(
     steps=st.integers(1, 2**53 - 1),
     save=st.none() | st.integers(1, 2**53 - 1),
@@ -184,3 +177,46 @@ def test_derived_values_always_fit_together(
         assert whole["train.validate_every"] % whole["train.save_every"] == 0
     if save is None and validate is None:
         assert whole["train.save_every"] <= steps
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        ("s3:/bucket/runs", "'s3:/bucket/runs' is not a URL; write s3://bucket/runs"),
+        ("S3://bucket", "'S3://bucket' is not a URL; write s3://bucket"),
+        ("s3//bucket", "'s3//bucket' is not a URL; write s3://bucket"),
+        ("s3:", "'s3:' is not a URL; write s3://BUCKET/PREFIX"),
+        ("file://", "'file://' names no folder; write file:///PATH or PATH"),
+        ("file://runs", "'file://runs' names no folder"),
+        ("gs://bucket", "'gs://bucket' is neither s3://BUCKET/PREFIX nor a folder"),
+        ("https:bucket", "'https:bucket' is neither s3://BUCKET/PREFIX nor a folder"),
+        ("$HOME/runs", "'$HOME/runs' has a variable that no shell replaced; write the path"),
+        ("${HOME}", "'${HOME}' has a variable that no shell replaced"),
+        ("C:\\data", "'C:\\\\data' is a path of Windows"),
+        ("c:/data", "'c:/data' is a path of Windows"),
+        ("\\\\host\\share", "is a path of Windows"),
+    ],
+)
+def test_a_storage_that_was_meant_as_something_else_is_no_folder(
+    here: Path, typed: str, problem: str
+) -> None:
+    (here / "jobrunner.toml").write_text(f"storage = {json.dumps(typed)}\n")
+    with pytest.raises(SpecError) as caught:
+        config.load(backend="local", environment={})
+    assert problem in caught.value.message
+    assert caught.value.message.endswith("(from ./jobrunner.toml).")
+    (here / "jobrunner.toml").unlink()
+    with pytest.raises(SpecError, match=r"^storage: .* \(from argument\)"):
+        config.load(arguments={"storage": typed}, backend="local", environment={})
+
+
+def test_an_unusual_name_of_a_folder_is_still_a_folder(here: Path) -> None:
+    for text in ("a:b", "runs/$x", "s3", "file:"[:-1], "file:///runs"):
+        given = config.load(flags=[_flag("storage", text)], environment={}).values["storage"].value
+        assert given == ("/runs" if text == "file:///runs" else str(here / text))
+
+
+def test_the_same_option_twice_is_refused() -> None:
+    flags = [Flag(origin="--set train.steps", path="train.steps", text=n) for n in ("3", "4")]
+    with pytest.raises(SpecError, match=r"^train\.steps: is given twice, by --set train\.steps\.$"):
+        config.load(flags=flags, environment={})

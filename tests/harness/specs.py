@@ -25,7 +25,12 @@ _TRICKY = st.sampled_from(
     ("no", "1e3", "{{ .Values.run }}", "$(id)", "a: b # c", '"', "'", "\\", "---", "ß", "😀", "]}")
 )
 _QUANTITY = st.from_regex(r"[1-9][0-9]{0,3}(m|[kMGTP]i?|Ki)?", fullmatch=True)
-_QUANTITIES = ["cpu", "memory", "shared_memory", "prepare_cpu", "prepare_memory", "scratch"]
+_BYTES = st.from_regex(r"[1-9][0-9]{0,3}([MGTP]i?)", fullmatch=True)
+_LABEL = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", fullmatch=True)
+_KEY = st.one_of(_LABEL, _LABEL.map(lambda name: f"example.com/{name}"), st.just("1e3"))
+_IMAGE = st.from_regex(
+    r"([a-z0-9.]{1,9}[a-z0-9](:[0-9]{1,5})?/)?[a-z0-9]+(/[a-z0-9]+)?(:[\w]{1,9})?", fullmatch=True
+).filter(str.isascii)
 _OBJECT_NAMES = [
     "namespace",
     "image_pull_secret",
@@ -41,7 +46,13 @@ _SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "model": st.sampled_from([*models.PRESETS, "owner/name.x", "./a folder/ü"]),
     "storage": _STORAGE,
     "languages": st.lists(_CODES, max_size=3, unique=True),
-    **dict.fromkeys(_QUANTITIES, _QUANTITY),
+    **dict.fromkeys(("cpu", "prepare_cpu"), _QUANTITY),
+    **dict.fromkeys(("memory", "shared_memory", "prepare_memory", "scratch"), _BYTES),
+    "image": _IMAGE,
+    "gpu_label": _KEY,
+    "gpu_product": st.one_of(st.just(""), st.sampled_from(("no", "1e3")), _LABEL),
+    "storage_endpoint": st.sampled_from(("", "http://localhost:9000", "https://s3.example.com")),
+    "tolerations": st.lists(_KEY, max_size=3),
     **dict.fromkeys(_OBJECT_NAMES, _NAMES),
 }
 

@@ -18,25 +18,17 @@ from jobrunner.runner import preflight
 from jobrunner.runner.api import Runner
 from jobrunner.spec import RunSpec
 from tests.builders import run_id
+from tests.harness.modelfolders import EMBEDDING, write_model_folder, write_tensors
 from tests.harness.paths import EXAMPLES
 
 Spec = Callable[..., RunSpec]
 LOCAL = BACKENDS["local"]
 
 
-def _folder_model(folder: Path) -> Path:
-    folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "whisper"}')
-    (folder / "model.safetensors").write_bytes(b"weights")
-    (folder / "generation_config.json").write_text('{"is_multilingual": true}')
-    (folder / "tokenizer.json").write_text('{"added_tokens": [{"content": "<|el|>"}]}')
-    return folder
-
-
 def test_a_folder_is_pinned_by_its_content_wherever_it_lies(
     tmp_path: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = _folder_model(tmp_path / "model")
+    here = write_model_folder(tmp_path / "model")
     there = tmp_path / "elsewhere" / "model"
     shutil.copytree(here, there)
     monkeypatch.chdir(tmp_path)
@@ -50,9 +42,9 @@ def test_a_folder_is_pinned_by_its_content_wherever_it_lies(
 
 
 def test_a_folder_that_changed_is_not_taken_for_the_pinned_one(tmp_path: Path, spec: Spec) -> None:
-    folder = _folder_model(tmp_path / "model")
+    folder = write_model_folder(tmp_path / "model")
     pinned = preflight.resolve(spec(model=str(folder)))
-    (folder / "model.safetensors").write_bytes(b"weightz")
+    write_tensors(folder / "model.safetensors", EMBEDDING, data=b"\1" * 24)
 
     with pytest.raises(SpecError, match=r"^model_revision: is .* Bring the old files back"):
         preflight.resolve(pinned)
@@ -90,7 +82,7 @@ def test_another_language_in_the_folder_leaves_the_run_what_it_is(
 def test_a_folder_that_is_no_whisper_is_told_before_anything_starts(
     tmp_path: Path, runner: Runner, spec: Spec, spoil: Callable[[Path], object], told: str
 ) -> None:
-    folder = _folder_model(tmp_path / "model")
+    folder = write_model_folder(tmp_path / "model")
     spoil(folder)
     with pytest.raises(SpecError, match=rf"^model: .*{told}"):
         runner.submit(spec(model=str(folder)))
@@ -98,7 +90,7 @@ def test_a_folder_that_is_no_whisper_is_told_before_anything_starts(
 
 
 def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec: Spec) -> None:
-    folder = str(_folder_model(tmp_path / "model"))
+    folder = str(write_model_folder(tmp_path / "model"))
     assert preflight.preflight(spec(model=folder), LOCAL) == []
     cases: list[tuple[dict[str, Any], str]] = [
         ({"lang": "lg"}, r"^lang: whisper-tiny has no token for Ganda"),

@@ -70,3 +70,15 @@ def test_any_other_key_is_refused_with_the_nearest_one(key: str, hint: str) -> N
 
 def test_a_very_long_key_is_cut() -> None:
     assert unknown("x" * 1000).message == f"{'x' * 57}...: there is no such key."
+
+
+def test_a_group_and_the_version_are_not_called_unknown() -> None:
+    group = unknown("train", "--set train")
+    assert str(group) == (
+        "train: is a group of fields (--set train), such as train.steps. "
+        "`jobrunner config show` lists them."
+    )
+    version = unknown("version", "--set version")
+    assert str(version) == (
+        "version: is the version of the format, which cannot be set (--set version). Leave it out."
+    )

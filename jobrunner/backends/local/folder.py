@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobrunner.backends.local import locks
 from jobrunner.backends.local.records import LocalAttempt, LocalRun, RunState
-from jobrunner.errors import NotFound, StorageError, UnknownRun, disk_errors
+from jobrunner.errors import NotFound, StorageError, UnknownRun, UsageError, disk_errors
 from jobrunner.spec.record import write_record
 from jobrunner.states import Progress
 from jobrunner.storage.local import LocalStorage
@@ -34,10 +35,44 @@ from jobrunner.storage.local import LocalStorage
 _M = TypeVar("_M", bound=BaseModel)
 
 
+STATE, SCRATCH = "JOBRUNNER_STATE", "JOBRUNNER_SCRATCH"
+
+
 def state_directory() -> Path:
-    """`$JOBRUNNER_STATE`, or the user's state directory."""
-    given = os.environ.get("JOBRUNNER_STATE")
-    return Path(os.path.abspath(given)) if given else platformdirs.user_state_path("jobrunner")
+    """`$JOBRUNNER_STATE`, or the user's state directory. Raises UsageError if it is a file."""
+    given = os.environ.get(STATE)
+    folder = Path(os.path.abspath(given)) if given else platformdirs.user_state_path("jobrunner")
+    place = nearest(folder)
+    if not place.is_dir():
+        problem = f"{STATE}: {place} is not a folder."
+        raise UsageError(problem, hint=f"Set {STATE} to a folder, or unset it.")
+    return folder
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the closest existing one above it, in which it would be created."""
+    # os.path.exists is False if the path to it may not be read; Path.exists raises.
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
+
+
+def check_folders() -> None:
+    """Checks that the state directory and `$JOBRUNNER_SCRATCH` can be written.
+
+    Raises:
+        UsageError: one of them cannot; the message names its variable.
+    """
+    given = os.environ.get(SCRATCH)
+    scratch = [(SCRATCH, Path(os.path.abspath(given)))] if given else []
+    for name, folder in [(STATE, state_directory()), *scratch]:
+        place = nearest(folder)
+        try:
+            # The file has no name. os.access would believe root everywhere, also on a network.
+            tempfile.TemporaryFile(dir=place).close()
+        except OSError as error:
+            problem = f"{place}: {(error.strerror or str(error)).lower()}"
+        else:
+            continue
+        raise UsageError(f"{name}: {problem}.", hint=f"Set {name} to a folder that you can write.")
 
 
 def runs(state: Path) -> Iterator[RunFolder]:
@@ -82,7 +117,7 @@ class RunFolder:
 
     def scratch(self, stage: str) -> Path:
         """The stage's scratch folder, below `$JOBRUNNER_SCRATCH` if that is set."""
-        base = os.environ.get("JOBRUNNER_SCRATCH")
+        base = os.environ.get(SCRATCH)
         return (Path(base) / self.run if base else self.path / "scratch") / stage
 
     def exists(self) -> bool:

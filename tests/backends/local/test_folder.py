@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from jobrunner.errors import StorageFull
+from jobrunner.backends.local.folder import check_folders
+from jobrunner.errors import StorageFull, UsageError
 from jobrunner.states import State
 from tests.harness.local import LocalHarness
 from tests.harness.waiting import until
@@ -84,3 +86,19 @@ def test_a_state_directory_that_cannot_be_written_for_a_while_loses_nothing(
     assert harness.ended(run).state is State.SUCCEEDED
     log = (harness.state / "runs" / run / "supervisor.log").read_text()
     assert f"runs/{run}/state.json: " in log
+
+
+@pytest.mark.parametrize("name", ["JOBRUNNER_STATE", "JOBRUNNER_SCRATCH"])
+def test_a_folder_that_cannot_be_written_is_named_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for each in ("JOBRUNNER_STATE", "JOBRUNNER_SCRATCH"):
+        monkeypatch.setenv(each, str(tmp_path / "fine"))
+    check_folders()
+    # No one, not even root, can make a folder there.
+    monkeypatch.setenv(name, "/proc/self/deeper/still")
+    with pytest.raises(UsageError) as caught:
+        check_folders()
+    assert caught.value.message.startswith(f"{name}: /proc/self: ")
+    assert caught.value.hint == f"Set {name} to a folder that you can write."
+    assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from jobrunner.backends.kubernetes.api import kubeconfig
 from jobrunner.errors import ClusterError
+from jobrunner.waiting import waiting_for
 
 Object = dict[str, Any]
 Query = list[tuple[str, str]]
@@ -172,13 +173,14 @@ class Cluster:
         if body is not None:
             headers["Content-Type"] = content_type
         try:
-            response = self._connection.request(
-                method,
-                f"{where}?{urlencode(query)}" if query else where,
-                body=None if body is None else json.dumps(body).encode(),
-                headers=headers,
-                timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
-            )
+            with waiting_for(f"the API server at {self.server}"):
+                response = self._connection.request(
+                    method,
+                    f"{where}?{urlencode(query)}" if query else where,
+                    body=None if body is None else json.dumps(body).encode(),
+                    headers=headers,
+                    timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
+                )
             if not 200 <= response.status < 300:
                 raise _refused(response.status, response.reason or "", response.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:

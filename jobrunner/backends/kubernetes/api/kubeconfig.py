@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,37 @@ class Access:
 
 
 def files() -> list[Path]:
-    """The existing kubeconfigs; entries of an earlier one take precedence."""
-    given = os.environ.get("KUBECONFIG")
-    names = given.split(os.pathsep) if given else [str(Path.home() / ".kube" / "config")]
-    return [Path(name) for name in names if name and Path(name).is_file()]
+    """The existing kubeconfigs; entries of an earlier one take precedence.
+
+    As for kubectl, some of those that KUBECONFIG names may be missing, but not all.
+
+    Raises:
+        UsageError: KUBECONFIG names none that exists. /dev/null stands for none at all.
+    """
+    given = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+    names = given or [str(Path.home() / ".kube" / "config")]
+    problems = {name: _problem(name) for name in names}
+    found = [Path(name) for name in names if not problems[name] and Path(name).is_file()]
+    wrong = [name for name in given if problems[name]]
+    if wrong and not found:
+        hint = "Correct or unset it, or use --local for this machine."
+        raise UsageError(f"KUBECONFIG: {wrong[0]}: {problems[wrong[0]]}.", hint=hint)
+    return found
+
+
+def _problem(name: str) -> str:
+    try:
+        return "is a directory" if stat.S_ISDIR(os.stat(name).st_mode) else ""
+    except (OSError, ValueError) as error:
+        return (getattr(error, "strerror", "") or str(error)).lower()
 
 
 def is_configured() -> bool:
-    """True if there is a kubeconfig, or this is a pod with an account."""
+    """True if there is a kubeconfig, or this is a pod with an account.
+
+    Raises:
+        UsageError: see `files`.
+    """
     return bool(files()) or own_account() is not None
 
 

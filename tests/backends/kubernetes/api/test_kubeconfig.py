@@ -66,6 +66,29 @@ def test_a_file_of_the_list_that_is_not_there_is_left_out(
     assert kubeconfig.read().server == SERVER
 
 
+@pytest.mark.parametrize("named", ["/nowhere/config", "/nowhere/a:/nowhere/b", "~/config"])
+def test_a_list_without_any_file_names_the_first(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", named)
+    for ask in (kubeconfig.read, kubeconfig.is_configured):
+        with pytest.raises(UsageError) as caught:
+            ask()
+        first = named.partition(":")[0]
+        assert caught.value.message == f"KUBECONFIG: {first}: no such file or directory."
+
+
+def test_a_folder_as_kubeconfig_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path))
+    with pytest.raises(UsageError, match=rf"^KUBECONFIG: {tmp_path}: is a directory\."):
+        kubeconfig.read()
+
+
+def test_the_null_device_as_kubeconfig_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
+    assert not kubeconfig.is_configured()
+
+
 def test_files_are_looked_for_beside_the_kubeconfig_that_names_them(use: Any) -> None:
     user = {"client-certificate": "me.crt", "client-key": "me.key", "tokenFile": "token"}
     (path,) = use(config(user, {"certificate-authority": "ca.crt"}))
