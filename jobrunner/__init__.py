@@ -15,9 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jobrunner.installed import __version__
-
 if TYPE_CHECKING:
+    from jobrunner.catalog.installed import __version__
     from jobrunner.errors import JobrunnerError
     from jobrunner.runner.sdk import (
         Run,
@@ -69,6 +68,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "jobrunner.catalog.installed": ("__version__",),
     "jobrunner.errors": ("JobrunnerError",),
     "jobrunner.runner.sdk": (
         *("Run", "cancel", "evaluate", "logs", "report", "runs", "status", "submit", "watch"),

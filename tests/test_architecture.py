@@ -23,7 +23,7 @@ FLOORS = (
     ("chart", "config", "corpora", "reports"),
     ("spec",),
     ("storage", "catalog", "scoring"),
-    ("errors", "states", "installed", "waiting"),
+    ("errors", "states", "waiting"),
 )
 # Nobody imports the core, and it does not read jobrunner.toml.
 NOT_FOR_CORE = {"config"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from jobrunner.catalog.installed import __version__
 from jobrunner.cli.output import CLOSED
-from jobrunner.installed import __version__
 
 # The first line of each command's own help, repeated here so that --help imports none of them.
 SECTIONS: dict[str, dict[str, str]] = {

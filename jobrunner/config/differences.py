@@ -1,4 +1,4 @@
-"""What a run sets otherwise than the defaults that it would have had."""
+"""Settings of a run that differ from the defaults that it would have had."""
 
 from __future__ import annotations
 

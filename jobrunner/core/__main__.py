@@ -27,11 +27,11 @@ from pathlib import Path
 
 import click
 
+from jobrunner.catalog.installed import __version__
 from jobrunner.core.attempt.attempt import Attempt
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import ProgressReporter, log
 from jobrunner.errors import JobrunnerError, UnreadableRun, UsageError
-from jobrunner.installed import __version__
 from jobrunner.spec.record import RunRecord, read_record
 
 
@@ -75,7 +75,9 @@ def _read(text: bytes) -> RunRecord:
     try:
         record = read_record(text)
     except UnreadableRun as error:
-        raise UsageError(f"This is jobrunner {__version__}. {error.message}", hint=hint) from None
+        made = error.message.startswith("made by")  # the form that a row of `list` shows
+        why = f"The run was {error.message}." if made else error.message
+        raise UsageError(f"This is jobrunner {__version__}. {why}", hint=hint) from None
     if record.unknown:
         raise UsageError(
             f"This is jobrunner {__version__}, older than the {record.client} that submitted the "

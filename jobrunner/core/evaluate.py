@@ -19,6 +19,7 @@ import torch
 import transformers
 
 from jobrunner.catalog import languages, models
+from jobrunner.catalog.installed import __version__
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Utterance
 from jobrunner.core.data.testset import TestSet, open_test_set
@@ -27,7 +28,6 @@ from jobrunner.core.models import family_of
 from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
-from jobrunner.installed import __version__
 from jobrunner.reports.collect import collect
 from jobrunner.reports.format import percent, points
 from jobrunner.reports.modelcard import model_card

@@ -9,7 +9,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from jobrunner import installed
+from jobrunner.catalog import installed
 from jobrunner.doctor.check import Check, stored
 from jobrunner.errors import DeviceError, UsageError
 from jobrunner.spec.types import is_remote

@@ -1,4 +1,4 @@
-"""What storage knows of a run besides its results: settings, learning curve, model, examples."""
+"""Facts of a run in storage besides its results: settings, learning curve, model, examples."""
 
 from __future__ import annotations
 

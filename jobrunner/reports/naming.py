@@ -1,4 +1,4 @@
-"""What tells runs apart, in words: their settings that differ, most telling first."""
+"""Names for runs made of the settings that differ, the clearest difference first."""
 
 from __future__ import annotations
 

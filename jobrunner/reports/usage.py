@@ -1,4 +1,4 @@
-"""Where the model of a run is, and the lines that load it: text that several commands print."""
+"""The place of a run's model and the lines that load it: text that several commands print."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from jobrunner import installed
-from jobrunner.catalog import languages, models
+from jobrunner.catalog import installed, languages, models
 from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.errors import SpecError, UsageError

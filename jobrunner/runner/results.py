@@ -55,7 +55,7 @@ class Results:
         ]
 
     def details(self, examples: int, *, warn: Warn = _silent) -> list[Details]:
-        """What a page shows of each run besides its results.
+        """Details that a page shows of each run besides its results.
 
         Args:
             examples: worst and median utterances of each comparison.

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobrunner import installed
+from jobrunner.catalog import installed
 from jobrunner.errors import SpecError, UnreadableRun
 from jobrunner.spec import identity, names
 from jobrunner.spec.parsing import first_problem

@@ -130,7 +130,7 @@ _URL = re.compile(r"(s3[an]?|gs|gcs|az|abfss?|hdfs|https?|ftp|file):|s3//", re.I
 
 
 def _not_a_folder(text: str) -> str:
-    """What is wrong with a text that is written as a folder and was meant as something else."""
+    """Names the mistake in a text that is written as a folder and was meant as something else."""
     if re.match(r"[A-Za-z]:[\\/]|\\\\", text):
         return "is a path of Windows; write it as this system names it, such as /mnt/c/data"
     if re.match(r"\$[A-Za-z_{(]", text):

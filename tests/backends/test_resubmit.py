@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobrunner import installed
 from jobrunner.backends import resubmit
+from jobrunner.catalog import installed
 from jobrunner.errors import UnreadableRun, UsageError
 from jobrunner.spec.plan import plan
 from jobrunner.spec.record import RunRecord, new_record, read_record

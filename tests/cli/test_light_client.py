@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobrunner import installed
+from jobrunner.catalog import installed
 from tests.harness.commandline import CliHarness, Jobrunner
 
 # Refuses the packages of the extra `core` and what they bring, as if they were not there.

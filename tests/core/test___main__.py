@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobrunner import installed
+from jobrunner.catalog import installed
 from jobrunner.core.__main__ import stage_context
 from jobrunner.errors import UsageError
 from jobrunner.spec.record import new_record, read_record, write_record
@@ -138,5 +138,8 @@ def test_the_process_ends_with_2_and_one_line(use: Use, record: Any, tmp_path: P
     assert done.returncode == 2
     assert done.stderr == ""
     [line] = done.stdout.splitlines()
-    assert f"error: This is jobrunner {installed.__version__}. made by a newer jobrunn" in line
+    assert (
+        f"error: This is jobrunner {installed.__version__}. The run was made by a newer jobrunner"
+        in line
+    )
     assert not (tmp_path / "storage").exists()

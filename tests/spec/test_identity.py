@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from jobrunner import installed
+from jobrunner.catalog import installed
 from jobrunner.spec import DataSpec, RunSpec, TrainSpec, identity, keys
 from jobrunner.spec.record import new_record, read_record
 from jobrunner.spec.types import Ratio

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from jobrunner import installed
+from jobrunner.catalog import installed
 from jobrunner.errors import UnreadableRun
 from jobrunner.spec import RunSpec
 from jobrunner.spec.record import FORMAT, RunRecord, new_record, read_record, write_record

@@ -20,7 +20,7 @@ from prometheus_client import (
     start_http_server,
 )
 
-from jobrunner.installed import __version__
+from jobrunner.catalog.installed import __version__
 from jobrunner.spec import names
 from jobrunner.spec.plan import kind_of
 from jobrunner.spec.record import RunRecord

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from jobrunner.installed import __version__
+from jobrunner.catalog.installed import __version__
 from jobrunner.scoring.metrics import Metric
 
 # Names in checkpoints of 0.1.0 → names now.

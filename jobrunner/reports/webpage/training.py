@@ -11,7 +11,7 @@ from jobrunner.reports.webpage.curve import curves
 
 
 def model(details: Details) -> str:
-    """Where the fine-tuned model is, and the lines that load it; empty if there is none."""
+    """The place of the fine-tuned model and the lines that load it; empty if there is none."""
     record = details.record
     if not details.exported or record is None:
         return ""
