@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
     from jobrunner.config import Configuration
 
 Command = Callable[..., Any]
+
+
+class Finite(click.FloatRange):
+    """A number from 0 on; `nan` and `inf`, which Python reads as numbers, are none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{str(value)[:60]!r} is not a finite number.", param, ctx)
+        return number
+
+
+FINITE = Finite(min=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,23 @@ class Checkpoints:
                     self._delete(step, sorted(held, key=lambda name: name != COMMIT))
         except (StorageError, _DamagedError) as error:
             self._log(f"old checkpoints stay for now: {error}")
+
+    def keep_only(self, kept: Collection[int | None]) -> int:
+        """Deletes all checkpoints but those of these steps; returns the number of those deleted.
+
+        Only for a training that is over: parts without COMMIT, which nobody writes then, go too.
+
+        Raises:
+            Superseded: another attempt is training this run.
+            StorageError: storage refused; what is left can be deleted later.
+        """
+        self.claim.check()
+        deleted = 0
+        for step, held in self._held().items():
+            if step not in kept or COMMIT not in held:
+                self._delete(step, sorted(held, key=lambda name: name != COMMIT))
+                deleted += COMMIT in held
+        return deleted
 
     def _delete_losers(self, step: int, held: set[str]) -> None:
         """Deletes files that the committed attempt did not write."""

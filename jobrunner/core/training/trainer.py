@@ -242,6 +242,7 @@ class Trainer:
         if self.setup.first:
             self._report("exporting")
             export.publish_best(self.context, self.setup, self.checkpoints, self.state)
+            export.free_checkpoints(self.context, self.checkpoints, self.state)
             self.log(self.pace.summary(self.state.audio_seconds))
             self.context.progress.update(message="trained", done=1.0, urgent=True)
         self.setup.accelerator.wait_for_everyone()
