@@ -48,7 +48,7 @@ def missing(storage: Storage, prefix: str) -> list[str]:
     Raises:
         NotFound: there is no complete folder at `prefix`.
     """
-    files = _files(_manifest(storage, prefix))
+    files = files_of(_manifest(storage, prefix))
     if files is None:
         return [prefix + MANIFEST]
     sizes = {entry.key: entry.size for entry in storage.list(prefix)}
@@ -118,7 +118,7 @@ def fetch(storage: Storage, prefix: str, scratch: Path) -> Path:
         StorageFull: no room left on this machine.
     """
     manifest = _manifest(storage, prefix)
-    files = _files(manifest)
+    files = files_of(manifest)
     if files is None:
         raise discard(storage, prefix + MANIFEST, "is damaged")
     if own := storage.local_path(prefix):
@@ -200,7 +200,7 @@ def _manifest(storage: Storage, prefix: str) -> bytes:
         raise Lost(f"{prefix} is not in storage, or not complete.") from None
 
 
-def _files(manifest: bytes) -> dict[str, tuple[int, str]] | None:
+def files_of(manifest: bytes) -> dict[str, tuple[int, str]] | None:
     """Size and SHA-256 of each file; None if the manifest is damaged."""
     try:
         files = json.loads(manifest).get("files", {})

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from jobrunner.errors import NotFound
+from jobrunner.storage import folders
 from jobrunner.storage.base import Entry, Storage
-from jobrunner.storage.folders import MANIFEST
 
 _CHUNK = 1 << 20
 
@@ -26,14 +24,15 @@ class Expected:
     """SHA-256 (hex), or the start of it; empty if unknown."""
 
 
-def named(prefix: str, manifest: Mapping[str, Any]) -> Iterator[Expected]:
-    """The files of a folder, by its parsed manifest.
-
-    Raises:
-        KeyError, TypeError, ValueError, AttributeError: the manifest has another form.
-    """
-    for name, facts in manifest["files"].items():
-        yield Expected(key=prefix + name, size=int(facts["size"]), sha256=str(facts["sha256"]))
+def named(prefix: str, manifest: bytes) -> list[Expected] | None:
+    """The files of a folder, by its manifest; None if that is damaged."""
+    files = folders.files_of(manifest)
+    if files is None:
+        return None
+    return [
+        Expected(key=prefix + name, size=size, sha256=digest)
+        for name, (size, digest) in files.items()
+    ]
 
 
 def problem(
@@ -84,12 +83,13 @@ def problems(storage: Storage, prefix: str, *, deep: bool = False) -> list[str]:
     Raises:
         StorageError: storage refused.
     """
+    key = prefix + folders.MANIFEST
     try:
-        expected = list(named(prefix, json.loads(storage.read(prefix + MANIFEST))))
+        expected = named(prefix, storage.read(key))
     except NotFound:
-        return [f"{prefix}{MANIFEST} is missing"]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return [f"{prefix}{MANIFEST} cannot be read"]
+        return [f"{key} is missing"]
+    if expected is None:
+        return [f"{key} cannot be read"]
     held = {entry.key: entry for entry in storage.list(prefix)}
     found = [(each.key, problem(storage, each, held.get(each.key), deep=deep)) for each in expected]
     return [f"{key} {wrong}" for key, wrong in found if wrong]

@@ -115,16 +115,23 @@ def damages(
 
 
 def _expected(storage: Storage, folder: Complete, held: Mapping[str, Entry]) -> Iterator[Expected]:
-    if folder.whole:
-        yield from _of_checkpoint(storage, folder, held)
-        return
     content = storage.read(folder.marker)
+    if folder.whole:
+        yield from _of_checkpoint(storage, folder, content, held)
+        return
     manifest = _parsed(folder.marker, content)
+    if "files" in manifest or not folder.prefix.startswith(keys.DATA):
+        yield from _named(folder.prefix, folder.marker, content)
+        return
     with _readable(folder.marker):
-        if folder.prefix.startswith(keys.DATA):
-            yield from _of_split(storage, folder, manifest, held)
-        else:
-            yield from verify.named(folder.prefix, manifest)
+        yield from _of_split(storage, folder, manifest, held)
+
+
+def _named(prefix: str, key: str, manifest: bytes) -> list[Expected]:
+    found = verify.named(prefix, manifest)
+    if found is None:
+        raise _UnreadableError(key, "cannot be read")
+    return found
 
 
 @contextmanager
@@ -145,9 +152,9 @@ def _parsed(key: str, content: bytes) -> dict[str, Any]:
 
 
 def _of_checkpoint(
-    storage: Storage, folder: Complete, held: Mapping[str, Entry]
+    storage: Storage, folder: Complete, marker: bytes, held: Mapping[str, Entry]
 ) -> Iterator[Expected]:
-    commit = _parsed(folder.marker, storage.read(folder.marker))
+    commit = _parsed(folder.marker, marker)
     with _readable(folder.marker):
         attempt, digest = str(commit["attempt"]), str(commit["manifest"])
     prefix = f"{folder.prefix}{attempt}/"
@@ -158,19 +165,13 @@ def _of_checkpoint(
     content = storage.read(key)
     if hashlib.sha256(content).hexdigest() != digest:
         raise _UnreadableError(key, "differs from what was committed")
-    manifest = _parsed(key, content)
-    with _readable(key):
-        yield from verify.named(prefix, manifest)
+    yield from _named(prefix, key, content)
 
 
 def _of_split(
     storage: Storage, folder: Complete, manifest: dict[str, Any], held: Mapping[str, Entry]
 ) -> Iterator[Expected]:
-    """Index and shards of a split (`core/data/layout.py` has the form)."""
-    if "files" in manifest:
-        yield from verify.named(folder.prefix, manifest)
-        return
-    # Speech that 0.1.0 prepared: the manifest names index and shards, without sizes.
+    """Index and shards of a split that 0.1.0 prepared: its manifest has no sizes."""
     prefix = keys.shared_folder(folder.prefix)
     index = PurePosixPath(str(manifest["index"]))
     _, named, start = index.stem.rpartition("-")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jobrunner.runner.space.inventory import REST, Folder, take_run
 from jobrunner.spec import keys
-from jobrunner.storage import Entry, Storage, verify
+from jobrunner.storage import Entry, Storage, folders
 from jobrunner.storage.folders import MANIFEST
 
 
@@ -58,7 +58,7 @@ def _removal(storage: Storage, run: str, names: tuple[str, ...]) -> Removal:
         run=run,
         storage=storage,
         parts={name: parts[name] for name in names if name in parts and parts[name].entries},
-        exported=not verify.problems(storage, keys.export_prefix(run)),
+        exported=folders.is_whole(storage, keys.export_prefix(run)),
     )
 
 
