@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from jobrunner.runner.sdk import (
         Run,
         cancel,
+        delete,
         evaluate,
         logs,
         report,
         runs,
         status,
         submit,
+        view,
         watch,
     )
     from jobrunner.runner.tables import Report, RunList
@@ -59,19 +61,22 @@ __all__ = [
     "TrainSpec",
     "__version__",
     "cancel",
+    "delete",
     "evaluate",
     "logs",
     "report",
     "runs",
     "status",
     "submit",
+    "view",
     "watch",
 ]
 
 _HOMES = {
     "jobrunner.errors": ("JobrunnerError",),
     "jobrunner.runner.sdk": (
-        *("Run", "cancel", "evaluate", "logs", "report", "runs", "status", "submit", "watch"),
+        *("Run", "cancel", "delete", "evaluate", "logs", "report", "runs", "status", "submit"),
+        *("view", "watch"),
     ),
     "jobrunner.runner.tables": ("Report", "RunList"),
     "jobrunner.spec": (
