@@ -97,6 +97,12 @@ def manifests(plan: Plan) -> str:
     return chart.render(plan)
 
 
+def _lost(plan: Plan) -> set[str]:
+    from jobrunner.runner.stored import lost
+
+    return lost(plan)
+
+
 class Runner:
     """The operations of the project on one backend.
 
@@ -123,7 +129,7 @@ class Runner:
 
     def start(self, plan: Plan) -> Outcome:
         """Starts a plan of `prepare`, continues its run, or finds that it already exists."""
-        return self.backend.submit(plan)
+        return self.backend.submit(plan, look=lambda: _lost(plan))
 
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
         """Adds evaluations of more languages to a run; those that it has are not repeated.

@@ -26,7 +26,8 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
         backend: facts about its backend; a local one needs packages, storage and GPUs here.
 
     Raises:
-        UsageError: the core packages are not installed, for a local run.
+        UsageError: for a local run, the core packages are not installed, or JOBRUNNER_SCRATCH
+            cannot be used.
         SpecError: a folder, model, language or storage cannot be used.
         DeviceError: a local run requests more GPUs than this machine shows.
     """
@@ -37,6 +38,7 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
     if backend.is_here:
         _check_packages()
         _check_storage(spec.storage)
+        _check_scratch()
         _check_gpus(spec)
     elif not is_remote(spec.storage):
         given = f"{spec.storage} is a folder of this machine" if spec.storage else "is not given"
@@ -140,13 +142,29 @@ def _check_storage(url: str) -> None:
         return
     if not url:
         raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")
-    folder = _absolute(url)
+    place, problem = _unusable(_absolute(url))
+    hints = {"is a file": "Name a folder with --storage."}
+    if problem:
+        hint = hints.get(problem, "Name another folder.")
+        raise SpecError("storage", f"{place} {problem}.", hint=hint)
+
+
+def _check_scratch() -> None:
+    given = os.environ.get("JOBRUNNER_SCRATCH")
+    place, problem = _unusable(_absolute(given)) if given else (Path(), "")
+    if problem:
+        hint = "Set it to another folder, or unset it."
+        raise UsageError(f"JOBRUNNER_SCRATCH: {place} {problem}.", hint=hint)
+
+
+def _unusable(folder: Path) -> tuple[Path, str]:
+    """The part of a path that exists, and why no folder can be made there; empty if one can."""
     # os.path.exists is False if the path to it may not be read; Path.exists raises.
     place = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
     if not place.is_dir():
-        raise SpecError("storage", f"{place} is a file.", hint="Name a folder with --storage.")
-    if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
-        raise SpecError("storage", f"{place} cannot be written.", hint="Name another folder.")
+        return place, "is a file"
+    writable = os.access(place, os.W_OK | os.X_OK, effective_ids=True)
+    return place, "" if writable else "cannot be written"
 
 
 def _check_gpus(spec: RunSpec) -> None:

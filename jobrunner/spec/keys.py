@@ -50,6 +50,11 @@ def data_prefix(spec: RunSpec, language: str) -> str:
     return f"{DATA}{_digest(canonical_json(of_data(spec)), language)}/"
 
 
+def split_prefix(spec: RunSpec, language: str, split: str) -> str:
+    """`data/<digest>/train/`: one split of prepared speech, with a manifest of its own."""
+    return f"{data_prefix(spec, language)}{split}/"
+
+
 def run_prefix(run: str) -> str:
     """`runs/<run>/`."""
     return f"{RUNS}{run}/"
@@ -152,6 +157,11 @@ def log_file(run: str, stage: str, attempt: str) -> str:
 def end_file(run: str, stage: str, attempt: str) -> str:
     """Key of the end of an attempt: its exit code, beside its log."""
     return f"{logs_prefix(run, stage)}{attempt}{END}"
+
+
+def crash_file(run: str, stage: str) -> str:
+    """Key of the last unexpected error of a stage."""
+    return f"{run_prefix(run)}crashes/{stage}.json"
 
 
 def attempt_of_log(run: str, key: str) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from jobrunner.catalog import languages
 from jobrunner.errors import SpecError
@@ -33,6 +33,11 @@ def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a number that can be used")
     return value
+
+
+def _finite_input(value: object) -> object:
+    """Refuses infinity in words, before a bound does."""
+    return _finite(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def _quantity(text: str) -> str:
@@ -90,6 +95,16 @@ CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_INT)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
+# Whisper was trained from scratch with 0.0015 and less; with 0.1, nothing learns.
+LearningRate = Annotated[float, Field(gt=0, le=0.1), BeforeValidator(_finite_input)]
+# With more, hardly an activation or a sentence is left to learn from.
+Dropout = Annotated[float, Field(ge=0, le=0.9), BeforeValidator(_finite_input)]
+Holdout = Annotated[float, Field(ge=0, le=0.5), BeforeValidator(_finite_input)]
+# A day of audio, 135 times the default of a step.
+AudioSeconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_finite_input)]
+# A process needs 0.5 GB, and no node has more cores or GPUs than these.
+Workers = Annotated[int, Field(ge=0, le=256)]
+Gpus = Annotated[int, Field(ge=0, le=64)]
 LanguageCode = Annotated[str, AfterValidator(_language)]
 
 

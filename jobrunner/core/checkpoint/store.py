@@ -62,6 +62,7 @@ class Checkpoints:
         attempt: name of this attempt; its parts never share a key with another's.
         scratch: a folder on a local disk.
         log: logs one line for people.
+        another: number for --again that makes another run of the same spec.
     """
 
     def __init__(
@@ -71,12 +72,15 @@ class Checkpoints:
         attempt: str,
         scratch: Path,
         log: Callable[[str], None],
+        *,
+        another: int = 1,
     ) -> None:
         self._storage = storage
         self._run = run
         self._attempt = attempt
         self._scratch = scratch
         self._log = log
+        self._another = another
         self._damaged: set[int] = set()
         self.claim = Claim(storage, run, attempt)
         """This attempt's right to commit."""
@@ -139,7 +143,8 @@ class Checkpoints:
         if steps:
             raise CheckpointError(
                 f"None of the {len(steps)} checkpoints of {self._run} verifies.",
-                hint="Submit with --again to start over, or restore them from a backup.",
+                hint=f"To start over, submit it with --again {self._another}. Or restore them from "
+                "a backup and submit it as before.",
             )
         return None
 
