@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jobrunner.runner.api import Runner
     from jobrunner.runner.space.view import StorageView
 
+UNDONE = "Nothing was deleted."
+
 
 @click.command(
     epilog="""\b
@@ -56,7 +58,7 @@ def _forget(runner: Runner, run: str, *, dry_run: bool, yes: bool) -> None:
     kept = f"checkpoints and results stay in {escape(status.storage) or 'its storage'}."
     if dry_run:
         say(f"{run} ({status.state}) would be forgotten. Its {kept}")
-    elif agreed(f"Delete {run} ({status.state})?", yes=yes):
+    elif agreed(f"Delete {run} ({status.state})?", yes=yes, otherwise=UNDONE):
         runner.delete(run)
         out(run)
         say(f"Deleted. Its {kept}")
@@ -69,7 +71,7 @@ def _purge(runner: Runner, run: str, url: str | None, *, dry_run: bool, yes: boo
     say(f"{run} has in {escape(removal.storage.url)}: {described(removal)}.")
     if dry_run:
         say(f"All of it would be removed. {STAYS}")
-    elif agreed(f"Delete {run} and all of this for good?", yes=yes):
+    elif agreed(f"Delete {run} and all of this for good?", yes=yes, otherwise=UNDONE):
         runner.purge(run, storage=elsewhere)
         out(run)
         say(f"Deleted. {STAYS}")

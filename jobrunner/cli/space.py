@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from jobrunner.runner.space.view import StorageView
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-STAYS = (
-    "Prepared data and base models stay, because other runs may use them: `jobrunner storage du`."
-)
+STAYS = "Prepared data and base models stay: other runs may use them."
 
 
 def size(count: int) -> str:
@@ -44,13 +42,19 @@ def described(removal: Removal) -> str:
     return f"{told}: {parts}" if len(removal.parts) > 1 else told
 
 
-def agreed(question: str, *, yes: bool) -> bool:
-    """True if the user agrees, or cannot be asked: without a terminal nothing is asked."""
+def agreed(question: str, *, yes: bool, otherwise: str = "Nothing was changed.") -> bool:
+    """True if the user agrees, or cannot be asked: without a terminal nothing is asked.
+
+    Args:
+        question: what is asked.
+        yes: True to ask nothing.
+        otherwise: the answer to a user who does not agree.
+    """
     if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     if click.confirm(question, err=True):
         return True
-    say("Nothing was changed.")
+    say(otherwise)
     return False
 
 

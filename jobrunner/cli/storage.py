@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,13 @@ HEAD = ("RUN", "CHECKPOINTS", "EXPORT", "RESULTS", "LOGS", "TOTAL")
 NAMED = 3
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  jobrunner storage du
+  jobrunner storage check --repair --dry-run
+"""
+)
 def command() -> None:
     """Show and check what is in storage."""
 
@@ -78,9 +85,9 @@ Examples:
 def check(
     storage: str | None, deep: bool, repair: bool, dry_run: bool, yes: bool, place: Place
 ) -> None:
-    """Check that all objects of complete folders are there, with their sizes.
+    """Check that no object is missing or damaged.
 
-    Prints a line for each that is not, and ends with exit code 1 if there are any. `--repair`
+    Complete data, models, exports and checkpoints are looked at: objects and their sizes. Prints a line for each that is not, and ends with exit code 1 if there are any. `--repair`
     makes damaged folders count as incomplete: the next submit of a run that needs one prepares
     or fetches what is missing. It also removes half-written data and models that no run uses and
     that nobody has written to for a day. What a running run needs is left alone.
@@ -95,7 +102,7 @@ def check(
     for damage in found.damages:
         out(escape(damage.line))
     if not repair:
-        _end(found, left=len(found.damaged))
+        _end(found, len(found.damaged), 0, _repairing(storage, deep))
         return
     damaged = [folder for folder in found.damaged if not found.busy(folder, live)]
     for folder in found.damaged:
@@ -109,27 +116,30 @@ def check(
             left = len(found.damaged)
         else:
             where.repair(found, damaged)
-    _end(found, left=left, repaired=len(found.damaged) - left)
+    _end(found, left, len(found.damaged) - left, _repairing(storage, deep))
+
+
+def _repairing(storage: str | None, deep: bool) -> str:
+    """The command that repairs what a check has found."""
+    where = f" --storage {shlex.quote(storage)}" if storage else ""
+    return f"jobrunner storage check --repair{' --deep' if deep else ''}{where}"
 
 
 def _say_plan(found: CheckUp, damaged: list[Complete]) -> None:
     for folder in damaged:
-        own = sum(damage.folder == folder for damage in found.damages)
+        runs = found.users[folder.prefix]
         if folder.whole:
-            told = "is removed; its run goes on from another checkpoint, or starts over"
+            told = "is removed; its run resumes from another checkpoint, or starts over"
         else:
-            told = f"counts as incomplete, so that {counted(own, 'object')} of it is made again"
-        say(f"{escape(folder.prefix)} {told}.{_needed_by(found.users[folder.prefix])}")
+            told = "counts as incomplete; a submit that needs it makes it complete"
+        needed = f" ({_names(runs)})" if runs and not folder.whole else ""
+        say(folded(f"{escape(folder.prefix)} {told}{needed}.", 0, err=True))
     for left in found.leftovers:
         told = f"{counted(len(left.entries), 'object')}, {size(left.size)}"
         say(f"{escape(left.prefix)} is half-written, unused, and removed: {told}.")
 
 
-def _needed_by(runs: tuple[str, ...]) -> str:
-    return f" Submit again: {_names(runs)}." if runs else " No run needs it."
-
-
-def _end(found: CheckUp, *, left: int, repaired: int = 0) -> None:
+def _end(found: CheckUp, left: int, repaired: int, repairing: str) -> None:
     """Says the outcome; raises an error if damage is left."""
     say(f"{counted(found.folders, 'complete folder')} in {escape(found.url)}.")
     if repaired:
@@ -137,7 +147,7 @@ def _end(found: CheckUp, *, left: int, repaired: int = 0) -> None:
     if left:
         raise JobrunnerError(
             f"{counted(left, 'folder')} {'is' if left == 1 else 'are'} damaged.",
-            hint="`jobrunner storage check --repair` has them made again.",
+            hint=f"`{repairing}` has them made again.",
         )
     if not repaired:
         say("Nothing is damaged.")

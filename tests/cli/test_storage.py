@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,11 @@ def test_check_names_each_damage_and_ends_with_1(jobrunner: Jobrunner, full: Loc
     full.write(shard, b"x" * len(full.read(shard)))
     answer = jobrunner("storage", "check", "--storage", full.url)
     assert (answer.code, answer.out) == (1, f"{WEIGHTS} is missing\n")
-    assert "error: 1 folder is damaged. `jobrunner storage check --repair`" in answer.err
+    advice = f"`jobrunner storage check --repair --storage {full.url}` has them made again."
+    assert answer.err.endswith(f"\nerror: 1 folder is damaged. {advice}\n")
     deep = jobrunner("storage", "check", "--deep", "--storage", full.url)
     assert deep.code == 1
+    assert f"`jobrunner storage check --repair --deep --storage {full.url}`" in deep.err
     assert deep.out.splitlines() == [
         f"{shard} differs from its SHA-256",
         f"{WEIGHTS} is missing",
@@ -108,9 +111,11 @@ def test_repair_says_what_it_does_and_a_dry_run_does_nothing(
     planned = jobrunner(*asked, "--dry-run")
     assert planned.code == 1
     assert [entry.key for entry in full.list("")] == before
-    assert f"{MODEL} counts as incomplete, so that 1 object of it is made again." in planned.err
-    assert "is removed; its run goes on from another checkpoint, or starts over." in planned.err
-    assert f"Submit again: {RUN}." in planned.err
+    told = "counts as incomplete; a submit that needs it makes it complete"
+    assert re.search(rf"^{MODEL} {told} \(el-whisper-\S+, el-whisper-\S+\)\.$", planned.err, re.M)
+    step = keys.checkpoint_prefix(RUN, 4)
+    told = "is removed; its run resumes from another checkpoint, or starts over."
+    assert f"{step} {told}" in planned.err
     done = jobrunner(*asked)
     assert done.code == 0
     assert "2 folders repaired." in done.err
