@@ -55,9 +55,10 @@ def test_several_in_a_row_end_the_run_with_a_line_about_the_learning_rate() -> N
 
 def test_a_rate_that_is_not_above_the_usual_one_is_to_be_lowered() -> None:
     health = Health(TRAIN, usual=2e-3)
+    for step in range(1, MOST_NON_FINITE):
+        health.accept(step, math.nan, 1.0)
     with pytest.raises(Diverged, match=r"rate is 0\.002; try 0\.0005 with --learning-rate\."):
-        for step in range(1, 9):
-            health.accept(step, math.nan, 1.0)
+        health.accept(MOST_NON_FINITE, math.nan, 1.0)
 
 
 def test_a_loss_that_climbs_for_good_ends_the_run() -> None:

@@ -1,7 +1,7 @@
 """A stage without a model, for tests of backends: `local.py prepare|train|evaluate [--lang L]`.
 
-It stores nothing but an export without files. It keeps the contract of `python -m jobrunner.core` (environment, log, progress, SIGTERM) and is
-steered by files in $STAGE_CONTROL:
+It stores an export without files, and nothing else. It keeps the contract of `python -m
+jobrunner.core` (environment, log, progress, SIGTERM) and is steered by files in $STAGE_CONTROL:
 
     journal             it appends `TIME WHAT STAGE RUN ATTEMPT PID DEVICES` when it begins and ends
     hold-STAGE          it goes on when this file is gone
