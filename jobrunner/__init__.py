@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from jobrunner.runner.sdk import (
         Run,
         cancel,
+        delete,
         evaluate,
         logs,
         report,
         runs,
         status,
         submit,
+        view,
         watch,
     )
     from jobrunner.runner.tables import Report, RunList
@@ -58,12 +60,14 @@ __all__ = [
     "TrainSpec",
     "__version__",
     "cancel",
+    "delete",
     "evaluate",
     "logs",
     "report",
     "runs",
     "status",
     "submit",
+    "view",
     "watch",
 ]
 
@@ -71,7 +75,8 @@ _HOMES = {
     "jobrunner.catalog.installed": ("__version__",),
     "jobrunner.errors": ("JobrunnerError",),
     "jobrunner.runner.sdk": (
-        *("Run", "cancel", "evaluate", "logs", "report", "runs", "status", "submit", "watch"),
+        *("Run", "cancel", "delete", "evaluate", "logs", "report", "runs", "status", "submit"),
+        *("view", "watch"),
     ),
     "jobrunner.runner.tables": ("Report", "RunList"),
     "jobrunner.spec": (

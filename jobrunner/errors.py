@@ -10,11 +10,14 @@
     ├── StorageError         3   reading or writing storage
     │   ├── StorageFull      3   no room left; nothing that was acknowledged is lost
     │   └── NotFound         3   the key is not there
+    │       └── Lost        69   what an earlier stage stored is missing or damaged; submit again
     ├── WaitTimeout          4   --wait gave up; the run continues
     ├── DataError           65   the data cannot be used: a second try would not help
     ├── CheckpointError     66   there are checkpoints, but none verifies
     ├── DeviceError         67   a GPU was requested and none is visible
     ├── Superseded          68   another attempt at the same training has begun
+    ├── Diverged            70   training went wrong, and would in the same way again
+    ├── Repeated            71   an unexpected error, the same as that of the attempt before
     └── Interrupted        143   SIGTERM: the stage stopped between steps and can resume
     Detached               130   Ctrl-C while following; the run continues
 
@@ -29,7 +32,7 @@ from contextlib import contextmanager
 
 # Exit codes after which a second attempt would fail in the same way. The chart's
 # podFailurePolicy and the local supervisor read this one list.
-PERMANENT_EXIT_CODES = (2, 65, 66, 67, 68)
+PERMANENT_EXIT_CODES = (2, 65, 66, 67, 68, 69, 70, 71)
 
 
 class JobrunnerError(Exception):
@@ -102,6 +105,18 @@ class NotFound(StorageError):
     """The key is not in storage."""
 
 
+class Lost(NotFound):
+    """Something that an earlier stage stored is missing or damaged.
+
+    Another attempt at the same stage would find the same. A submit runs the earlier stages again.
+    """
+
+    exit_code = 69
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint or "Submit the run again: that makes it again first.")
+
+
 class WaitTimeout(JobrunnerError):
     """Waiting ended before the run did."""
 
@@ -130,6 +145,18 @@ class Superseded(JobrunnerError):
     """Another attempt is training this run."""
 
     exit_code = 68
+
+
+class Diverged(JobrunnerError):
+    """Training went wrong; runs are reproducible, so it would again."""
+
+    exit_code = 70
+
+
+class Repeated(JobrunnerError):
+    """An unexpected error, the same and at the same step as that of the attempt before."""
+
+    exit_code = 71
 
 
 class Interrupted(JobrunnerError):

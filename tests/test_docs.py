@@ -46,6 +46,8 @@ def test_every_block_of_the_page_runs(tmp_path: Path) -> None:
     assert "step 20/20" in printed
     assert re.search(r"^el \d", printed, re.MULTILINE)
     assert "lead.low" in printed
+    assert re.search(r"^el-\S+ \{'checkpoints': \d{6,}, 'export': \d{6,}", printed, re.MULTILINE)
+    assert "damaged: []\n[]\n" in printed
     assert re.search(r"^2 lang: no language is called 'elvish'", printed, re.MULTILINE)
 
 

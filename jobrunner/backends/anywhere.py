@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from jobrunner.backends.base import Backend, LogLine, Outcome
+from jobrunner.backends.resubmit import Look, unseen
 from jobrunner.errors import ClusterError, UnreadableRun, UsageError
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
@@ -30,8 +31,8 @@ class Anywhere:
         self._connected: Backend | None = None
         self._warn = warn
 
-    def submit(self, plan: Plan) -> Outcome:
-        return self.backend_of(plan.run).submit(plan)
+    def submit(self, plan: Plan, *, look: Look = unseen) -> Outcome:
+        return self.backend_of(plan.run).submit(plan, look=look)
 
     def status(self, run: str) -> RunStatus:
         return self.backend_of(run).status(run)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from jobrunner.backends.resubmit import Look, unseen
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord
 from jobrunner.states import RunStatus
@@ -27,10 +28,15 @@ class Backend(Protocol):
 
     name: str
 
-    def submit(self, plan: Plan) -> Outcome:
+    def submit(self, plan: Plan, *, look: Look = unseen) -> Outcome:
         """Starts a run, continues a stopped one, or finds that it already exists.
 
         Stages that the plan adds to a finished run (more languages to evaluate) are started.
+
+        Args:
+            plan: the run.
+            look: called for a run that exists and has ended; stages that it returns run again if
+                they are needed.
         """
         ...
 

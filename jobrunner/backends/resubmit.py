@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
-from jobrunner.errors import UnreadableRun, UsageError
+from jobrunner.errors import Lost, UnreadableRun, UsageError
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, newer
+
+Look = Callable[[], Collection[str]]
+"""Looks in storage; returns the stages whose results are not whole there."""
+
+
+def unseen() -> Collection[str]:
+    """A `Look` of a caller that does not look."""
+    return ()
 
 
 def check(asked: RunRecord, before: RunRecord, *, live: bool) -> None:
@@ -19,7 +27,7 @@ def check(asked: RunRecord, before: RunRecord, *, live: bool) -> None:
 
     Raises:
         UnreadableRun: a newer client made the run, and its record has fields unknown here.
-        UsageError: another spec has the same id, or a live run has another storage.
+        UsageError: another spec has the same id, or the run has another storage.
     """
     if before.unknown:
         raise UnreadableRun(f"{before.run} was {newer(before.client)}.")
@@ -28,11 +36,18 @@ def check(asked: RunRecord, before: RunRecord, *, live: bool) -> None:
             f"{before.run} is another run: the first 8 digits of both digests are equal.",
             hint="Give --again 1 for an id of its own.",
         )
-    if live and before.spec.storage != asked.spec.storage:
+    if before.spec.storage == asked.spec.storage:
+        return
+    if live:
         raise UsageError(
             f"{before.run} is running with the storage {before.spec.storage}.",
             hint=f"Use that, or `jobrunner cancel {before.run}` first.",
         )
+    raise UsageError(
+        f"{before.run} has the storage {before.spec.storage}.",
+        hint=f"Use that, or `jobrunner delete {before.run}` first, which leaves its storage as it "
+        f"is, or add --again {before.spec.again + 1} for another run.",
+    )
 
 
 def merged(asked: RunRecord, before: Plan, *, done: Collection[str], live: bool) -> RunRecord:
@@ -52,6 +67,40 @@ def merged(asked: RunRecord, before: Plan, *, done: Collection[str], live: bool)
     base = before.record if live else asked
     spec = base.spec.evaluating(wanted)
     return base if spec is base.spec else base.with_spec(spec)
+
+
+def again(
+    planned: Plan,
+    *,
+    done: Collection[str],
+    failed: Mapping[str, int | None],
+    prepared: Collection[str],
+    lost: Collection[str],
+    changed: bool = False,
+) -> set[str]:
+    """The stages that succeeded and must run again before the rest of a run.
+
+    Args:
+        planned: the run to continue with.
+        done: its stages that succeeded.
+        failed: exit codes of its stages that failed.
+        prepared: see `prepares_again`.
+        lost: stages whose results are known not to be whole in storage.
+        changed: see `prepares_again`.
+    """
+    lost = set(lost)
+    for stage in planned.stages:
+        if failed.get(stage.name) == Lost.exit_code:
+            # It does not say whose result it missed. A stage whose result is whole ends at once.
+            lost |= planned.before(stage.name)
+    repeated = lost & set(done)
+    rest = set(done) - repeated
+    prepare = {stage.name for stage in planned.stages if stage.kind == "prepare"}
+    if {stage.name for stage in planned.stages} - prepare <= rest:
+        return set()
+    if prepares_again(planned, done=rest, prepared=prepared, changed=changed):
+        repeated |= prepare & set(done)
+    return repeated
 
 
 def prepares_again(

@@ -140,6 +140,12 @@ PRESETS: dict[str, ModelPreset] = {
 DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
 
 
+def learning_rate(model: str) -> float:
+    """The usual peak rate of a model: its preset's, or the default."""
+    preset = PRESETS.get(model)
+    return preset.learning_rate if preset else DEFAULT_LEARNING_RATE
+
+
 def is_folder(model: str) -> bool:
     """True if `--model` names a folder: it has the form of a path, not of a hub id."""
     return model.startswith(("/", "./", "../", "~")) or model.count("/") > 1

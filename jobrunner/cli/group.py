@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "list": "List runs, newest first.",
         "logs": "Print the logs of a run.",
         "report": "Compare base and fine-tuned models per language.",
+        "storage": "Show and check what is in storage.",
     },
     "Set up": {
         "init": "Write a commented jobrunner.toml.",

@@ -31,7 +31,7 @@ from jobrunner.catalog.installed import __version__
 from jobrunner.core.attempt.attempt import Attempt
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import ProgressReporter, log
-from jobrunner.errors import JobrunnerError, UnreadableRun, UsageError
+from jobrunner.errors import JobrunnerError, Repeated, UnreadableRun, UsageError, full_disk
 from jobrunner.spec.record import RunRecord, read_record
 
 
@@ -50,19 +50,35 @@ def stage_context() -> StageContext:
         raise UsageError(f"{file}: {error.strerror}.") from None
     record = _read(text)
     progress = os.environ.get("JOBRUNNER_PROGRESS_FILE")
-    scratch = Path(os.environ.get("JOBRUNNER_SCRATCH") or tempfile.gettempdir()) / "jobrunner"
-    scratch.mkdir(parents=True, exist_ok=True)
     context = StageContext(
         record=record,
         storage=record.spec.open_storage(),
         attempt=os.environ.get("JOBRUNNER_ATTEMPT") or uuid.uuid4().hex[:12],
-        scratch=scratch,
+        scratch=_scratch(),
         progress=ProgressReporter(Path(progress) if progress else None),
         log=log,
         grace_seconds=float(os.environ.get("JOBRUNNER_GRACE_SECONDS", "30")),
     )
     context.stop.install()
     return context
+
+
+def _scratch() -> Path:
+    """The folder for this program on a local disk.
+
+    Raises:
+        UsageError: it cannot be made.
+        StorageFull: no room left for it.
+    """
+    folder = Path(os.environ.get("JOBRUNNER_SCRATCH") or tempfile.gettempdir()) / "jobrunner"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if full := full_disk(error, f"in {folder}"):
+            raise full from None
+        problem = f"JOBRUNNER_SCRATCH: {error.filename}: {error.strerror}."
+        raise UsageError(problem, hint="Set it to a folder that can be written.") from None
+    return folder
 
 
 def _read(text: bytes) -> RunRecord:
@@ -162,10 +178,14 @@ def _run(attempt: Attempt) -> int:
         return 2
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
         # Any error belongs in the stored log, and ends only this attempt.
         traceback.print_exc()
-        return 1
+        if not attempt.crashed(error):
+            return 1
+        text = "".join(traceback.format_exception_only(error)).strip()
+        log(f"error: {text.splitlines()[-1]} The attempt before ended in the same way.")
+        return Repeated.exit_code
     return 0
 
 

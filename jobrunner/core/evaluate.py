@@ -56,7 +56,7 @@ def run(context: StageContext, *, language: str) -> None:
 
     Raises:
         SpecError: there is no such language.
-        NotFound: data or model are not in storage.
+        Lost: data or model are missing or damaged in storage.
         DataError: no utterance of the test set has a reference text.
         DeviceError: a GPU was requested, but none is visible.
         Interrupted: SIGTERM came; results of models that were done are stored.
@@ -87,7 +87,11 @@ def write_card(context: StageContext) -> None:
     the last one to write has seen all results.
     """
     prefix = keys.export_prefix(context.run)
-    family = models.family_in(context.storage.read(prefix + "config.json"), shown=prefix)
+    try:
+        config = context.storage.read(prefix + "config.json")
+    except NotFound:
+        raise folders.not_stored(prefix + "config.json") from None
+    family = models.family_in(config, shown=prefix)
     seen: list[Result] | None = None
     while (results := collect(context.storage, [context.run], warn=context.log)) != seen:
         card = model_card(context.record, results, family)

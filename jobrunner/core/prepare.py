@@ -93,7 +93,7 @@ def _prepare_model(context: StageContext, work: Path) -> None:
     prefix = keys.model_prefix(context.spec)
     # A folder without a fingerprint may differ from the one in storage.
     pinned = bool(context.spec.model_revision) or not models.is_folder(context.spec.model)
-    if pinned and folders.is_published(context.storage, prefix):
+    if pinned and folders.is_whole(context.storage, prefix):
         return
     files = _model_files(context)
     models.family_in(files["config.json"].read_bytes(), shown=context.spec.model)
@@ -129,10 +129,20 @@ def _selected(context: StageContext, language: str) -> Selection | None:
     """The clips of each split to prepare; None if all splits are in storage."""
     spec = context.spec
     wanted = splits.wanted(spec, language)
+    _warn_of_missing(context, language)
     if not wanted or _complete(context, language, wanted):
         return None
     context.progress.update(message=f"reading {languages.find(language).name}", urgent=True)
     return select(open_source(spec, language, context.scratch), spec.data, wanted)
+
+
+def _warn_of_missing(context: StageContext, language: str) -> None:
+    prefix = keys.data_prefix(context.spec, language)
+    for split in _ORDER:
+        lacking = layout.missing(context.storage, prefix, split)
+        if lacking:
+            more = f" and {len(lacking) - 1} more are" if len(lacking) > 1 else " is"
+            context.log(f"{lacking[0]}{more} not in storage as prepared before")
 
 
 def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> bool:
@@ -150,7 +160,7 @@ def _complete(context: StageContext, language: str, wanted: tuple[str, ...]) -> 
     roles = wanted + (("validation",) if "train" in wanted else ())
     reported = layout.read_report(context.storage, prefix).get("splits", {})
     return all(
-        role in reported and layout.read_manifest(context.storage, prefix, role) for role in roles
+        role in reported and layout.read_whole(context.storage, prefix, role) for role in roles
     )
 
 

@@ -16,11 +16,12 @@ def run(context: StageContext) -> None:
         DeviceError: fewer GPUs are visible than the run requests.
         DataError: no clip can be trained on.
         CheckpointError: there are checkpoints, but none verifies.
+        Lost: speech or base model are missing or damaged in storage.
         StorageError: storage refused; the last acknowledged checkpoint is safe.
         Interrupted: SIGTERM came.
-        JobrunnerError: the loss went wrong for good.
+        Diverged: the loss went wrong for good.
     """
-    if folders.is_published(context.storage, keys.export_prefix(context.run)):
+    if folders.is_whole(context.storage, keys.export_prefix(context.run)):
         context.log(f"{context.run} is trained and exported already")
         context.progress.update(message="trained", done=1.0, urgent=True)
         return

@@ -85,7 +85,7 @@ def read_run(
         storage=storage.url,
         record=_record(storage, run, warn),
         curve=_curve(storage, run),
-        exported=folders.is_published(storage, keys.export_prefix(run)),
+        exported=folders.is_whole(storage, keys.export_prefix(run)),
     )
 
 

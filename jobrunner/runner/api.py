@@ -9,19 +9,24 @@ The command line and the Python SDK share them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
 from jobrunner.catalog.backends import BACKENDS, DEFAULT
-from jobrunner.errors import SpecError, UnreadableRun, WaitTimeout
+from jobrunner.errors import SpecError, UnknownRun, UnreadableRun, UsageError, WaitTimeout
 from jobrunner.runner import preflight as checks
+from jobrunner.runner.space import free
+from jobrunner.runner.space.free import Removal
+from jobrunner.runner.space.inventory import take_run
 from jobrunner.spec import RunSpec, parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record, newer
 from jobrunner.states import RunStatus
+from jobrunner.storage import Storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,12 @@ def manifests(plan: Plan) -> str:
     return chart.render(plan)
 
 
+def _lost(plan: Plan) -> set[str]:
+    from jobrunner.runner.stored import lost
+
+    return lost(plan)
+
+
 class Runner:
     """The operations of the project on one backend.
 
@@ -118,7 +129,7 @@ class Runner:
 
     def start(self, plan: Plan) -> Outcome:
         """Starts a plan of `prepare`, continues its run, or finds that it already exists."""
-        return self.backend.submit(plan)
+        return self.backend.submit(plan, look=lambda: _lost(plan))
 
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
         """Adds evaluations of more languages to a run; those that it has are not repeated.
@@ -191,6 +202,55 @@ class Runner:
     def delete(self, run: str) -> None:
         """Cancels the run and forgets it; results in storage stay."""
         self.backend.delete(run)
+
+    def removal(self, run: str, *, storage: Storage | None = None) -> Removal:
+        """What a purge of a run would remove.
+
+        Args:
+            run: the run id.
+            storage: where to look for a run that is unknown here, such as one that was deleted.
+
+        Raises:
+            UnknownRun: there is no such run, or nothing of it is in `storage`.
+            UsageError: it has not ended.
+            StorageError: storage refused.
+        """
+        return free.everything(self._storage_of_ended(run, storage), run)
+
+    def purge(self, run: str, *, storage: Storage | None = None) -> Removal:
+        """Forgets an ended run and removes all that it has in storage; for errors see `removal`.
+
+        Prepared speech and base models stay: other runs may use them.
+        """
+        place = self._storage_of_ended(run, storage)
+        with contextlib.suppress(UnknownRun):
+            self.delete(run)
+        removal = free.everything(place, run)
+        removal.carry_out()
+        return removal
+
+    def checkpoints(self, run: str) -> Removal:
+        """The checkpoints of an ended run, which its `carry_out` removes; see `removal`."""
+        return free.checkpoints(self._storage_of_ended(run), run)
+
+    def live(self, url: str) -> set[str]:
+        """Runs that have not ended and have this storage."""
+        found = (status for status in self.list() if not status.state.ended)
+        return {status.run for status in found if status.storage.rstrip("/") == url.rstrip("/")}
+
+    def _storage_of_ended(self, run: str, otherwise: Storage | None = None) -> Storage:
+        try:
+            state = self.status(run).state
+        except UnknownRun:
+            if otherwise is None or take_run(otherwise, run) is None:
+                raise
+            return otherwise
+        if not state.ended:
+            raise UsageError(
+                f"{run} has not ended: it is {state.lower()}.",
+                hint=f"`jobrunner cancel {run}` stops it.",
+            )
+        return self.record(run).spec.open_storage()
 
     def wait(self, run: str, *, timeout: float | None = None) -> RunStatus:
         """Waits for the end of a run and returns its status.

@@ -26,7 +26,8 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
         backend: facts about its backend; a local one needs packages, storage and GPUs here.
 
     Raises:
-        UsageError: the core packages are not installed, for a local run.
+        UsageError: for a local run, the core packages are not installed, or JOBRUNNER_SCRATCH
+            cannot be used.
         SpecError: a folder, model, language or storage cannot be used.
         DeviceError: a local run requests more GPUs than this machine shows.
     """

@@ -20,6 +20,8 @@ from jobrunner.catalog.backends import LOCAL
 from jobrunner.config import Configuration
 from jobrunner.runner import results
 from jobrunner.runner.api import Runner, open_reader, open_runner
+from jobrunner.runner.space import view as views
+from jobrunner.runner.space.view import StorageView
 from jobrunner.runner.tables import Report, RunList
 from jobrunner.spec import RunSpec
 from jobrunner.states import RunStatus
@@ -69,6 +71,14 @@ class Run:
     def cancel(self) -> None:
         """Stops it; checkpoints and results stay."""
         self._runner().cancel(self.id)
+
+    def delete(self, *, purge: bool = False) -> None:
+        """Forgets it; with `purge`, an ended run's objects in storage are removed as well."""
+        runner = self._runner()
+        if purge:
+            runner.purge(self.id)
+        else:
+            runner.delete(self.id)
 
     def _runner(self) -> Runner:
         if self.backend:
@@ -169,6 +179,31 @@ def report(*chosen: Run | str, storage: str = "") -> Report:
 def cancel(run: Run | str) -> None:
     """Stops a run and returns when none of its processes or pods runs; results stay."""
     _run(run).cancel()
+
+
+def delete(run: Run | str, *, purge: bool = False) -> None:
+    """Forgets a run; a live one is cancelled first.
+
+    Args:
+        run: the run.
+        purge: removes its checkpoints, export, results and logs from storage as well. Prepared
+            data and base models stay. Raises UsageError for a live run.
+    """
+    _run(run).delete(purge=purge)
+
+
+def view(storage: str = "") -> StorageView:
+    """A storage: `inventory()` says what takes how much room, `check()` what is damaged.
+
+    Args:
+        storage: `s3://BUCKET/PREFIX` or a folder; if empty, the configured one.
+
+    Raises:
+        UsageError: there is no such storage.
+    """
+    found = config.load(arguments={"storage": storage} if storage else {}, backend=LOCAL)
+    endpoint = _text(found, "cluster.storage_endpoint")
+    return views.view(_text(found, "storage"), endpoint=endpoint)
 
 
 def _run(run: Run | str) -> Run:

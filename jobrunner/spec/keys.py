@@ -16,8 +16,12 @@ from jobrunner.spec.run import RunSpec
 from jobrunner.spec.types import slug
 from jobrunner.storage.folders import MANIFEST
 
-# Folder of all runs.
+# Folders of all base models, of all prepared speech, and of all runs.
+MODELS = "models/"
+DATA = "data/"
 RUNS = "runs/"
+# Folders of a run → what people call their content.
+PARTS = {"checkpoints": "checkpoints", "export": "export", "evaluations": "results", "logs": "logs"}
 # Name of the object that makes a checkpoint count.
 COMMIT = "COMMIT"
 # Files of a checkpoint besides its manifest.
@@ -38,17 +42,35 @@ END = ".json"
 def model_prefix(spec: RunSpec) -> str:
     """`models/<digest>/`: the base model, fetched once for all runs."""
     named = "" if models.is_folder(spec.model) else spec.model
-    return f"models/{_digest(named, spec.model_revision)}/"
+    return f"{MODELS}{_digest(named, spec.model_revision)}/"
 
 
 def data_prefix(spec: RunSpec, language: str) -> str:
     """`data/<digest>/`: prepared speech of one language, shared by runs with equal data fields."""
-    return f"data/{_digest(canonical_json(of_data(spec)), language)}/"
+    return f"{DATA}{_digest(canonical_json(of_data(spec)), language)}/"
+
+
+def split_prefix(spec: RunSpec, language: str, split: str) -> str:
+    """`data/<digest>/train/`: one split of prepared speech, with a manifest of its own."""
+    return f"{data_prefix(spec, language)}{split}/"
 
 
 def run_prefix(run: str) -> str:
     """`runs/<run>/`."""
     return f"{RUNS}{run}/"
+
+
+def part_of_run(key: str) -> tuple[str, str] | None:
+    """Run and part of it (`checkpoints`, `run.json`) that a key belongs to; None if to no run."""
+    run, _, rest = key.removeprefix(RUNS).partition("/")
+    return (run, rest.partition("/")[0]) if key.startswith(RUNS) and rest else None
+
+
+def shared_folder(key: str) -> str:
+    """`models/<digest>/` or `data/<digest>/` of a key; empty for keys of neither."""
+    top, _, rest = key.partition("/")
+    digest, slash, _ = rest.partition("/")
+    return f"{top}/{digest}/" if f"{top}/" in {MODELS, DATA} and slash else ""
 
 
 def run_file(run: str) -> str:
@@ -135,6 +157,11 @@ def log_file(run: str, stage: str, attempt: str) -> str:
 def end_file(run: str, stage: str, attempt: str) -> str:
     """Key of the end of an attempt: its exit code, beside its log."""
     return f"{logs_prefix(run, stage)}{attempt}{END}"
+
+
+def crash_file(run: str, stage: str) -> str:
+    """Key of the last unexpected error of a stage."""
+    return f"{run_prefix(run)}crashes/{stage}.json"
 
 
 def attempt_of_log(run: str, key: str) -> tuple[str, str] | None:

@@ -7,16 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from jobrunner.spec.types import (
+    AudioSeconds,
     Bytes,
-    CountOrZero,
     Endpoint,
+    Gpus,
     Image,
     LabelKey,
     LabelValue,
     ObjectName,
-    Positive,
     Quantity,
     Section,
+    Workers,
 )
 
 # Ten years: Kubernetes counts the seconds of a TTL in 32 bits.
@@ -30,12 +31,12 @@ class ResourcesSpec(Section):
         "auto",
         description="`cpu` trains on the CPU; otherwise a missing GPU is an error.",
     )
-    gpus: CountOrZero = Field(1, description="GPUs of the training stage.")
+    gpus: Gpus = Field(1, description="GPUs of the training stage.")
     gpu_product: LabelValue = Field(
         "",
         description="Exact GPU product, such as `NVIDIA-A100-SXM4-80GB`; empty: any.",
     )
-    device_seconds: Positive = Field(
+    device_seconds: AudioSeconds = Field(
         480.0,
         description="Seconds of audio that one device takes at a time; the rest accumulates.",
     )
@@ -43,7 +44,7 @@ class ResourcesSpec(Section):
         "auto", description="`auto`: bf16 where the GPU has it, fp32 elsewhere."
     )
     compile: bool = Field(False, description="Compiles the encoder with torch.compile.")
-    workers: CountOrZero = Field(
+    workers: Workers = Field(
         0,
         description="Processes that load data; 0: one less than the cores, 8 at most.",
     )

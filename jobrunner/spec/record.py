@@ -23,6 +23,7 @@ from jobrunner.errors import SpecError, UnreadableRun
 from jobrunner.spec import identity, names
 from jobrunner.spec.parsing import first_problem
 from jobrunner.spec.run import RunSpec
+from jobrunner.spec.types import RECORDED
 
 FORMAT = 2
 
@@ -107,7 +108,8 @@ def _lenient(values: Any, client: str) -> tuple[RunSpec, tuple[str, ...]]:
     unknown: list[str] = []
     while True:
         try:
-            return RunSpec.model_validate_json(json.dumps(values)), tuple(unknown)
+            spec = RunSpec.model_validate_json(json.dumps(values), context=RECORDED)
+            return spec, tuple(unknown)
         except ValidationError as error:
             problems = error.errors(include_url=False)
             surplus = [problem for problem in problems if problem["type"] == "extra_forbidden"]

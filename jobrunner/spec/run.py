@@ -43,6 +43,12 @@ class RunSpec(Section):
     storage: Annotated[Text, AfterValidator(storage_url)] = Field(
         "", description="`s3://BUCKET/PREFIX`, or a folder."
     )
+    keep_checkpoints: Literal["all", "last", "none"] = Field(
+        "last",
+        description="Checkpoints that stay once the export is verified: `all` that training kept "
+        "(the two newest and the best), `last` (the newest and the best, which can make the "
+        "export again), or `none`. Not part of the run's id.",
+    )
     data: DataSpec = DataSpec()
     train: TrainSpec = TrainSpec()
     evaluate: EvaluateSpec = EvaluateSpec()

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from jobrunner.catalog import corpora, languages
 from jobrunner.catalog.corpora import Corpus
 from jobrunner.errors import SpecError
-from jobrunner.spec.types import NotNegative, Positive, Ratio, Section, Text, slug
+from jobrunner.spec.types import Holdout, NotNegative, Positive, Section, Text, slug
 
 # The field that people set; it becomes `data.sources`.
 FIELD = "data.source"
@@ -113,7 +113,7 @@ class DataSpec(Section):
         description="Split that chooses the best model; empty: the usual one, or held out.",
     )
     test_split: Text = Field("test", description="Split that evaluations use.")
-    holdout: Ratio = Field(
+    holdout: Holdout = Field(
         0.05,
         description="Share of the training sentences held out when no split validates.",
     )

@@ -6,9 +6,12 @@ from pydantic import Field, model_validator
 
 from jobrunner.catalog import models
 from jobrunner.spec.types import (
+    AudioSeconds,
     Count,
     CountOrZero,
+    Dropout,
     LanguageCode,
+    LearningRate,
     NotNegative,
     Positive,
     Ratio,
@@ -20,7 +23,7 @@ class TrainSpec(Section):
     """Options of fine-tuning. All of them are part of the run's id."""
 
     steps: Count = Field(2000, description="Optimiser steps.")
-    learning_rate: Positive = Field(
+    learning_rate: LearningRate = Field(
         models.DEFAULT_LEARNING_RATE,
         description="Peak learning rate; from the model's preset unless given.",
     )
@@ -28,7 +31,7 @@ class TrainSpec(Section):
         500,
         description="Steps of linear warm-up; at most a fifth of the steps unless given.",
     )
-    batch_seconds: Positive = Field(
+    batch_seconds: AudioSeconds = Field(
         640.0,
         description="Seconds of audio in a step, over all devices (64 utterances of 10 s).",
     )
@@ -38,7 +41,7 @@ class TrainSpec(Section):
     )
     weight_decay: NotNegative = Field(0.0, description="AdamW's weight decay.")
     max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")
-    dropout: Ratio = Field(0.0, description="Dropout in encoder and decoder.")
+    dropout: Dropout = Field(0.0, description="Dropout in encoder and decoder.")
     spec_augment: bool = Field(False, description="Masks times and frequencies of the input.")
     freeze_encoder: bool = Field(False, description="Trains the decoder only.")
     save_every: Count = Field(250, description="Steps between checkpoints.")

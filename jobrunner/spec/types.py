@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+)
+from pydantic_core import core_schema
 
 from jobrunner.catalog import languages
 from jobrunner.errors import SpecError
@@ -33,6 +42,34 @@ def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a number that can be used")
     return value
+
+
+# The context of a validation that reads a record.
+RECORDED = {"recorded": True}
+
+
+class _AtMost:
+    """The largest value of a field in a new spec. Records of older clients may have more.
+
+    It is checked last, so that infinity and NaN have their own words.
+
+    Args:
+        limit: the largest value.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.with_info_after_validator_function(self._check, handler(kind))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Any:
+        return {**handler(schema), "maximum": self._limit}
+
+    def _check(self, value: float, about: ValidationInfo) -> float:
+        if value > self._limit and about.context != RECORDED:
+            raise ValueError(f"{value:g} is more than {self._limit:g}, the most that makes sense")
+        return value
 
 
 def _quantity(text: str) -> str:
@@ -164,6 +201,16 @@ CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_INT)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
+# Whisper was trained from scratch with 0.0015 and less; with 0.1, nothing learns.
+LearningRate = Annotated[Positive, _AtMost(0.1)]
+# With more, hardly an activation or a sentence is left to learn from.
+Dropout = Annotated[Ratio, _AtMost(0.9)]
+Holdout = Annotated[Ratio, _AtMost(0.5)]
+# A day of audio, 135 times the default of a step.
+AudioSeconds = Annotated[Positive, _AtMost(86_400)]
+# A process needs 0.5 GB, and no node has more cores or GPUs than these.
+Workers = Annotated[CountOrZero, _AtMost(256)]
+Gpus = Annotated[CountOrZero, _AtMost(64)]
 LanguageCode = Annotated[str, AfterValidator(_language)]
 
 

@@ -32,12 +32,15 @@ def test_another_spec_whose_id_is_the_same_by_chance_is_refused() -> None:
         resubmit.check(asked, other, live=False)
 
 
-def test_a_live_run_keeps_its_storage_and_an_ended_one_may_move() -> None:
+def test_a_run_keeps_its_storage_and_a_person_may_let_go_of_it() -> None:
     asked, before = record(storage="s3://bucket/new"), record(storage="s3://bucket/old")
     with pytest.raises(UsageError, match="is running with the storage s3://bucket/old") as caught:
         resubmit.check(asked, before, live=True)
     assert f"jobrunner cancel {asked.run}" in str(caught.value)
-    resubmit.check(asked, before, live=False)
+    with pytest.raises(UsageError, match="has the storage s3://bucket/old") as caught:
+        resubmit.check(asked, before, live=False)
+    assert f"jobrunner delete {asked.run}" in str(caught.value)
+    assert "add --again 1" in str(caught.value)
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -96,4 +99,29 @@ def test_what_was_prepared_is_prepared_again_where_something_is_left_that_lacks_
 ) -> None:
     planned = plan(record("el", "sw"))
     found = resubmit.prepares_again(planned, done=done, prepared=prepared, changed=changed)
+    assert found == again
+
+
+EVERYTHING = {"prepare", "train", "evaluate-el", "evaluate-sw"}
+# What is done; exit codes of what failed; what a look in storage finds lost → what runs again.
+LOSSES: list[tuple[set[str], dict[str, int | None], set[str], set[str]]] = [
+    ({"prepare"}, {"train": 1}, set(), set()),
+    ({"prepare"}, {"train": 69}, set(), {"prepare"}),
+    ({"prepare"}, {"train": 65}, {"prepare"}, {"prepare"}),
+    ({"prepare"}, {}, {"prepare", "train"}, {"prepare"}),
+    (set(), {"prepare": 69}, set(), set()),
+    (EVERYTHING - {"evaluate-sw"}, {"evaluate-sw": 69}, set(), {"prepare", "train"}),
+    (EVERYTHING - {"evaluate-sw"}, {"evaluate-sw": None}, {"train"}, {"train"}),
+    (EVERYTHING, {}, {"prepare"}, set()),
+    (EVERYTHING, {}, {"train"}, {"train"}),
+    (EVERYTHING, {}, {"prepare", "train"}, {"prepare", "train"}),
+]
+
+
+@pytest.mark.parametrize(("done", "failed", "lost", "again"), LOSSES)
+def test_what_is_lost_is_made_again_where_something_left_needs_it(
+    done: set[str], failed: dict[str, int | None], lost: set[str], again: set[str]
+) -> None:
+    planned = plan(record("el", "sw"))
+    found = resubmit.again(planned, done=done, failed=failed, prepared={"el", "sw"}, lost=lost)
     assert found == again

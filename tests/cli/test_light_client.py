@@ -30,6 +30,8 @@ sys.exit(run(sys.argv[1:]))
         "status",
         "logs",
         "report",
+        "storage du --storage .",
+        "storage check --repair --storage .",
         "doctor",
         "submit --lang el --storage s3://speech/runs --dry-run",
         "render --lang el --storage s3://speech/runs",

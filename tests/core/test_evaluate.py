@@ -251,7 +251,7 @@ def test_a_missing_export_is_named(context: LoggedContext) -> None:
 
 
 def test_data_that_were_never_prepared_are_named(context: LoggedContext) -> None:
-    with pytest.raises(NotFound, match="Prepare comes first"):
+    with pytest.raises(NotFound, match=r"holds no prepared speech\. Submit the run again"):
         evaluate.run(context, language="sw")
 
 

@@ -120,7 +120,7 @@ def make_run(root: Path, **changes: Any) -> RunSpec:
     }
     spec = builders.spec(**{**values, **changes})
     storage = LocalStorage(Path(spec.storage))
-    if not folders.is_published(storage, keys.model_prefix(spec)):
+    if not folders.is_whole(storage, keys.model_prefix(spec)):
         folders.publish(storage, keys.model_prefix(spec), make_whisper(root / "tiny"))
         write_data(storage, keys.data_prefix(spec, spec.lang))
     return spec

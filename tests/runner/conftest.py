@@ -1,4 +1,7 @@
-"""A spec for this machine, and a runner whose stages only say that they were there."""
+"""A spec for this machine, and a runner whose stages say that they were there.
+
+Training stores an export without files, so that a submit finds it whole.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,16 @@ from jobrunner.runner.api import Runner
 from jobrunner.spec import RunSpec
 from tests import builders
 
-PROGRAM = "import sys; print('00:00:00', *sys.argv[1:])"
+PROGRAM = """
+import json, os, sys
+from pathlib import Path
+print('00:00:00', *sys.argv[1:])
+if sys.argv[1] == 'train':
+    told = json.loads(Path(os.environ['JOBRUNNER_SPEC']).read_text())
+    export = Path(told['spec']['storage'], 'runs', told['run'], 'export')
+    export.mkdir(parents=True, exist_ok=True)
+    (export / 'manifest.json').write_text('{"files": {}}')
+"""
 Spec = Callable[..., RunSpec]
 
 

@@ -13,7 +13,7 @@ from jobrunner.backends.anywhere import Anywhere
 from jobrunner.backends.local.backend import LocalBackend
 from jobrunner.errors import SpecError, UnknownRun, UsageError, WaitTimeout
 from jobrunner.runner.api import Runner, open_runner
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, keys
 from jobrunner.states import State
 from tests.builders import run_id
 
@@ -122,3 +122,40 @@ def test_logs_are_of_a_run_and_a_stage_that_are_there(runner: Runner, spec: Spec
     runner.delete(run)
     with pytest.raises(UnknownRun, match=f"There is no run {run} on this machine"):
         runner.logs(run)
+
+
+def test_an_ended_run_is_purged_and_its_data_stays(runner: Runner, spec: Spec) -> None:
+    run = runner.submit(spec()).run
+    runner.wait(run, timeout=60)
+    storage = spec().open_storage()
+    storage.write(f"{keys.data_prefix(spec(), 'el')}train/manifest.json", b"{}")
+    removal = runner.purge(run)
+    assert keys.run_file(run) in {entry.key for entry in removal.entries}
+    assert [entry.key for entry in storage.list("")] == [
+        f"{keys.data_prefix(spec(), 'el')}train/manifest.json"
+    ]
+    assert runner.list() == []
+    assert runner.submit(spec()).outcome == "created"
+
+
+def test_a_live_run_is_neither_purged_nor_are_its_checkpoints(tmp_path: Path, spec: Spec) -> None:
+    command = (sys.executable, "-S", "-c", ENDLESS)
+    runner = Runner(LocalBackend(tmp_path / "state", command=command, grace_seconds=1.0))
+    run = runner.submit(spec()).run
+    try:
+        assert runner.live(f"{tmp_path}/storage/") == {run}
+        assert runner.live(f"{tmp_path}/other") == set()
+        for verb in (runner.removal, runner.purge, runner.checkpoints):
+            with pytest.raises(UsageError, match=f"{run} has not ended: .* `jobrunner cancel"):
+                verb(run)
+    finally:
+        runner.cancel(run)
+    assert runner.live(f"{tmp_path}/storage") == set()
+    assert spec().open_storage().stat(keys.run_file(run))
+
+
+def test_a_run_that_is_nowhere_cannot_be_purged(runner: Runner, spec: Spec) -> None:
+    storage = spec().open_storage()
+    for where in (None, storage):
+        with pytest.raises(UnknownRun):
+            runner.purge("el-whisper-tiny-00000000", storage=where)

@@ -178,6 +178,7 @@ def test_the_versions_give_ids_of_their_own() -> None:
     "elsewhere",
     [
         {"storage": "/data/runs"},
+        {"keep_checkpoints": "none"},
         {"evaluate": {"languages": ["el", "sw"], "base": False, "batch_size": 1}},
         {"resources": {"device": "cpu", "gpus": 0, "precision": "fp32"}},
         {"cluster": {"namespace": "team", "image": "other:1", "attempts": 1}},

@@ -78,6 +78,24 @@ def test_a_key_of_something_else_belongs_to_no_checkpoint(key: str) -> None:
     assert keys.checkpoint_step(RUN, key) is None
 
 
+@given(st.sampled_from(sorted(LAYOUT)))
+def test_run_and_part_are_read_from_a_key(key: str) -> None:
+    assert keys.part_of_run(f"{key}x") == (RUN, f"{LAYOUT[key]}x".partition("/")[0])
+
+
+@pytest.mark.parametrize("key", ["runs/", "runs/notes.txt", f"data/{RUN}/train/a", "other/a/b", ""])
+def test_a_key_outside_every_run_belongs_to_none(key: str) -> None:
+    assert keys.part_of_run(key) is None
+
+
+def test_the_shared_folder_of_a_key_is_that_of_its_model_or_speech() -> None:
+    spec = builders.spec()
+    for prefix in (keys.model_prefix(spec), keys.data_prefix(spec, "el")):
+        assert keys.shared_folder(f"{prefix}train/a") == prefix
+    for key in ("", "data/", "data/notes.txt", f"{keys.run_prefix(RUN)}run.json", "a/b/c"):
+        assert keys.shared_folder(key) == ""
+
+
 def test_checkpoints_are_listed_in_the_order_of_their_steps() -> None:
     steps = [5, 40, 300, 2000]
     prefixes = [keys.checkpoint_prefix(RUN, step) for step in steps]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from jobrunner.catalog import installed
-from jobrunner.errors import UnreadableRun
+from jobrunner.errors import SpecError, UnreadableRun
 from jobrunner.spec import RunSpec
+from jobrunner.spec.parsing import parse
 from jobrunner.spec.record import FORMAT, RunRecord, new_record, read_record, write_record
 from tests import builders
 from tests.harness.newer import MADE_BY, UNKNOWN, UNKNOWN_PATHS, UNREADABLE, newer_text
@@ -51,6 +52,17 @@ def test_a_record_names_its_image_whose_default_is_another_in_each_version() -> 
     assert found.run == RECORD.run
     again = json.loads(write_record(found))
     assert again["spec"]["cluster"] == {"image": "registry.example/jobrunner:0.0.9"}
+
+
+def test_a_run_that_went_beyond_what_makes_sense_can_still_be_looked_at() -> None:
+    written = json.loads(write_record(RECORD))
+    written["spec"]["train"] = {"learning_rate": 1000.0, "dropout": 1.0}
+    written["spec"]["resources"] = {"workers": 100_000}
+    found = read_record(json.dumps(written)).spec
+    assert (found.train.learning_rate, found.train.dropout) == (1000.0, 1.0)
+    assert found.resources.workers == 100_000
+    with pytest.raises(SpecError, match=r"learning_rate: 1000 is more than 0\.1"):
+        parse(found.model_dump(mode="json"))
 
 
 def test_the_id_of_a_run_is_data_and_is_not_computed_again() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from jobrunner.errors import NotFound, StorageError
+from jobrunner.errors import Lost, NotFound, StorageError
 from jobrunner.spec.keys import CARD
 from jobrunner.storage import folders
 from jobrunner.storage.local import LocalStorage
@@ -27,13 +28,13 @@ def storage(tmp_path: Path) -> Elsewhere:
     (folder / "deep" / "config.json").write_text("{}")
     (folder / CARD).write_text("first")
     made = Elsewhere(tmp_path / "storage")
-    assert not folders.is_published(made, PREFIX)
+    assert not folders.is_whole(made, PREFIX)
     folders.publish(made, PREFIX, folder, changing=[CARD])
     return made
 
 
 def test_what_was_published_comes_back(storage: Elsewhere, tmp_path: Path) -> None:
-    assert folders.is_published(storage, PREFIX)
+    assert folders.is_whole(storage, PREFIX)
     place = folders.fetch(storage, PREFIX, tmp_path / "scratch")
     assert (place / "weights").read_bytes() == bytes(range(256)) * 100
     assert (place / "deep" / "config.json").read_text() == "{}"
@@ -106,11 +107,84 @@ def test_one_object_comes_with_its_digest_or_not_at_all(storage: Elsewhere, tmp_
     path, key = tmp_path / "deep" / "copy", PREFIX + "weights"
     digest = folders.fetch_file(storage, key, path)
     assert digest == folders.sha256(path) == folders.sha256(tmp_path / "folder" / "weights")
-    assert folders.fetch_file(storage, key, path, expected=digest) == digest
-    with pytest.raises(StorageError, match="weights differs from its manifest"):
-        folders.fetch_file(storage, key, path, expected="0" * 64)
+    folders.fetch_verified(storage, key, path, digest)
     with pytest.raises(NotFound):
         folders.fetch_file(storage, PREFIX + "nothing", path)
+    with pytest.raises(Lost, match="weights differs from its manifest"):
+        folders.fetch_verified(storage, key, path, "0" * 64)
+    with pytest.raises(Lost, match="weights is not in storage"):
+        folders.fetch_verified(storage, key, path, digest)
+
+
+def test_what_a_folder_lacks_is_found_with_one_listing(storage: Elsewhere) -> None:
+    assert folders.missing(storage, PREFIX) == []
+    storage.forget()
+    storage.write(PREFIX + "weights", b"cut")
+    storage.delete(PREFIX + "deep/config.json")
+    assert folders.missing(storage, PREFIX) == [PREFIX + "deep/config.json", PREFIX + "weights"]
+    assert storage.opened() == []
+    assert not folders.is_whole(storage, PREFIX)
+    with pytest.raises(NotFound):
+        folders.missing(storage, "models/other/")
+
+
+@pytest.mark.parametrize("manifest", [b"{", b"[]", b'{"files": {"weights": {}}}'])
+def test_a_damaged_manifest_is_what_lacks(
+    storage: Elsewhere, tmp_path: Path, manifest: bytes
+) -> None:
+    storage.write(PREFIX + folders.MANIFEST, manifest)
+    assert folders.missing(storage, PREFIX) == [PREFIX + folders.MANIFEST]
+    with pytest.raises(Lost, match=r"manifest\.json is damaged"):
+        folders.fetch(storage, PREFIX, tmp_path / "scratch")
+    folders.publish(storage, PREFIX, tmp_path / "folder", changing=[CARD])
+    assert folders.is_whole(storage, PREFIX)
+
+
+@pytest.mark.parametrize("kind", [Elsewhere, LocalStorage])
+def test_a_damaged_file_counts_as_missing_until_it_is_stored_again(
+    storage: Elsewhere, tmp_path: Path, kind: type[LocalStorage]
+) -> None:
+    reader = kind(tmp_path / "storage")
+    storage.write(PREFIX + "weights", b"?" * 25_600)
+    assert folders.missing(storage, PREFIX) == []  # its size is right
+    with pytest.raises(Lost, match="weights differs from its manifest") as caught:
+        folders.fetch(reader, PREFIX, tmp_path / "scratch")
+    assert caught.value.hint.startswith("Submit the run again")
+    assert folders.missing(storage, PREFIX) == [PREFIX + "weights"]
+    with pytest.raises(Lost, match="weights is not in storage"):
+        folders.fetch(reader, PREFIX, tmp_path / "scratch")
+    folders.publish(storage, PREFIX, tmp_path / "folder", changing=[CARD])
+    folders.fetch(reader, PREFIX, tmp_path / "scratch")
+
+
+def test_damage_that_may_not_be_deleted_is_named_for_a_person(tmp_path: Path) -> None:
+    class ReadOnly(LocalStorage):
+        def delete(self, key: str) -> None:
+            raise StorageError("Access is denied.")
+
+    error = folders.discard(ReadOnly(tmp_path), PREFIX + "weights", "is damaged")
+    assert str(error) == (
+        "models/abc/weights is damaged. "
+        "Delete it from storage (Access is denied), then submit the run again."
+    )
+
+
+def test_a_reader_never_compares_new_files_with_an_old_manifest(
+    storage: Elsewhere, tmp_path: Path
+) -> None:
+    class Watching(LocalStorage):
+        seen: ClassVar[list[bool]] = []
+
+        def write_file(self, key: str, path: Path) -> None:
+            self.seen.append(self.stat(PREFIX + folders.MANIFEST) is not None)
+            super().write_file(key, path)
+
+    watching = Watching(tmp_path / "storage")
+    folders.publish(watching, PREFIX, tmp_path / "folder", changing=[CARD])
+    assert watching.seen == [True, True, True]
+    (tmp_path / "folder" / "weights").write_bytes(b"other")
+    folders.publish(watching, PREFIX, tmp_path / "folder", changing=[CARD])
+    assert watching.seen[3:] == [False, False, False]
 
 
 # Prints what it saw, as JSON.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from jobrunner.storage import Storage, open_storage
+from tests.contract.space import SpaceContract
 from tests.contract.storage import StorageContract
 from tests.contract.storage_model import behaves_like_a_dictionary
 
@@ -22,6 +23,10 @@ def new_storage(bucket: str) -> Callable[[], Storage]:
 
 class TestStorage(StorageContract):
     """A bucket keeps the promises of storage."""
+
+
+class TestSpace(SpaceContract):
+    """A bucket tells of its room."""
 
 
 def test_what_is_in_a_bucket_has_to_be_fetched(new_storage: Callable[[], Storage]) -> None:

@@ -15,6 +15,7 @@ from jobrunner.backends.kubernetes.prepare_here import prepare_here
 from jobrunner.backends.kubernetes.read import RunWatch, read_jobs, read_run, read_runs
 from jobrunner.backends.kubernetes.snapshot import Snapshot
 from jobrunner.backends.kubernetes.status import run_status, unreadable
+from jobrunner.backends.resubmit import Look, unseen
 from jobrunner.errors import UnknownRun, UnreadableRun
 from jobrunner.spec import names
 from jobrunner.spec.plan import Plan
@@ -45,12 +46,12 @@ class KubernetesBackend:
         self._command = tuple(command)
         self._cluster = Cluster()
 
-    def submit(self, plan: Plan) -> Outcome:
+    def submit(self, plan: Plan, *, look: Look = unseen) -> Outcome:
         """Submits a run; see `Backend.submit`.
 
         Raises:
             ClusterError: the cluster refuses the objects, or does not answer.
-            UsageError: a live run has another storage, or the id belongs to another run.
+            UsageError: the run has another storage, or the id belongs to another run.
             JobrunnerError: a folder of this machine cannot be prepared into storage.
         """
         prepare_here(plan.record)
@@ -58,7 +59,7 @@ class KubernetesBackend:
         for _ in range(TRIES):
             try:
                 snapshot = read_jobs(self._cluster, namespace, plan.run)
-                return submit.submit(self._cluster, plan, snapshot, self._command)
+                return submit.submit(self._cluster, plan, snapshot, self._command, look)
             except Changed as error:
                 last = error
         raise last

@@ -95,6 +95,15 @@ def ended(pod: Object) -> tuple[str, str, int | None]:
     return "failed", message or (f"ended with exit code {code}" if code else ""), code
 
 
+def exit_code(end: Object) -> int | None:
+    """The exit code that a pod failure policy names in the condition `Failed` of a Job.
+
+    The Job outlives its pods, and a submit reads no pods.
+    """
+    found = re.search(r"failed with exit code (\d+) matching FailJob", end.get("message", ""))
+    return int(found[1]) if found else None
+
+
 def latest(events: Iterable[Object], reason: str, name: str, since: float = 0.0) -> str:
     """Message of an object's newest event with a reason; empty if there is none."""
     found = [

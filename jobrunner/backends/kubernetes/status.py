@@ -126,7 +126,7 @@ def _failed(job: Object, end: Object, pods: list[Object], found: StageStatus) ->
     changes = {
         "state": State.FAILED,
         "reason": reason or end.get("message", "failed"),
-        "exit_code": code,
+        "exit_code": reasons.exit_code(end) if code is None else code,
         "ended": reasons.seconds(end.get("lastTransitionTime")),
     }
     return found.model_copy(update=changes)
@@ -159,7 +159,8 @@ def _live(snapshot: Snapshot, job: Object, pods: list[Object], found: StageStatu
     current = next((pod for pod in reversed(pods) if _is_live(pod)), None)
     if current is not None:
         if {"running", "terminated"} & reasons.container(current).keys():
-            return found.model_copy(update={"state": State.RUNNING})
+            reason = _last_failure(job, pods)
+            return found.model_copy(update={"state": State.RUNNING, "reason": reason})
         reason, blocked = reasons.waiting(current, snapshot.events)
         state = State.STARTING if current["spec"].get("nodeName") else State.QUEUED
         return found.model_copy(update={"state": state, "reason": reason, "blocked": blocked})
@@ -181,6 +182,16 @@ def _live(snapshot: Snapshot, job: Object, pods: list[Object], found: StageStatu
     elif snapshot.brief and not reason and _lacks_a_pod(snapshot, job):
         reason = "has no pod; see `jobrunner status RUN`"
     return found.model_copy(update={"state": State.QUEUED, "reason": reason})
+
+
+def _last_failure(job: Object, pods: list[Object]) -> str:
+    """Why the attempt before failed, while the next one runs; empty for the first."""
+    failed = [pod for pod in pods if _is_failed(pod)]
+    count, most = job.get("status", {}).get("failed", 0), job["spec"].get("backoffLimit", 0) + 1
+    if not failed or not count:
+        return ""
+    _, told, _ = reasons.ended(failed[-1])
+    return f"attempt {count} of {most} failed: {told}" if told else ""
 
 
 def _failed_before(job: Object) -> str:

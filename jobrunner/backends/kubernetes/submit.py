@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from jobrunner.backends import resubmit
 from jobrunner.backends.base import Outcome
@@ -13,6 +13,7 @@ from jobrunner.backends.kubernetes.create import Changed, create_owned, dry_run
 from jobrunner.backends.kubernetes.delete import until_gone
 from jobrunner.backends.kubernetes.snapshot import SPEC_FILE, Snapshot
 from jobrunner.backends.kubernetes.status import run_status
+from jobrunner.backends.resubmit import Look, unseen
 from jobrunner.chart import manifests
 from jobrunner.chart.jobs import condition, is_done, release_patch
 from jobrunner.spec import names
@@ -26,7 +27,11 @@ SECONDS_TO_MAKE = 30.0
 
 
 def submit(
-    cluster: Cluster, asked: Plan, snapshot: Snapshot | None, command: Sequence[str] = ()
+    cluster: Cluster,
+    asked: Plan,
+    snapshot: Snapshot | None,
+    command: Sequence[str] = (),
+    look: Look = unseen,
 ) -> Outcome:
     """Creates a run, continues it, or finds that it already exists.
 
@@ -35,10 +40,11 @@ def submit(
         asked: plan of the submitted run.
         snapshot: the run in the cluster; None if it does not exist.
         command: the program of a stage, instead of the image's.
+        look: see `Backend.submit`.
 
     Raises:
         Changed: the run changed; read it again and repeat.
-        UsageError: the live run has another storage, or the id belongs to another run.
+        UsageError: the run has another storage, or the id belongs to another run.
         ClusterError: the cluster refuses, with its reason; if it refuses an object as such,
             nothing was created.
     """
@@ -53,8 +59,13 @@ def submit(
     resubmit.check(asked.record, snapshot.record, live=live)
     done = {each.stage for each in status.stages if each.state is State.SUCCEEDED}
     planned = plans.plan(resubmit.merged(asked.record, snapshot.plan, done=done, live=live))
-    stale = _stale(snapshot, planned, status)
-    missing = [s.name for s in planned.stages if _is_missing(snapshot, s.name, stale, status)]
+    again = _again(snapshot, planned, status, () if live or not done else look())
+    stale = _stale(snapshot, planned, status, again)
+    missing = [
+        s.name
+        for s in planned.stages
+        if s.name in again or _is_missing(snapshot, s.name, stale, status)
+    ]
     objects = _objects(planned, command)
     jobs = [each for each in objects[1:] if each["kind"] != "Job" or _stage(each) in missing]
     jobs = [_held(each, _waits(snapshot, planned, each, missing)) for each in jobs]
@@ -70,24 +81,33 @@ def submit(
     return "continued" if (missing or resumed) and not others else "adopted"
 
 
-def _stale(snapshot: Snapshot, planned: Plan, status: RunStatus) -> list[str]:
+def _again(snapshot: Snapshot, planned: Plan, status: RunStatus, lost: Collection[str]) -> set[str]:
+    """The stages that succeeded and must run again."""
+    before, now = snapshot.record, planned.record
+    return resubmit.again(
+        planned,
+        done={stage.stage for stage in status.stages if stage.state is State.SUCCEEDED},
+        failed={s.stage: s.exit_code for s in status.stages if s.state is State.FAILED},
+        prepared=before.spec.languages,
+        lost=lost,
+        changed=_program(now) != _program(before),
+    )
+
+
+def _stale(
+    snapshot: Snapshot, planned: Plan, status: RunStatus, again: Collection[str]
+) -> list[str]:
     """Stages whose Jobs exist but must be replaced, because a Job cannot be changed."""
     failed = {stage.stage for stage in status.stages if stage.state is State.FAILED}
     done = {stage.stage for stage in status.stages if stage.state is State.SUCCEEDED}
     before, now = snapshot.record, planned.record
     placed = before.spec.resources != now.spec.resources or before.spec.cluster != now.spec.cluster
-    again = resubmit.prepares_again(
-        planned,
-        done=done,
-        prepared=before.spec.languages,
-        changed=_program(now) != _program(before),
-    )
     found = []
     for stage in planned.stages:
         if snapshot.job(stage.name) is None:
             continue
         other = placed and stage.name not in done
-        if stage.name in failed or other or (again and stage.kind == "prepare"):
+        if stage.name in failed or other or stage.name in again:
             found.append(stage.name)
     return found
 

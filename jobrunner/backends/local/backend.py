@@ -19,6 +19,7 @@ from jobrunner.backends.local.devices import DeviceQueue
 from jobrunner.backends.local.folder import RunFolder, runs, state_directory
 from jobrunner.backends.local.launch import end_processes, start_supervisor
 from jobrunner.backends.local.records import LocalRun, RunState
+from jobrunner.backends.resubmit import Look, unseen
 from jobrunner.errors import JobrunnerError, SpecError, StorageError, UnknownRun, UnreadableRun
 from jobrunner.spec import keys, names
 from jobrunner.spec import plan as plans
@@ -60,12 +61,12 @@ class LocalBackend:
         self._grace_seconds = grace_seconds
         self._retry_seconds = retry_seconds
 
-    def submit(self, plan: Plan) -> Outcome:
+    def submit(self, plan: Plan, *, look: Look = unseen) -> Outcome:
         """Submits a run; see `Backend.submit`.
 
         Raises:
             StorageError: storage or the state directory cannot be written.
-            UsageError: a live run has another storage, or the id belongs to another run.
+            UsageError: the run has another storage, or the id belongs to another run.
         """
         if not plan.spec.storage:
             raise SpecError("storage", "is not given.", hint="Name a folder with --storage.")
@@ -73,7 +74,7 @@ class LocalBackend:
         while True:
             with locks.take(folder.submit_lock):
                 if not folder.is_live():
-                    return self._start(folder, plan.record)
+                    return self._start(folder, plan.record, look)
                 if not self._is_ending(folder):
                     return self._extend(folder, plan.record)
             self._until_stopped(folder)
@@ -198,7 +199,7 @@ class LocalBackend:
         folder.save(before.model_copy(update={"record": record}))
         return "continued"
 
-    def _start(self, folder: RunFolder, asked: RunRecord) -> Outcome:
+    def _start(self, folder: RunFolder, asked: RunRecord, look: Look) -> Outcome:
         """Submits a run that is not live. The caller holds its submit lock."""
         before, old = self._known(folder, asked)
         record = asked
@@ -206,7 +207,7 @@ class LocalBackend:
             resubmit.check(asked, before.record, live=False)
             planned = plans.plan(before.record)
             record = resubmit.merged(asked, planned, done=old.succeeded, live=False)
-        state = states.started(plans.plan(record), old)
+        state = states.started(plans.plan(record), old, look() if old.succeeded else ())
         if before and run_state(state.stages) is State.SUCCEEDED:
             return "adopted"
         _write_record(record)
@@ -235,15 +236,18 @@ class LocalBackend:
         return "continued" if before else "created"
 
     def _known(self, folder: RunFolder, asked: RunRecord) -> tuple[LocalRun | None, RunState]:
-        """The recorded run and its state; empty if unreadable or not in the requested storage."""
+        """The recorded run and its state; empty if unreadable, or gone from its storage."""
         try:
             before, state = folder.submitted(), folder.state()
         except (UnknownRun, StorageError):
             return None, RunState()
-        key = keys.run_file(folder.run)
-        elsewhere = before.spec.storage != asked.spec.storage
-        if elsewhere or asked.spec.open_storage().stat(key) is None:
-            return None, RunState()
+        try:
+            if before.spec.open_storage().stat(keys.run_file(folder.run)) is None:
+                return None, RunState()
+        except StorageError:
+            # A storage that it leaves need not answer; `resubmit.check` refuses the move.
+            if before.spec.storage == asked.spec.storage:
+                raise
         return before, state
 
     def _stop(self, folder: RunFolder) -> None:

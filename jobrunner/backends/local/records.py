@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -148,25 +148,38 @@ def without_supervisor(state: RunState) -> RunState:
     return state
 
 
-def started(planned: Plan, before: RunState) -> RunState:
-    """The state in which a supervisor starts: all stages wait except those that succeeded."""
-    return _planned(planned, before, keep=(State.SUCCEEDED,))
+def started(planned: Plan, before: RunState, lost: Collection[str] = ()) -> RunState:
+    """The state in which a supervisor starts: all stages wait except those that succeeded.
+
+    Args:
+        planned: the run.
+        before: its last state.
+        lost: stages whose results are not whole in storage, so that they may wait too.
+    """
+    failed = {s.stage: s.exit_code for s in before.stages if s.state is State.FAILED}
+    return _planned(planned, before, keep=(State.SUCCEEDED,), failed=failed, lost=lost)
 
 
 def extended(planned: Plan, before: RunState) -> RunState:
     """The state of a live run whose plan has grown."""
-    return _planned(planned, before, keep=tuple(State))
+    return _planned(planned, before, keep=tuple(State), failed={}, lost=())
 
 
-def _planned(planned: Plan, before: RunState, *, keep: Sequence[State]) -> RunState:
+def _planned(
+    planned: Plan,
+    before: RunState,
+    *,
+    keep: Sequence[State],
+    failed: Mapping[str, int | None],
+    lost: Collection[str],
+) -> RunState:
     known = {stage.stage: stage for stage in before.stages}
     done = {stage.stage for stage in before.stages if stage.state is State.SUCCEEDED}
-    again = resubmit.prepares_again(planned, done=done, prepared=before.prepared)
+    again = resubmit.again(planned, done=done, failed=failed, prepared=before.prepared, lost=lost)
     stages = []
     for stage in planned.stages:
         old = known.get(stage.name) or StageStatus(stage=stage.name, state=State.WAITING)
-        stale = again and stage.kind == "prepare" and old.state is State.SUCCEEDED
-        if stale or old.state not in keep:
+        if stage.name in again or old.state not in keep:
             old = StageStatus(stage=stage.name, state=State.WAITING, attempts=old.attempts)
         stages.append(old)
     return before.model_copy(update={"stages": tuple(stages)})

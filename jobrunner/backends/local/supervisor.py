@@ -58,6 +58,7 @@ class Supervisor:
         self._running: dict[str, Running] = {}
         self._tries: Counter[str] = Counter()
         self._next_try: dict[str, float] = {}
+        self._last_failure: dict[str, str] = {}
         self._next_look: dict[str, float] = {}
         self._stop: tuple[State, str] | None = None
         self._kill_at = 0.0
@@ -182,6 +183,7 @@ class Supervisor:
             state = State.QUEUED
             wait = min(LONGEST_WAIT, self._submitted.retry_seconds * 2 ** (tries - 1))
             self._next_try[stage.name] = time.monotonic() + wait * random.uniform(0.5, 1.0)
+            self._last_failure[stage.name] = f"attempt {tries} of {most} failed: {reason}"
             reason = f"attempt {tries} of {most} failed and is repeated: {reason}"
         self._set(stage, state=state, reason=reason, exit_code=code, ended=time.time())
 
@@ -251,7 +253,7 @@ class Supervisor:
         self._set(
             stage,
             state=State.STARTING,
-            reason="",
+            reason=self._last_failure.get(stage.name, ""),
             attempts=before.attempts + 1,
             started=before.started or attempt.started,
             ended=None,

@@ -72,6 +72,15 @@ class Attempt:
                 until_the_end.callback(announcer.close)
             yield context
 
+    def crashed(self, error: BaseException) -> bool:
+        """Notes an unexpected error; True if the attempt before ended with the same one."""
+        # Other ranks do not know the step.
+        if self._context is None or not self._first:
+            return False
+        from jobrunner.core.attempt import crash
+
+        return crash.repeats(self._context, self.stage, error)
+
     def release(self) -> None:
         """Releases the stages that wait for this one; only in pods, and once for all ranks.
 

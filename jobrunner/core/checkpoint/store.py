@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class Checkpoints:
         attempt: name of this attempt; its parts never share a key with another's.
         scratch: a folder on a local disk.
         log: logs one line for people.
+        another: number for --again that makes another run of the same spec.
     """
 
     def __init__(
@@ -71,12 +72,15 @@ class Checkpoints:
         attempt: str,
         scratch: Path,
         log: Callable[[str], None],
+        *,
+        another: int = 1,
     ) -> None:
         self._storage = storage
         self._run = run
         self._attempt = attempt
         self._scratch = scratch
         self._log = log
+        self._another = another
         self._damaged: set[int] = set()
         self.claim = Claim(storage, run, attempt)
         """This attempt's right to commit."""
@@ -139,7 +143,8 @@ class Checkpoints:
         if steps:
             raise CheckpointError(
                 f"None of the {len(steps)} checkpoints of {self._run} verifies.",
-                hint="Submit with --again to start over, or restore them from a backup.",
+                hint=f"To start over, submit it with --again {self._another}. Or restore them from "
+                "a backup and submit it as before.",
             )
         return None
 
@@ -174,6 +179,23 @@ class Checkpoints:
                     self._delete(step, sorted(held, key=lambda name: name != COMMIT))
         except (StorageError, _DamagedError) as error:
             self._log(f"old checkpoints stay for now: {error}")
+
+    def keep_only(self, kept: Collection[int | None]) -> int:
+        """Deletes all checkpoints but those of these steps; returns the number of those deleted.
+
+        Only for a training that is over: parts without COMMIT, which nobody writes then, go too.
+
+        Raises:
+            Superseded: another attempt is training this run.
+            StorageError: storage refused; what is left can be deleted later.
+        """
+        self.claim.check()
+        deleted = 0
+        for step, held in self._held().items():
+            if step not in kept or COMMIT not in held:
+                self._delete(step, sorted(held, key=lambda name: name != COMMIT))
+                deleted += COMMIT in held
+        return deleted
 
     def _delete_losers(self, step: int, held: set[str]) -> None:
         """Deletes files that the committed attempt did not write."""

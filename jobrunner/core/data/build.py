@@ -21,7 +21,7 @@ from jobrunner.core.data.sources.base import RawClip
 from jobrunner.core.data.summary import check_train_test_leak
 from jobrunner.errors import DataError, disk_errors
 from jobrunner.spec.identity import canonical_json
-from jobrunner.storage import Storage
+from jobrunner.storage import Storage, folders
 
 # Share of a split's clips that may be unreadable.
 MOST_UNREADABLE = 0.05
@@ -59,7 +59,7 @@ class Builder:
         parts = [clips[at : at + CLIPS_PER_SHARD] for at in range(0, len(clips), CLIPS_PER_SHARD)]
         digests = [shards.digest(part, self.min_seconds) for part in parts]
         whole = hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
-        manifest = layout.read_manifest(self.storage, self.prefix, split)
+        manifest = layout.read_whole(self.storage, self.prefix, split)
         if manifest and manifest["input"] == whole:
             self.on_shard(len(clips), manifest["samples"] / SAMPLE_RATE)
             return False
@@ -78,12 +78,14 @@ class Builder:
     ) -> Iterator[dict[str, Any]]:
         """Records of all shards: first those of finished shards, then the others."""
         folder = f"{self.prefix}{split}/"
-        stored = {entry.key for entry in self.storage.list(folder)}
+        stored = {entry.key: entry.size for entry in self.storage.list(folder)}
         missing = []
         for number, digest in enumerate(digests):
             key = _record_key(folder, number)
-            record = json.loads(self.storage.read(key)) if key in stored else {}
-            if record.get("input") == digest and self.prefix + record["shard"] in stored:
+            record = _read_record(self.storage.read(key)) if key in stored else {}
+            if record.get("input") == digest and stored.get(
+                self.prefix + record["shard"]
+            ) == shards.size(record["rows"]):
                 yield record
             else:
                 missing.append(number)
@@ -126,8 +128,12 @@ class Builder:
         check_train_test_leak(self.storage, self.prefix, split, tally.seen)
         name = f"{split}/index-{tally.hash.hexdigest()[:12]}.jsonl"
         self.storage.write_file(self.prefix + name, index)
+        files = {**tally.files, name.rpartition("/")[2]: folders.entry(index)}
         index.unlink()
-        manifest = {"version": layout.VERSION, "index": name, **about, **tally.entries()}
+        manifest = {
+            **{"version": layout.VERSION, "index": name, **about, **tally.entries()},
+            "files": files,
+        }
         key = layout.manifest_key(self.prefix, split)
         self.storage.write(key, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
 
@@ -141,13 +147,18 @@ class _Tally:
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
     shards: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Entries of the shards for the manifest."""
     seen: dict[int, str] = field(default_factory=dict)
     """Hash of the samples → clip."""
     hash: Any = field(default_factory=hashlib.sha256)
 
     def add(self, record: dict[str, Any], file: BinaryIO) -> None:
         if record["rows"]:
-            self.shards[record["shard"]] = record["sha256"]
+            name, digest = record["shard"], record["sha256"]
+            self.shards[name] = digest
+            size = shards.size(record["rows"])
+            self.files[name.rpartition("/")[2]] = {"size": size, "sha256": digest}
         for reason, clip, detail in record["dropped"]:
             self._drop(reason, clip, detail)
         for row in record["rows"]:
@@ -184,6 +195,15 @@ class _Tally:
 
 def _record_key(folder: str, number: int) -> str:
     return f"{folder}{number:05d}.json"
+
+
+def _read_record(data: bytes) -> dict[str, Any]:
+    """The record of a shard; empty if it is damaged, so that the shard is made again."""
+    try:
+        record = json.loads(data)
+        return record if {"shard", "rows", "dropped", "sha256"} <= record.keys() else {}
+    except (ValueError, AttributeError):
+        return {}
 
 
 def _too_many(split: str, unreadable: int, clips: int, dropped: list[list[str]]) -> DataError:

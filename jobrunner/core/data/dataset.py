@@ -20,9 +20,9 @@ import soundfile
 
 from jobrunner.core.data import layout
 from jobrunner.core.data.layout import SAMPLE_RATE, SPLITS, Split, Utterance
-from jobrunner.errors import NotFound, StorageError, disk_errors
+from jobrunner.errors import DataError, Lost, StorageError, disk_errors
 from jobrunner.storage import Storage
-from jobrunner.storage.folders import fetch_file
+from jobrunner.storage.folders import discard, fetch_verified, not_stored, sha256
 
 __all__ = ["SAMPLE_RATE", "SPLITS", "Dataset", "Split", "Utterance"]
 
@@ -55,12 +55,12 @@ class Dataset:
             language: code of its language.
 
         Raises:
-            NotFound: no split of it is prepared.
+            Lost: no split of it is prepared, or a manifest is damaged.
         """
         manifests = {split: layout.read_manifest(storage, prefix, split) for split in SPLITS}
         complete = {str(split): manifest for split, manifest in manifests.items() if manifest}
         if not complete:
-            raise NotFound(f"{prefix} holds no prepared speech.", hint="Prepare comes first.")
+            raise Lost(f"{prefix} holds no prepared speech.")
         return cls(storage, prefix, scratch, complete, language)
 
     @property
@@ -72,10 +72,10 @@ class Dataset:
         """All utterances of a split, in an order that depends only on the data.
 
         Raises:
-            NotFound: the split is not prepared.
+            Lost: the split is not prepared, or its index is missing or damaged.
         """
         if split not in self._manifests:
-            raise NotFound(f"{self.prefix} has no prepared split {split!r}.")
+            raise Lost(f"{self.prefix} has no prepared split {split!r}.")
         lines = layout.read_index(self._storage, self.prefix, self._manifests[split])
         return [
             Utterance(
@@ -96,28 +96,45 @@ class Dataset:
         """The samples of an utterance: float32 [samples] from -1 to 1 at 16 kHz.
 
         Raises:
-            StorageError: the shard is missing or damaged.
+            Lost: the shard is missing or damaged in storage.
+            StorageError: this machine's copy of the shard was damaged, and is gone now.
+            DataError: the shard is as it was prepared, and yet the clip cannot be decoded.
         """
-        with self._shard(utterance.shard).open("rb", buffering=0) as file:
+        path = self._shard(utterance.shard)
+        place = f"in {path.parent}"
+        with disk_errors(place, name=str(path)), path.open("rb", buffering=0) as file:
             data = os.pread(file.fileno(), utterance.size, utterance.offset)
         try:
             samples, _ = soundfile.read(io.BytesIO(data), dtype="float32")
         except soundfile.LibsndfileError:
-            raise StorageError(
-                f"{self.prefix}{utterance.shard}: {utterance.clip} is damaged.",
-                hint="Delete the data set's folder and prepare again.",
-            ) from None
+            raise self._damaged(utterance, path) from None
         return np.asarray(samples, dtype=np.float32)
+
+    def _damaged(self, utterance: Utterance, path: Path) -> StorageError | DataError:
+        """The error for a clip that cannot be decoded; a damaged shard is gone afterwards."""
+        key = self.prefix + utterance.shard
+        if sha256(path) == self._digest(utterance.shard):
+            return DataError(f"{key}: {utterance.clip} cannot be decoded.")
+        if self._storage.local_path(key):
+            return discard(
+                self._storage, key, f"differs from its manifest: {utterance.clip} is damaged"
+            )
+        path.unlink(missing_ok=True)
+        return StorageError(f"{path}, this machine's copy of {key}, is damaged; it is removed.")
+
+    def _digest(self, shard: str) -> str:
+        """SHA-256 (hex) of a shard."""
+        return str(self._manifests[shard.partition("/")[0]]["shards"][shard])
 
     def _shard(self, name: str) -> Path:
         key = self.prefix + name
         if own := self._storage.local_path(key):
             if not own.exists():
-                raise NotFound(f"{key} is not in storage.")
+                raise not_stored(key)
             return own
         path = self._cache / name
         if not path.exists():
-            self._fetch(key, path, self._manifests[name.partition("/")[0]]["shards"][name])
+            self._fetch(key, path, self._digest(name))
         return path
 
     def _fetch(self, key: str, path: Path, digest: str) -> None:
@@ -129,5 +146,5 @@ class Dataset:
                 if path.exists():
                     return
                 temporary = path.with_suffix(".incomplete")
-                fetch_file(self._storage, key, temporary, expected=digest)
+                fetch_verified(self._storage, key, temporary, digest)
                 temporary.replace(path)

@@ -3,7 +3,8 @@
     <prefix><split>/00000-<hash>.flacs    clips as FLAC files, one after the other
     <prefix><split>/00000.json            kept and dropped clips of the shard; makes it count
     <prefix><split>/index-<hash>.jsonl    one line per utterance, in order
-    <prefix><split>/manifest.json         names the index and the shards; written last
+    <prefix><split>/manifest.json         names the index and the shards, with size and SHA-256 of
+                                          each as `storage/folders.py` has them; written last
     <prefix>report.json                   for people: what was kept and dropped, and why
 
 Names contain a hash of the content, so that two simultaneous `prepare`s cannot mix their files:
@@ -12,12 +13,13 @@ each manifest names files that fit together.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from jobrunner.errors import NotFound, StorageError
-from jobrunner.storage import Storage
+from jobrunner.errors import NotFound
+from jobrunner.storage import Storage, folders
 
 SAMPLE_RATE = 16000
 # A change of what preparation does to a clip must raise this number; old shards then do not count.
@@ -53,9 +55,14 @@ class Utterance:
     """Text before it, which the model reads but does not learn to write."""
 
 
+def split_prefix(prefix: str, split: str) -> str:
+    """Prefix of a split of a data set."""
+    return f"{prefix}{split}/"
+
+
 def manifest_key(prefix: str, split: str) -> str:
     """Key of the manifest of a split."""
-    return f"{prefix}{split}/manifest.json"
+    return split_prefix(prefix, split) + folders.MANIFEST
 
 
 def report_key(prefix: str) -> str:
@@ -73,18 +80,58 @@ def read_report(storage: Storage, prefix: str) -> dict[str, Any]:
 
 
 def read_manifest(storage: Storage, prefix: str, split: str) -> dict[str, Any] | None:
-    """The manifest of a split; None while the split is not complete."""
+    """The manifest of a split; None while the split is not complete.
+
+    Raises:
+        Lost: it is damaged.
+    """
+    key = manifest_key(prefix, split)
     try:
-        manifest = json.loads(storage.read(manifest_key(prefix, split)))
+        manifest = json.loads(storage.read(key))
+        return manifest if manifest.get("version") == VERSION else None
     except NotFound:
         return None
-    except ValueError:
-        key = manifest_key(prefix, split)
-        raise StorageError(f"{key} is damaged.", hint="Delete it and prepare again.") from None
-    return manifest if manifest.get("version") == VERSION else None
+    except (ValueError, AttributeError):
+        raise folders.discard(storage, key, "is damaged") from None
+
+
+def missing(storage: Storage, prefix: str, split: str) -> list[str]:
+    """Keys that a complete split lacks, judged by names and sizes; none if it is not complete."""
+    folder = split_prefix(prefix, split)
+    try:
+        if lacking := folders.missing(storage, folder):
+            return lacking
+        manifest = json.loads(storage.read(folder + folders.MANIFEST))
+    except NotFound:
+        return []
+    if "files" in manifest or manifest.get("version") != VERSION:
+        return []
+    # Data prepared by 0.1.0: its manifest has no sizes.
+    there = {entry.key for entry in storage.list(folder)}
+    names = (prefix + name for name in (manifest["index"], *manifest["shards"]))
+    return [key for key in names if key not in there]
+
+
+def read_whole(storage: Storage, prefix: str, split: str) -> dict[str, Any] | None:
+    """The manifest of a split that is complete and lacks nothing; None for any other split."""
+    return None if missing(storage, prefix, split) else read_manifest(storage, prefix, split)
 
 
 def read_index(storage: Storage, prefix: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines of a split's index, in order."""
-    with storage.open(prefix + manifest["index"]) as file:
-        return [json.loads(line) for line in file]
+    """The lines of a split's index, in order.
+
+    Raises:
+        Lost: it is missing or damaged.
+    """
+    name = manifest["index"]
+    try:
+        data = storage.read(prefix + name)
+    except NotFound:
+        raise folders.not_stored(prefix + name) from None
+    facts = manifest.get("files", {}).get(name.rpartition("/")[2])
+    if facts and hashlib.sha256(data).hexdigest() != facts["sha256"]:
+        raise folders.discard(storage, prefix + name, "differs from its manifest")
+    try:
+        return [json.loads(line) for line in data.splitlines()]
+    except ValueError:
+        raise folders.discard(storage, prefix + name, "is damaged") from None

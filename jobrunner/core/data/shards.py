@@ -55,6 +55,11 @@ def digest(clips: list[RawClip], min_seconds: float) -> str:
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:32]
 
 
+def size(rows: list[dict[str, Any]]) -> int:
+    """Bytes of a shard with these lines of the index."""
+    return int(rows[-1]["offset"] + rows[-1]["size"]) if rows else 0
+
+
 def make(task: Task) -> Shard:
     """Decodes the clips of a shard and writes it. Memory holds one clip at a time.
 

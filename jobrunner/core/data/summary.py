@@ -38,7 +38,7 @@ def write_report(storage: Storage, prefix: str, language: str) -> dict[str, Any]
     contents: dict[Split, _Content] = {}
     held_out = False
     for split in SPLITS:
-        manifest = layout.read_manifest(storage, prefix, split)
+        manifest = layout.read_whole(storage, prefix, split)
         if manifest is None:
             continue
         held_out = held_out or bool(manifest.get("held_out"))
@@ -78,7 +78,7 @@ def check_train_test_leak(
     opposite: dict[Split, Split] = {"train": "test", "test": "train"}
     if split not in opposite:
         return
-    manifest = layout.read_manifest(storage, prefix, opposite[split])
+    manifest = layout.read_whole(storage, prefix, opposite[split])
     if manifest:
         other = _read_content(storage, prefix, manifest)
         _check_shared_clips({split: _Content(sounds=dict(sounds)), opposite[split]: other})

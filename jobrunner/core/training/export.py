@@ -15,10 +15,10 @@ from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.training import content
 from jobrunner.core.training.setup import Setup
-from jobrunner.errors import CheckpointError
+from jobrunner.errors import CheckpointError, StorageError, Superseded
 from jobrunner.reports.modelcard import model_card
 from jobrunner.spec import keys
-from jobrunner.storage import folders
+from jobrunner.storage import folders, verify
 
 
 def publish_best(
@@ -43,6 +43,30 @@ def publish_best(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     context.log(f"exported the model of step {step} to {keys.export_prefix(context.run)}")
+
+
+def free_checkpoints(context: StageContext, checkpoints: Checkpoints, state: TrainState) -> None:
+    """Deletes the checkpoints that `keep_checkpoints` does not keep, if the export is sound.
+
+    Without any checkpoint, nothing but a training from the start could replace a damaged export;
+    so before that each file of it is read back. Whatever fails here leaves checkpoints, no more.
+    """
+    keep = context.spec.keep_checkpoints
+    if keep == "all":
+        return
+    try:
+        prefix = keys.export_prefix(context.run)
+        wrong = verify.problems(context.storage, prefix, deep=keep == "none")
+        if wrong:
+            context.log(f"all checkpoints stay: {wrong[0]}")
+            return
+        kept = (state.step, state.best_step) if keep == "last" else ()
+        deleted = checkpoints.keep_only(kept)
+    except (StorageError, Superseded) as error:
+        context.log(f"all checkpoints stay for now: {error}")
+        return
+    if deleted:
+        context.log(f"deleted {deleted} checkpoint{'s' * (deleted > 1)}: the export is verified")
 
 
 def _load_best(

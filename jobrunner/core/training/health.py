@@ -6,7 +6,8 @@ import math
 from collections import deque
 from typing import Any
 
-from jobrunner.errors import JobrunnerError
+from jobrunner.catalog import models
+from jobrunner.errors import Diverged
 from jobrunner.spec import TrainSpec
 
 # Consecutive steps without a finite loss or gradient that end the run. A single one is skipped:
@@ -25,10 +26,12 @@ class Health:
 
     Args:
         train: the run's options.
+        usual: the model's usual learning rate.
     """
 
-    def __init__(self, train: TrainSpec) -> None:
+    def __init__(self, train: TrainSpec, usual: float = models.DEFAULT_LEARNING_RATE) -> None:
         self._train = train
+        self._usual = usual
         self.skipped = 0
         """Number of steps that were skipped so far."""
         self._in_a_row = 0
@@ -44,13 +47,13 @@ class Health:
             gradient_norm: norm before clipping.
 
         Raises:
-            JobrunnerError: the run cannot be saved; says why and what to try.
+            Diverged: the run cannot be saved; says why and what to try.
         """
         if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             self.skipped += 1
             self._in_a_row += 1
             if self._in_a_row >= MOST_NON_FINITE:
-                raise JobrunnerError(
+                raise Diverged(
                     f"Loss or gradient were not finite in {self._in_a_row} steps in a row, "
                     f"the last of them step {step}.",
                     hint=self._advice(),
@@ -67,7 +70,7 @@ class Health:
         if step <= self._train.warmup_steps:
             return
         if mean > RATIO * self._best and mean > self._best + MARGIN:
-            raise JobrunnerError(
+            raise Diverged(
                 f"Training diverged: over the last {WINDOW} steps up to step {step} the loss is "
                 f"{mean:.2f}, after {self._best:.2f} at its best.",
                 hint=self._advice(),
@@ -75,6 +78,9 @@ class Health:
 
     def _advice(self) -> str:
         rate = self._train.learning_rate
+        if rate > self._usual:
+            usual = f"try the model's usual one, --learning-rate {self._usual:.3g}."
+            return f"The learning rate is {rate:.3g}; {usual}"
         return f"The learning rate is {rate:.3g}; try {rate / 4:.1g} with --learning-rate."
 
     def state(self) -> dict[str, Any]:

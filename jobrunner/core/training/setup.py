@@ -98,7 +98,7 @@ def set_up(context: StageContext) -> Setup:
     Raises:
         DeviceError: fewer GPUs are visible than the run requests.
         DataError: no clip can be trained on, or the base model cannot be read.
-        NotFound: data or base model are not in storage.
+        Lost: data or base model are missing or damaged in storage.
         UsageError: the model does not know the language.
     """
     spec = context.spec

@@ -11,6 +11,7 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
+from jobrunner.catalog import models
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
@@ -42,10 +43,15 @@ class Trainer:
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        self.health = Health(self.spec.train)
+        self.health = Health(self.spec.train, models.learning_rate(self.spec.model))
         self.validation = Validation(context, setup)
         self.checkpoints = Checkpoints(
-            context.storage, context.run, context.attempt, context.scratch, self.log
+            context.storage,
+            context.run,
+            context.attempt,
+            context.scratch,
+            self.log,
+            another=self.spec.again + 1,
         )
         self.saver = Saver(
             self.checkpoints,
@@ -242,6 +248,7 @@ class Trainer:
         if self.setup.first:
             self._report("exporting")
             export.publish_best(self.context, self.setup, self.checkpoints, self.state)
+            export.free_checkpoints(self.context, self.checkpoints, self.state)
             self.log(self.pace.summary(self.state.audio_seconds))
             self.context.progress.update(message="trained", done=1.0, urgent=True)
         self.setup.accelerator.wait_for_everyone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +73,37 @@ def test_a_stopped_run_can_be_cancelled(harness: LocalHarness) -> None:
     assert harness.backend.status(run).state is State.CANCELLED
 
 
-def test_another_storage_starts_from_the_beginning(harness: LocalHarness, tmp_path: Path) -> None:
+def test_another_storage_starts_from_the_beginning_once_the_run_is_deleted(
+    harness: LocalHarness, tmp_path: Path
+) -> None:
     plan = harness.plan()
     harness.backend.submit(plan)
     harness.ended(plan.run)
     elsewhere = harness.plan(storage=str(tmp_path / "elsewhere"))
 
+    with pytest.raises(UsageError, match=rf"has the storage .*jobrunner delete {plan.run}"):
+        harness.backend.submit(elsewhere)
+    assert harness.backend.record(plan.run).spec.storage == str(harness.storage)
+
+    harness.backend.delete(plan.run)
     assert harness.backend.submit(elsewhere) == "created"
 
     assert states(harness.ended(plan.run))["train"] is State.SUCCEEDED
     assert len(harness.events("begins", "train")) == 2
+
+
+def test_a_run_whose_storage_was_removed_may_have_another(
+    harness: LocalHarness, tmp_path: Path
+) -> None:
+    plan = harness.plan()
+    harness.backend.submit(plan)
+    harness.ended(plan.run)
+    shutil.rmtree(harness.storage)
+
+    elsewhere = harness.plan(storage=str(tmp_path / "elsewhere"))
+    assert harness.backend.submit(elsewhere) == "created"
+
+    assert harness.ended(plan.run).state is State.SUCCEEDED
 
 
 def test_a_live_run_keeps_its_storage(harness: LocalHarness, tmp_path: Path) -> None:

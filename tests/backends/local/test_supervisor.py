@@ -158,8 +158,11 @@ def test_a_killed_stage_is_tried_again(harness: LocalHarness) -> None:
     harness.begun("train", times=2)
     reason = until(lambda: harness.backend.status(run).stages[1].state is State.RUNNING)
     assert reason
+    told = harness.backend.status(run).reason
+    assert told == "attempt 1 of 4 failed: killed by SIGKILL; was there enough memory?"
     harness.release("train")
     assert harness.ended(run).state is State.SUCCEEDED
+    assert harness.backend.status(run).reason == ""
 
 
 def test_a_killed_stage_says_how_it_died(harness: LocalHarness) -> None:

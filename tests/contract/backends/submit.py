@@ -127,7 +127,7 @@ class SubmitContract:
         assert status.current
         assert (status.current.exit_code, status.current.attempts) == (1, 2)
 
-    @pytest.mark.parametrize("code", [2, 65, 66, 67, 68])
+    @pytest.mark.parametrize("code", [2, 65, 66, 67, 68, 69, 70, 71])
     def test_what_a_second_try_would_not_help_is_not_tried_again(
         self, harness: Harness, code: int
     ) -> None:
@@ -164,6 +164,48 @@ class SubmitContract:
 
         assert harness.ended(plan.run).state is State.SUCCEEDED
         assert harness.began().count("prepare") == 1
+
+    def test_a_stage_that_misses_a_result_has_the_stages_before_it_repeated(
+        self, harness: Harness
+    ) -> None:
+        harness.codes("evaluate-el", 69)
+        plan = harness.plan()
+        harness.backend.submit(plan)
+        status = harness.ended(plan.run)
+        assert status.state is State.FAILED
+        assert status.current
+        assert (status.current.exit_code, status.current.attempts) == (69, 1)
+
+        assert harness.backend.submit(plan) == "continued"
+
+        assert harness.ended(plan.run).state is State.SUCCEEDED
+        assert harness.began() == ["prepare", "train", "evaluate-el"] * 2
+        assert harness.backend.submit(plan) == "adopted"
+
+    def test_what_a_submitter_finds_lost_is_made_again_where_it_is_needed(
+        self, harness: Harness
+    ) -> None:
+        harness.codes("train", 65)
+        plan = harness.plan()
+        harness.backend.submit(plan)
+        harness.ended(plan.run)
+
+        assert harness.backend.submit(plan, look=lambda: {"prepare", "train"}) == "continued"
+
+        assert harness.ended(plan.run).state is State.SUCCEEDED
+        assert harness.began() == ["prepare", "train", "prepare", "train", "evaluate-el"]
+        assert harness.backend.submit(plan, look=lambda: {"prepare"}) == "adopted"
+        assert harness.backend.submit(plan, look=lambda: {"train"}) == "continued"
+        assert harness.ended(plan.run).state is State.SUCCEEDED
+        assert harness.began()[5:] == ["train"]
+
+    def test_a_run_that_begins_is_not_looked_for_in_storage(self, harness: Harness) -> None:
+        def look() -> set[str]:
+            raise AssertionError("storage was asked")
+
+        plan = harness.plan()
+        assert harness.backend.submit(plan, look=look) == "created"
+        assert harness.ended(plan.run).state is State.SUCCEEDED
 
     def test_cancel_lets_the_stage_save_and_returns_when_it_has_ended(
         self, harness: Harness

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import pickle
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from jobrunner.core import prepare
 from jobrunner.core.data import layout
 from jobrunner.core.data.dataset import Dataset
-from jobrunner.errors import StorageError
+from jobrunner.errors import PERMANENT_EXIT_CODES, DataError, Lost, StorageError
 from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.elsewhere import Elsewhere
@@ -56,9 +57,48 @@ def test_a_shard_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:
     utterance = remote.utterances("train")[0]
     key = remote.prefix + utterance.shard
     storage.write(key, storage.read(key)[:-1] + b"?")
-    for _ in range(2):
-        with pytest.raises(StorageError, match="differs from its manifest"):
-            remote.audio(utterance)
+    with pytest.raises(Lost, match="differs from its manifest"):
+        remote.audio(utterance)
+    # It is gone, so that the next `prepare` makes it again.
+    with pytest.raises(Lost, match="is not in storage"):
+        remote.audio(utterance)
+    assert layout.missing(storage, remote.prefix, "train") == [key]
+    assert layout.missing(storage, remote.prefix, "test") == []
+
+
+def test_a_damaged_copy_on_this_machine_is_fetched_again(tmp_path: Path) -> None:
+    _, remote, local = _prepared(tmp_path)
+    utterance = remote.utterances("train")[0]
+    remote.audio(utterance)
+    [copy] = (tmp_path / "scratch").rglob("*.flacs")
+    copy.write_bytes(bytes(copy.stat().st_size))
+    with pytest.raises(StorageError, match=r"this machine's copy of .* is removed") as caught:
+        remote.audio(utterance)
+    assert caught.value.exit_code not in PERMANENT_EXIT_CODES
+    assert (remote.audio(utterance) == local.audio(utterance)).all()
+
+
+def test_a_shard_as_it_was_prepared_stays_whatever_the_decoder_says(tmp_path: Path) -> None:
+    _, _, local = _prepared(tmp_path)
+    utterance = dataclasses.replace(local.utterances("train")[0], offset=1)
+    with pytest.raises(DataError, match="cannot be decoded"):
+        local.audio(utterance)
+    assert len(local.audio(local.utterances("train")[0]))
+
+
+@pytest.mark.parametrize("damage", ["deleted", "other", "noise"])
+def test_an_index_that_is_missing_or_damaged_counts_as_missing(tmp_path: Path, damage: str) -> None:
+    storage, remote, _ = _prepared(tmp_path)
+    [key] = [e.key for e in storage.list(remote.prefix + "train/") if "index-" in e.key]
+    if damage == "deleted":
+        storage.delete(key)
+    else:
+        good = storage.read(key)
+        bad = good.replace(b"sentence", b"SENTENCE") if damage == "other" else b"?" * len(good)
+        storage.write(key, bad)
+    with pytest.raises(Lost, match="index-"):
+        remote.utterances("train")
+    assert layout.missing(storage, remote.prefix, "train") == [key]
 
 
 def test_a_damaged_clip_and_a_damaged_manifest_are_told(tmp_path: Path) -> None:

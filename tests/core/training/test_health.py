@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobrunner.core.training.health import MOST_NON_FINITE, Health
-from jobrunner.errors import JobrunnerError
+from jobrunner.errors import PERMANENT_EXIT_CODES, Diverged, JobrunnerError
 from jobrunner.spec import TrainSpec
 
 TRAIN = TrainSpec(steps=1000, warmup_steps=50, learning_rate=2e-3)
@@ -47,8 +47,18 @@ def test_several_in_a_row_end_the_run_with_a_line_about_the_learning_rate() -> N
     with pytest.raises(JobrunnerError) as caught:
         health.accept(20, math.nan, 1.0)
     assert "not finite in 5 steps in a row" in str(caught.value)
-    assert "The learning rate is 0.002; try 0.0005 with --learning-rate." in str(caught.value)
-    assert caught.value.exit_code == 1
+    wanted = "The learning rate is 0.002; try the model's usual one, --learning-rate 1.25e-05."
+    assert wanted in str(caught.value)
+    assert caught.value.exit_code == 70
+    assert caught.value.exit_code in PERMANENT_EXIT_CODES
+
+
+def test_a_rate_that_is_not_above_the_usual_one_is_to_be_lowered() -> None:
+    health = Health(TRAIN, usual=2e-3)
+    for step in range(1, MOST_NON_FINITE):
+        health.accept(step, math.nan, 1.0)
+    with pytest.raises(Diverged, match=r"rate is 0\.002; try 0\.0005 with --learning-rate\."):
+        health.accept(MOST_NON_FINITE, math.nan, 1.0)
 
 
 def test_a_loss_that_climbs_for_good_ends_the_run() -> None:

@@ -1,7 +1,7 @@
 """A stage without a model, for tests of backends: `local.py prepare|train|evaluate [--lang L]`.
 
-It keeps the contract of `python -m jobrunner.core` (environment, log, progress, SIGTERM) and is
-steered by files in $STAGE_CONTROL:
+It stores an export without files, and nothing else. It keeps the contract of `python -m
+jobrunner.core` (environment, log, progress, SIGTERM) and is steered by files in $STAGE_CONTROL:
 
     journal             it appends `TIME WHAT STAGE RUN ATTEMPT PID DEVICES` when it begins and ends
     hold-STAGE          it continues when this file is gone
@@ -70,6 +70,10 @@ def main() -> int:
     if code:
         say(f"error: {STAGE} cannot go on, try {tries + 1}.")
     else:
+        if STAGE == "train":
+            export = Path(SPEC["storage"]) / "runs" / RUN / "export"
+            export.mkdir(parents=True, exist_ok=True)
+            (export / "manifest.json").write_text('{"files": {}}')
         progress(1.0)
         say(f"{STAGE} is done")
     journal("ends")

@@ -1,0 +1,1 @@
+"""What storage holds: how much of it, whether it is sound, and how to free some of it."""
