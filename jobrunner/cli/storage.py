@@ -87,10 +87,12 @@ def check(
 ) -> None:
     """Check that no object is missing or damaged.
 
-    Complete data, models, exports and checkpoints are looked at: objects and their sizes. Prints a line for each that is not, and ends with exit code 1 if there are any. `--repair`
-    makes damaged folders count as incomplete: the next submit of a run that needs one prepares
-    or fetches what is missing. It also removes half-written data and models that no run uses and
-    that nobody has written to for a day. What a running run needs is left alone.
+    Looks at complete data, models, exports and checkpoints: is each object there, with its size.
+    Prints a line for each that is not, and ends with exit code 1 if there are any.
+
+    --repair makes damaged folders count as incomplete: the next submit of a run that needs one
+    prepares or fetches what is missing. It also removes half-written data and models that no run
+    uses and that nobody has written to for a day. What a running run needs is left alone.
     """
     if dry_run and not repair:
         raise click.UsageError("--dry-run goes with --repair.")
