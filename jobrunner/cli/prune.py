@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +13,7 @@ from jobrunner.cli.options import Finite
 from jobrunner.cli.output import out, say, warn
 from jobrunner.cli.select import Place, place_options, reader
 from jobrunner.cli.space import agreed, counted, described, size
-from jobrunner.errors import StorageError
+from jobrunner.errors import JobrunnerError
 
 if TYPE_CHECKING:
     from jobrunner.runner.api import Runner
@@ -90,7 +92,8 @@ def _forget(runner: Runner, found: list[RunStatus], *, dry_run: bool, yes: bool)
 def _free(
     runner: Runner, found: list[RunStatus], *, unfinished: bool, dry_run: bool, yes: bool
 ) -> None:
-    removals, failed = _removals(runner, found, unfinished=unfinished)
+    failures: list[JobrunnerError] = []
+    removals = _removals(runner, found, failures, unfinished=unfinished)
     total = size(sum(removal.size for removal in removals))
     for removal in removals:
         alone = "" if removal.exported else "; without an export, it starts over"
@@ -100,35 +103,41 @@ def _free(
     if not removals:
         say("There are no checkpoints to remove.")
     elif dry_run:
-        for removal in removals:
-            out(removal.run)
+        out("\n".join(removal.run for removal in removals))
         say(f"Would be removed: {freed}.")
     elif agreed(f"Remove {freed}, for good?", yes=yes):
         for removal in removals:
-            # Looked at once more: it may have been submitted again meanwhile.
-            runner.checkpoints(removal.run).carry_out()
-            out(removal.run)
-        say(f"Removed: {freed}.")
-    if failed:
-        raise failed
+            with _failing(removal.run, failures):
+                # Looked at once more: it may have been submitted again meanwhile.
+                runner.checkpoints(removal.run).carry_out()
+                out(removal.run)
+        say("Removed." if failures else f"Removed: {freed}.")
+    if failures:
+        raise failures[0]
 
 
 def _removals(
-    runner: Runner, found: list[RunStatus], *, unfinished: bool
-) -> tuple[list[Removal], StorageError | None]:
-    removals, failed = [], None
+    runner: Runner, found: list[RunStatus], failures: list[JobrunnerError], *, unfinished: bool
+) -> list[Removal]:
+    removals = []
     for status in found:
-        try:
+        with _failing(status.run, failures):
             removal = runner.checkpoints(status.run)
-        except StorageError as error:
-            warn(f"{status.run} is left out: {error}")
-            failed = error
-            continue
-        if removal.entries and not (removal.exported or unfinished):
-            say(
-                f"  {status.run} is left out ({described(removal)}): it has no export, "
-                "and would start over. --unfinished includes it."
-            )
-        elif removal.entries:
-            removals.append(removal)
-    return removals, failed
+            if removal.entries and not (removal.exported or unfinished):
+                say(
+                    f"  {status.run} is left out ({described(removal)}): it has no export, "
+                    "and would start over. --unfinished includes it."
+                )
+            elif removal.entries:
+                removals.append(removal)
+    return removals
+
+
+@contextmanager
+def _failing(run: str, failures: list[JobrunnerError]) -> Iterator[None]:
+    """Warns of an error about one run and keeps it, so that the others are looked at too."""
+    try:
+        yield
+    except JobrunnerError as error:
+        warn(f"{run} is left out: {error}")
+        failures.append(error)

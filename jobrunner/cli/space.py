@@ -37,9 +37,9 @@ def described(removal: Removal) -> str:
     """`12 objects, 3.4 MB: checkpoints 3.0 MB, logs 12 kB`."""
     if not removal.entries:
         return "nothing"
-    told = f"{counted(len(removal.entries), 'object')}, {size(removal.size)}"
+    amount = f"{counted(len(removal.entries), 'object')}, {size(removal.size)}"
     parts = ", ".join(f"{name} {size(part.size)}" for name, part in removal.parts.items())
-    return f"{told}: {parts}" if len(removal.parts) > 1 else told
+    return f"{amount}: {parts}" if len(removal.parts) > 1 else amount
 
 
 def agreed(question: str, *, yes: bool, otherwise: str = "Nothing was changed.") -> bool:

@@ -9,6 +9,7 @@ import click
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import out, say, structured
 from jobrunner.cli.select import Place, complete_run, find, namespace_option, place_options, reader
+from jobrunner.errors import PERMANENT_EXIT_CODES
 
 if TYPE_CHECKING:
     from jobrunner.states import RunStatus
@@ -61,7 +62,8 @@ def next_commands(status: RunStatus, options: str) -> list[str]:
         others = [code for code in ("en", "es") if code not in measured]
         more = [f"jobrunner evaluate{options} --model {run} --lang {code}" for code in others[:1]]
         return [f"jobrunner report{options} {run}", *more]
-    return [
-        f"jobrunner logs{options} {run}",
-        "Submit it again to continue from its last checkpoint.",
-    ]
+    logs = f"jobrunner logs{options} {run}"
+    current = status.current
+    if status.state == "Failed" and current and current.exit_code in PERMANENT_EXIT_CODES:
+        return [logs]  # the reason above says what to do first, or instead
+    return [logs, "Submit it again to continue from its last checkpoint."]

@@ -87,11 +87,12 @@ def check(
 ) -> None:
     """Check that no object is missing or damaged.
 
-    Objects of complete data, models, exports and checkpoints are compared with their manifests,
-    by size. Each one that is missing or damaged is a line; then the exit code is 1. `--repair`
-    makes damaged folders count as incomplete: the next submit of a run that needs one prepares
-    or fetches what is missing. It also removes half-written data and models that no run uses and
-    that nobody has written to for a day. What a running run needs is left alone.
+    Looks at complete data, models, exports and checkpoints: is each object there, with its size.
+    Prints a line for each that is not, and ends with exit code 1 if there are any.
+
+    --repair makes damaged folders count as incomplete: the next submit of a run that needs one
+    prepares or fetches what is missing. It also removes half-written data and models that no run
+    uses and that nobody has written to for a day. What a running run needs is left alone.
     """
     if dry_run and not repair:
         raise click.UsageError("--dry-run goes with --repair.")
@@ -130,14 +131,14 @@ def _say_plan(found: CheckUp, damaged: list[Complete]) -> None:
     for folder in damaged:
         runs = found.users[folder.prefix]
         if folder.whole:
-            told = "is removed; its run resumes from another checkpoint, or starts over"
+            outcome = "is removed; its run resumes from another checkpoint, or starts over"
         else:
-            told = "counts as incomplete; a submit that needs it makes it complete"
+            outcome = "counts as incomplete; a submit that needs it makes it complete"
         needed = f" ({_names(runs)})" if runs and not folder.whole else ""
-        say(folded(f"{escape(folder.prefix)} {told}{needed}.", 0, err=True))
+        say(folded(f"{escape(folder.prefix)} {outcome}{needed}.", 0, err=True))
     for left in found.leftovers:
-        told = f"{counted(len(left.entries), 'object')}, {size(left.size)}"
-        say(f"{escape(left.prefix)} is half-written, unused, and removed: {told}.")
+        amount = f"{counted(len(left.entries), 'object')}, {size(left.size)}"
+        say(f"{escape(left.prefix)} is half-written, unused, and removed: {amount}.")
 
 
 def _end(found: CheckUp, left: int, repaired: int, repairing: str) -> None:
@@ -159,14 +160,14 @@ def _shared(title: str, folders: tuple[Any, ...]) -> str:
     width = max(map(len, sizes))
     head = (title, f"{'SIZE':>{width}}", "WHAT")
     rows = [
-        (folder.prefix, f"{told:>{width}}", folder.name)
-        for folder, told in zip(folders, sizes, strict=True)
+        (folder.prefix, f"{shown:>{width}}", folder.name)
+        for folder, shown in zip(folders, sizes, strict=True)
     ]
     first, *lines = columns(head, rows).splitlines()
-    told = [first]
+    lines = [first]
     for line, folder in zip(lines, folders, strict=True):
-        told += [line, f"    {folded(_names(folder.runs) or 'no run in storage', 4)}"]
-    return "\n".join(told)
+        lines += [line, f"    {folded(_names(folder.runs) or 'no run in storage', 4)}"]
+    return "\n".join(lines)
 
 
 def _names(runs: tuple[str, ...]) -> str:
@@ -200,8 +201,8 @@ def _total(held: Inventory) -> str:
     for run in held.runs:
         for name, part in run.parts.items():
             sums[name] = sums.get(name, 0) + part.size
-    told = ", ".join(f"{name} {size(count)}" for name, count in sums.items() if count)
-    return folded(f"{size(sum(sums.values()))} in {escape(held.url)}: {told}.", 0)
+    parts = ", ".join(f"{name} {size(count)}" for name, count in sums.items() if count)
+    return folded(f"{size(sum(sums.values()))} in {escape(held.url)}: {parts}.", 0)
 
 
 def _size(folders: tuple[Any, ...]) -> int:

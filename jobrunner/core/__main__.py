@@ -183,8 +183,8 @@ def _run(attempt: Attempt) -> int:
         traceback.print_exc()
         if not attempt.crashed(error):
             return 1
-        text = "".join(traceback.format_exception_only(error)).strip()
-        log(f"error: {text.splitlines()[-1]} The attempt before ended in the same way.")
+        text = " ".join("".join(traceback.format_exception_only(error)).split())
+        log(f"error: The attempt before ended in the same way: {text}")
         return Repeated.exit_code
     return 0
 

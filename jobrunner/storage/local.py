@@ -90,7 +90,9 @@ class LocalStorage:
                     folders.remove(TEMPORARY)
                 for name in files:
                     key = (Path(place) / name).relative_to(self.root).as_posix()
-                    entry = self.stat(key) if key.startswith(prefix) else None
+                    # A file that no key can name is somebody's own, and no object.
+                    ours = key.startswith(prefix) and _is_key(key)
+                    entry = self.stat(key) if ours else None
                     if entry:
                         entries.append(entry)
         yield from sorted(entries, key=lambda entry: entry.key)
@@ -137,6 +139,14 @@ class LocalStorage:
                 _sync_folders(path.parent, self.root)
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def _is_key(name: str) -> bool:
+    try:
+        check_key(name)
+    except StorageError:
+        return False
+    return True
 
 
 class _TakenError(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jobrunner.spec import keys
@@ -110,3 +112,14 @@ def test_a_storage_that_cannot_be_read_is_told_and_the_others_are_freed(
     answer = jobrunner("prune", "--checkpoints")
     assert (answer.code, answer.out.split()) == (3, [run])
     assert f"warning: {broken} is left out: " in answer.err
+
+
+def test_a_run_that_cannot_be_read_here_is_left_out(
+    jobrunner: Jobrunner, harness: CliHarness, tmp_path: Path
+) -> None:
+    run = harness.start("sw")
+    harness.runner.wait(run, timeout=30)
+    (tmp_path / "state" / "runs" / run / "record.json").write_text("{}")
+    answer = jobrunner("prune", "--checkpoints")
+    assert (answer.code, answer.out) == (3, "")
+    assert f"warning: {run} is left out: " in answer.err

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from jobrunner.catalog import installed
+from jobrunner.core import __main__ as core
+from jobrunner.core import prepare
 from jobrunner.core.__main__ import stage_context
-from jobrunner.errors import UsageError
+from jobrunner.core.attempt.attempt import Attempt
+from jobrunner.errors import PERMANENT_EXIT_CODES, UsageError
 from jobrunner.spec.record import new_record, read_record, write_record
 from tests import builders
 from tests.harness.newer import UNKNOWN, UNREADABLE, newer_text
@@ -143,3 +146,32 @@ def test_the_process_ends_with_2_and_one_line(use: Use, record: Any, tmp_path: P
         in line
     )
     assert not (tmp_path / "storage").exists()
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_named(
+    use: Use, record: Any, tmp_path: Path
+) -> None:
+    use(write_record(record), SCRATCH=str(tmp_path / "run.json" / "deeper"))
+    assert_refused("JOBRUNNER_SCRATCH: ", "Not a directory", "a folder that can be written")
+
+
+def test_an_unexpected_error_is_tried_again_until_it_comes_again(
+    use: Use, record: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(context: Any) -> None:
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr(prepare, "run", broken)
+    monkeypatch.setattr("sys.argv", ["core", "prepare"])
+    codes = []
+    for attempt in ("a", "b"):
+        use(write_record(record), RUN=record.run, ATTEMPT=attempt, STAGE="prepare")
+        codes.append(core._run(Attempt()))
+    assert codes == [1, 71]
+    assert 71 in PERMANENT_EXIT_CODES
+    printed = capsys.readouterr()
+    assert printed.err.count("Traceback") == 2
+    [line] = printed.out.splitlines()
+    assert line.endswith(
+        "error: The attempt before ended in the same way: RuntimeError: no such layer"
+    )

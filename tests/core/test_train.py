@@ -16,9 +16,19 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from jobrunner.core import train
 from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.models.whisper import Whisper
+from jobrunner.core.training import gradient
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.core.training.validation import Measured, Validation
-from jobrunner.errors import DataError, DeviceError, Interrupted, JobrunnerError, StorageFull
+from jobrunner.errors import (
+    PERMANENT_EXIT_CODES,
+    CheckpointError,
+    DataError,
+    DeviceError,
+    Diverged,
+    Interrupted,
+    JobrunnerError,
+    StorageFull,
+)
 from jobrunner.scoring.metrics import METRICS
 from jobrunner.spec import RunSpec, keys
 from tests.builders import run_id, stage_context
@@ -246,3 +256,42 @@ def test_a_run_that_asked_for_a_gpu_and_sees_none_fails_at_once(
     spec = make_run(tmp_path, resources__device="auto", resources__gpus=1)
     with pytest.raises(DeviceError, match="--device cpu"):
         train.run(stage_context(spec, tmp_path / "scratch"))
+
+
+def test_who_starts_over_as_the_hint_says_has_another_run_that_ends_well(tmp_path: Path) -> None:
+    spec = make_run(tmp_path, again=3)
+    train.run(stage_context(spec, tmp_path / "scratch"))
+    storage = storage_of(spec)
+    for prefix in (keys.checkpoints_prefix(run_id(spec)), keys.export_prefix(run_id(spec))):
+        for entry in storage.list(prefix):
+            if entry.key.endswith("model.safetensors"):
+                storage.delete(entry.key)
+    with pytest.raises(CheckpointError, match="None of the 2") as caught:
+        train.run(stage_context(spec, tmp_path / "scratch"))
+    assert caught.value.hint.startswith("To start over, submit it with --again 4.")
+    other = make_run(tmp_path, again=4)
+    assert run_id(other) != run_id(spec)
+    train.run(stage_context(other, tmp_path / "scratch"))
+    assert export_of(other).is_dir()
+
+
+def test_an_export_that_lost_a_file_is_made_again_from_the_last_checkpoint(tmp_path: Path) -> None:
+    spec = make_run(tmp_path)
+    train.run(stage_context(spec, tmp_path / "scratch"))
+    path = export_of(spec) / "model.safetensors"
+    before = path.read_bytes()
+    path.unlink()
+    context = stage_context(spec, tmp_path / "scratch")
+    train.run(context)
+    assert path.read_bytes() == before
+    assert "continuing from the checkpoint of step 6" in context.lines
+
+
+def test_a_run_that_diverges_names_the_usual_rate_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(tmp_path, train__steps=8)
+    monkeypatch.setattr(gradient, "of_mean", lambda *arguments: (math.nan, 1.0))
+    with pytest.raises(Diverged, match=r"usual one, --learning-rate 1\.25e-05\.") as caught:
+        train.run(stage_context(spec, tmp_path / "scratch"))
+    assert caught.value.exit_code in PERMANENT_EXIT_CODES

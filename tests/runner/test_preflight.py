@@ -13,7 +13,7 @@ import pytest
 
 from jobrunner.catalog.backends import BACKENDS
 from jobrunner.corpora import fingerprint
-from jobrunner.errors import DeviceError, SpecError
+from jobrunner.errors import DeviceError, SpecError, UsageError
 from jobrunner.runner import preflight
 from jobrunner.runner.api import Runner
 from jobrunner.spec import RunSpec
@@ -124,6 +124,17 @@ def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path, spec: Spec) ->
             preflight.preflight(spec(storage=str(closed / "runs")), LOCAL)
     finally:
         os.seteuid(user)
+
+
+def test_a_scratch_folder_that_cannot_be_is_told_before_the_start(
+    tmp_path: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JOBRUNNER_SCRATCH", str(tmp_path / "file" / "deeper"))
+    with pytest.raises(UsageError, match=r"^JOBRUNNER_SCRATCH: .*file is a file\. Set it to"):
+        preflight.preflight(spec(), LOCAL)
+    monkeypatch.setenv("JOBRUNNER_SCRATCH", str(tmp_path / "new"))
+    preflight.preflight(spec(), LOCAL)
 
 
 def test_more_gpus_than_there_are_is_told(

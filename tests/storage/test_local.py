@@ -150,3 +150,11 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_acknowledged(tmp_path: P
     assert seen["intact"]
     assert seen["listed"] == ["after", *seen["kept"][1:]]
     assert seen["left"] == []
+
+
+def test_a_file_that_no_key_can_name_is_no_object(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.write("runs/a", b"1")
+    (tmp_path / "runs" / "\x1b[31mred").write_bytes(b"2")
+    (tmp_path / os.fsdecode(b"runs/\xff")).write_bytes(b"3")
+    assert [entry.key for entry in storage.list("runs/")] == ["runs/a"]

@@ -256,3 +256,16 @@ def test_progress_of_a_run_that_cannot_be_read_is_still_what_its_job_says() -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_fields_of_a_newer_client_leave_the_status_what_it_is(name: str) -> None:
     assert run_status(made_by_newer(name, UNKNOWN)) == run_status(recorded(name))
+
+
+def test_the_reason_of_the_last_failure_shows_while_the_next_attempt_runs() -> None:
+    found = recorded("retried")
+    failed = next(pod for pod in found.pods if pod["status"]["phase"] == "Failed")
+    running = copy.deepcopy(failed)
+    running["metadata"]["creationTimestamp"] = "2030-01-01T00:00:00Z"
+    [container] = running["status"]["containerStatuses"]
+    container["state"] = {"running": {"startedAt": "2030-01-01T00:00:01Z"}}
+    running["status"]["phase"] = "Running"
+    status = run_status(recorded("retried", pods=[*found.pods, running]))
+    assert status.state is State.RUNNING
+    assert status.reason == "attempt 1 of 2 failed: train cannot go on, try 1."

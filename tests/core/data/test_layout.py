@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from jobrunner.core import prepare
 from jobrunner.core.data import layout
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.corpora import fingerprint
+from jobrunner.errors import Lost
 from jobrunner.spec import RunSpec, keys
 from jobrunner.storage.base import Entry
 from jobrunner.storage.local import LocalStorage
@@ -118,3 +120,25 @@ def test_a_split_that_this_run_does_not_need_may_be_damaged(tmp_path: Path) -> N
         path.unlink()
     prepare.run(make_context(spec.model_copy(update={"task": "evaluate"})))
     assert _dataset(spec).utterances("test")
+
+
+@pytest.mark.parametrize("part", [".flacs", ".jsonl", "manifest.json"])
+def test_what_a_reader_finds_damaged_is_prepared_again_byte_for_byte(
+    tmp_path: Path, part: str
+) -> None:
+    spec = _pinned(tmp_path)
+    before, storage = _stored(spec), LocalStorage(Path(spec.storage))
+    [key] = [key for key in before if "/train/" in key and key.endswith(part)]
+    storage.write(key, bytes(len(before[key])))
+
+    def read() -> int:
+        dataset = _dataset(spec)
+        return sum(len(dataset.audio(each)) for each in dataset.utterances("train"))
+
+    with pytest.raises(Lost, match=re.escape(key)) as caught:
+        read()
+    assert caught.value.hint == "Submit the run again: that makes it again first."
+    assert storage.stat(key) is None
+    prepare.run(make_context(spec))
+    assert _stored(spec) == before
+    assert read()
