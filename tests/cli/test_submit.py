@@ -58,7 +58,7 @@ def test_submit_tells_the_run_on_stdout_and_ends_with_what_to_type(
         + "".join(f"{n}.wav,καλημέρα {n},s{n},{s}\n" for n, s in enumerate(["train", "test"] * 3))
     )
     for number in range(6):
-        (here / f"speech/{number}.wav").write_bytes(b"no audio %d" % number)
+        (here / f"speech/{number}.wav").write_bytes(b"RIFF, and no audio %d" % number + bytes(40))
     options = ("--lang", "el", "--data", "speech", "--local", "--device", "cpu", "--wait")
     answer = jobrunner("submit", *options, "--model", str(MICRO))
     run = answer.out.strip()

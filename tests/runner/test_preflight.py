@@ -99,7 +99,7 @@ def test_a_folder_that_is_no_whisper_is_told_before_anything_starts(
 
 def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec: Spec) -> None:
     folder = str(_folder_model(tmp_path / "model"))
-    assert preflight.preflight(spec(model=folder), LOCAL) == []
+    assert preflight.preflight(spec(model=folder), LOCAL).warnings == ()
     cases: list[tuple[dict[str, Any], str]] = [
         ({"lang": "lg"}, r"^lang: whisper-tiny has no token for Ganda"),
         ({"evaluate__languages": ["el", "lg"]}, r"^evaluate\.languages: .*Ganda"),
@@ -113,7 +113,7 @@ def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec
     for wrong, told in cases:
         with pytest.raises(SpecError, match=told):
             preflight.preflight(spec(**wrong), LOCAL)
-    assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), LOCAL) == []
+    assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), LOCAL).warnings == ()
 
 
 def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path, spec: Spec) -> None:
