@@ -18,6 +18,10 @@ from jobrunner.errors import SpecError
 MOST_MISSING = 0.05
 # Share of clips that are of no known format. libsndfile may read some of them.
 MOST_UNKNOWN = 0.5
+# Files that are opened of a large folder, besides the small ones: pointers of Git LFS have 130
+# bytes, most error pages less than 2 KB. To open 10,000 files takes 0.2 to 1 s.
+SAMPLE = 500
+_SMALL = 2048
 _USUAL = "File names are relative to the folder of the table."
 _TYPES = (
     (stat.S_ISDIR, "a folder"),
@@ -38,7 +42,7 @@ def sizes(clips: Iterable[Clip]) -> dict[str, int]:
         if clip.name in found:
             continue
         try:
-            status = clip.path.stat()
+            status = os.stat(f"{clip.place}/{clip.name}")
         except PermissionError as error:
             raise SpecError("data.source", f"{clip.path}: {error.strerror}.") from None
         except OSError:  # missing, a broken link, or a link to itself
@@ -75,11 +79,7 @@ def faults(roles: Mapping[str, Sequence[Clip]], present: Mapping[str, int], name
     """
     every = {clip.name: clip for clips in roles.values() for clip in clips}
     missing = frozenset(every.keys() - present.keys())
-    kinds = {
-        name: kind
-        for name, clip in every.items()
-        if name in present and (kind := _instead(clip.path, present[name]))
-    }
+    kinds = _kinds([clip for name, clip in every.items() if name in present], present)
     lines = []
     if missing:
         first = next(clip for name, clip in every.items() if name in missing)
@@ -97,6 +97,25 @@ def faults(roles: Mapping[str, Sequence[Clip]], present: Mapping[str, int], name
         what = "missing or no audio"
         _line(roles, both, what, first, most=MOST_MISSING, hint="Bring them, or take them out.")
     return Faults(warnings=tuple(lines), missing=missing, unreadable=unreadable)
+
+
+def _kinds(clips: Sequence[Clip], sizes: Mapping[str, int]) -> dict[str, heads.Kind]:
+    """Name → what it is, of the files that are no audio.
+
+    Of many files only the small ones and some others are opened, unless one of these is no audio.
+    """
+    every = range(len(clips))
+    step = max(1, len(clips) // SAMPLE)
+    sample = set(every[::step]) | {at for at in every if sizes[clips[at].name] < _SMALL}
+    found: dict[str, heads.Kind] = {}
+    for at in sorted(sample):
+        if kind := _instead(clips[at].path, sizes[clips[at].name]):
+            found[clips[at].name] = kind
+    if any(sizes[name] >= _SMALL for name in found):
+        for at in sorted(set(every) - sample):
+            if kind := _instead(clips[at].path, sizes[clips[at].name]):
+                found[clips[at].name] = kind
+    return found
 
 
 def _line(

@@ -104,12 +104,14 @@ def _text(cell: object, where: str, *, whole: bool) -> str:
     if cell is None:
         return ""
     if isinstance(cell, str):
-        if half := next((each for each in cell if "\ud800" <= each <= "\udfff"), ""):
+        try:
+            cell.encode()
+        except UnicodeEncodeError as error:
             raise SpecError(
                 "data.source",
-                f"{where} has U+{ord(half):04X}, half of a character.",
+                f"{where} has U+{ord(cell[error.start]):04X}, half of a character.",
                 hint="Write the table again, in UTF-8.",
-            )
+            ) from None
         return cell
     if isinstance(cell, int) and not isinstance(cell, bool):
         return str(cell)
