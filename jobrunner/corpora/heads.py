@@ -85,7 +85,7 @@ def instead_of_audio(head: bytes, name: str) -> Kind | None:
     """
     if not head:
         return _EMPTY
-    if head.startswith(_AUDIO):
+    if head.startswith(_AUDIO) or _FRAME.match(head):
         return None if len(head) >= _SMALLEST else _CUT
     for pattern, kind in _OTHERS:
         if pattern.match(head):

@@ -84,18 +84,21 @@ def faults(roles: Mapping[str, Sequence[Clip]], present: Mapping[str, int], name
     if missing:
         first = next(clip for name, clip in every.items() if name in missing)
         near = names.nearest(first.name)
-        line = _line(roles, missing, "missing", first, most=MOST_MISSING, hint=near or _USUAL)
+        are = ("is missing", "are missing")
+        line = _line(roles, missing, are, first, most=MOST_MISSING, hint=near or _USUAL)
         lines.append(f"{line} {near}".strip())
     for kind in dict.fromkeys(kinds.values()):
         bad = frozenset(name for name, found in kinds.items() if found == kind)
         first = next(clip for name, clip in every.items() if name in bad)
         most = MOST_MISSING if kind.sure else MOST_UNKNOWN
-        lines.append(_line(roles, bad, kind.many, first, most=most, hint=kind.hint))
+        are = (f"is {kind.one}", f"are {kind.many}")
+        line = _line(roles, bad, are, first, most=most, hint=kind.hint)
+        lines.append(f"{line} {kind.hint}")
     unreadable = frozenset(name for name, kind in kinds.items() if kind.sure)
     if both := missing | unreadable:
         first = next(clip for name, clip in every.items() if name in both)
-        what = "missing or no audio"
-        _line(roles, both, what, first, most=MOST_MISSING, hint="Bring them, or take them out.")
+        are = ("is missing or no audio", "are missing or no audio")
+        _line(roles, both, are, first, most=MOST_MISSING, hint="Bring them, or take them out.")
     return Faults(warnings=tuple(lines), missing=missing, unreadable=unreadable)
 
 
@@ -121,7 +124,7 @@ def _kinds(clips: Sequence[Clip], sizes: Mapping[str, int]) -> dict[str, heads.K
 def _line(
     roles: Mapping[str, Sequence[Clip]],
     bad: Collection[str],
-    what: str,
+    are: tuple[str, str],
     first: Clip,
     *,
     most: float,
@@ -129,21 +132,30 @@ def _line(
 ) -> str:
     """One line that counts bad clips.
 
+    Args:
+        roles: role → its clips.
+        bad: names of the bad ones.
+        are: what is wrong with one, and with several.
+        first: an example.
+        most: share that may be bad.
+        hint: what to do.
+
     Raises:
         SpecError: they are a larger share of all clips, or of one role, than `most`.
     """
     counts = {role: sum(clip.name in bad for clip in clips) for role, clips in roles.items()}
     total = sum(map(len, roles.values()))
-    line = f"{sum(counts.values())} of {total} audio files are {what}, such as {first.path}."
-    if sum(counts.values()) > most * total:
+    every = sum(counts.values())
+    line = f"{every} of {total} audio files {are[every > 1]}, such as {first.path}."
+    if every > most * total:
         raise SpecError("data.source", line, hint=hint)
     for role, clips in roles.items():
         if counts[role] > most * len(clips):
             one = next(clip for clip in clips if clip.name in bad)
             raise SpecError(
                 "data.source",
-                f"{counts[role]} of {len(clips)} audio files of {role} are {what}, such as "
-                f"{one.path}.",
+                f"{counts[role]} of {len(clips)} audio files of {role} "
+                f"{are[counts[role] > 1]}, such as {one.path}.",
                 hint=hint,
             )
     return line

@@ -56,17 +56,17 @@ def rows(path: Path) -> Iterator[list[str]]:
     for number, cells in lines:
         cells = _trimmed(cells, width)
         if len(cells) != width:
-            raise SpecError(
-                "data.source",
-                f"{path} row {number} has {_count(len(cells), 'cell')} below "
-                f"{_count(width, 'column')}.",
-                hint=(
-                    "A text with a comma stands between quotes."
-                    if path.suffix == ".csv"
-                    else "One tab separates two cells; a text has none."
-                ),
-            )
+            raise _uneven(path, number, len(cells), width)
         yield cells
+
+
+def _uneven(path: Path, row: int, cells: int, width: int) -> SpecError:
+    hint = "An empty cell is written too."
+    if cells > width:
+        between = "One tab separates two cells; a text has none."
+        hint = "A text with a comma stands between quotes." if path.suffix == ".csv" else between
+    problem = f"{path} row {row} has {_count(cells, 'cell')} below {_count(width, 'column')}."
+    return SpecError("data.source", problem, hint=hint)
 
 
 def _trimmed(cells: list[str], width: int) -> list[str]:

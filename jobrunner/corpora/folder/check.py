@@ -110,7 +110,8 @@ def _named_twice(roles: Mapping[str, list[Clip]]) -> Iterator[str]:
         if more:
             name, _ = rows.most_common(1)[0]
             yield (
-                f"{more} of {len(clips)} rows of {role} name a file that an earlier row names, "
+                f"{more} of {len(clips)} rows of {role} name{'s' * (more == 1)} a file that an "
+                f"earlier row names, "
                 f"such as {name}; dropped."
             )
 

@@ -92,7 +92,7 @@ def locate(root: Path, language: str, *, own: bool = True) -> tuple[Path, list[P
     own_table = tables.find(root)
     if own_table:
         return root, [own_table]
-    below = sorted(path for path in root.iterdir() if path.is_dir())
+    below = _folders(root)
     with_tables = [path for path in below if tables.find(path) or _split_tables(path)]
     for path in with_tables:
         if _means(path.name, language):
@@ -103,9 +103,16 @@ def locate(root: Path, language: str, *, own: bool = True) -> tuple[Path, list[P
     raise _no_table(root, language, [path.name for path in with_tables], empty=not below)
 
 
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir())
+    except OSError as error:
+        raise SpecError("data.source", f"{error.filename or root}: {error.strerror}.") from None
+
+
 def _split_tables(root: Path) -> list[Path]:
     """Tables of the sub-folders, if one of these has the name of a split."""
-    below = sorted(path for path in root.iterdir() if path.is_dir())
+    below = _folders(root)
     found_tables = [table for table in map(tables.find, below) if table]
     named = any(table.parent.name.casefold() in splits.KNOWN for table in found_tables)
     return found_tables if named else []

@@ -14,6 +14,7 @@ from jobrunner.spec import DataSpec
 # sentences of other languages.
 MOST_FOREIGN = 0.05
 _LONGEST = 40
+_BARE = "punctuation or text in brackets"
 
 
 def warnings(roles: Mapping[str, Sequence[Clip]], language: str, data: DataSpec) -> list[str]:
@@ -37,18 +38,19 @@ def check_some_text(role: str, clips: Sequence[Clip], data: DataSpec) -> None:
     """
     if not clips or any(has_text(clip.text) for clip in clips):
         return
-    of = f"transcripts of {role}"
+    every = f"all {len(clips)} transcripts of {role} are"
+    if len(clips) == 1:
+        every = f"the one transcript of {role} is"
     if any(clip.text for clip in clips):
         first = next(clip for clip in clips if clip.text)
         raise SpecError(
             "data.text_column",
-            f"all {len(clips)} {of} are empty once case and punctuation are taken away, such as "
-            f"{_quoted(first)}.",
+            f"{every} nothing but {_BARE}, such as {_quoted(first)}.",
             hint=f"Check the transcripts of the {role} split.",
         )
     raise SpecError(
         "data.text_column",
-        f"all {len(clips)} {of} are empty.",
+        f"{every} empty.",
         hint=f"Another column than {data.text_column or 'the one found'} may hold them.",
     )
 
@@ -57,19 +59,21 @@ def _empty(role: str, clips: Sequence[Clip], data: DataSpec) -> Iterator[str]:
     check_some_text(role, clips, data)
     empty = sum(not clip.text for clip in clips)
     if empty:
-        yield f"{empty} of {len(clips)} transcripts of {role} are empty; dropped."
+        are = "is" if empty == 1 else "are"
+        yield f"{empty} of {len(clips)} transcripts of {role} {are} empty; dropped."
     bare = [clip for clip in clips if clip.text and not has_text(clip.text)]
     if bare:
-        then = "trained on as they are" if role == "train" else "not measured"
+        are = "is" if len(bare) == 1 else "are"
+        then = "trained on as written" if role == "train" else "not measured"
         yield (
-            f"{len(bare)} of {len(clips)} transcripts of {role} are empty once case and "
-            f"punctuation are taken away, such as {_quoted(bare[0])}; {then}."
+            f"{len(bare)} of {len(clips)} transcripts of {role} {are} nothing but {_BARE}, such "
+            f"as {_quoted(bare[0])}; {then}."
         )
     damaged = [clip for clip in clips if "\ufffd" in clip.text]
     if damaged:
         yield (
-            f"{len(damaged)} of {len(clips)} transcripts of {role} have U+FFFD, which stands for "
-            f"characters that were lost in a conversion, such as {_quoted(damaged[0])}."
+            f"{len(damaged)} of {len(clips)} transcripts of {role} lost characters to another "
+            f"conversion (U+FFFD), such as {_quoted(damaged[0])}."
         )
 
 
@@ -87,8 +91,9 @@ def _foreign(role: str, clips: Sequence[Clip], language: str) -> Iterator[str]:
         return
     first = next(word_of[letter] for letter in foreign[0].text if letter in others)
     names = dict.fromkeys(map(scripts.name, used))
+    are = "is" if len(foreign) == 1 else "are"
     yield (
-        f"{len(foreign)} of {len(clips)} transcripts of {role} are not written in "
+        f"{len(foreign)} of {len(clips)} transcripts of {role} {are} not written in "
         f"{' or '.join(names)} but in {scripts.written_in(first)}, such as {_quoted(foreign[0])}."
     )
 
