@@ -82,7 +82,7 @@ def choose(
         matches = (_match(name, existing) for name in usual_train)
         train = tuple(name for name in matches if name and name not in kept)
         if not train:
-            raise _none_to_train(usual_train[0], existing, kept)
+            raise _none_to_train(usual_train[0], existing, named_validation, kept)
     validation = named_validation
     if not validation and usual_validation:
         usual = _match(usual_validation, existing)
@@ -127,12 +127,15 @@ def _find(field: str, name: str, existing: Sequence[str]) -> str:
     return match
 
 
-def _none_to_train(usual: str, existing: Sequence[str], kept: Collection[str]) -> SpecError:
+def _none_to_train(
+    usual: str, existing: Sequence[str], validation: str, kept: Collection[str]
+) -> SpecError:
     """The error for a source in which no usual split is left to train on."""
     hint = f"Those that exist: {_listed(existing)}."
     taken = _match(usual, existing)
     if taken in kept and taken:
-        problem = f"no split is left to train on: {taken!r} is kept for validation or test."
+        role = "validation" if taken == validation else "test"
+        problem = f"no split is left to train on: {taken!r} is the {role} split."
     else:
         problem = f"there is no split {usual!r}."
     if set(existing) - set(kept):

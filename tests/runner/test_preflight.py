@@ -148,3 +148,14 @@ def test_a_missing_or_empty_data_folder_is_told(tmp_path: Path, spec: Spec) -> N
     for place in (tmp_path / "missing", empty):
         with pytest.raises(SpecError, match=rf"^data\.source: {place}"):
             preflight.preflight(spec(data__source=f"folder:{place}"), LOCAL)
+
+
+def test_the_clips_of_every_language_are_counted(tmp_path: Path, spec: Spec) -> None:
+    source = f"folder:{EXAMPLES / 'speech'}"
+    found = preflight.preflight(spec(data__source=source, evaluate__languages=["cy"]), LOCAL)
+    trained, tested = found.speech
+    assert (trained.language, tested.language) == ("el", "cy")
+    assert sum(trained.kept.values()) == trained.rows - sum(trained.left_out.values())
+    assert set(trained.kept) == {"train", "validation"}
+    assert set(tested.kept) == {"test"}
+    assert preflight.preflight(spec(), LOCAL).speech == ()
