@@ -48,15 +48,15 @@ class Validation:
         clips = self._usable(setup.dataset.utterances("validation"))
         if not clips:
             raise DataError("The validation split has no clip that fits the model's window.")
+        most = spec.train.validation_utterances
+        if len(clips) > most:
+            drawn = np.random.default_rng(spec.seed).permutation(len(clips))[:most]
+            clips = [clips[place] for place in sorted(drawn.tolist())]
         if setup.model.criterion == "rate" and not any(has_text(clip.text) for clip in clips):
             raise DataError(
                 f"None of {len(clips)} utterances of the validation split has a reference text.",
                 hint="Check the transcript column of the validation split.",
             )
-        most = spec.train.validation_utterances
-        if len(clips) > most:
-            drawn = np.random.default_rng(spec.seed).permutation(len(clips))[:most]
-            clips = [clips[place] for place in sorted(drawn.tolist())]
         self._clips = clips
 
     def measure(self) -> Measured | None:

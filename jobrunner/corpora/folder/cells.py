@@ -61,7 +61,9 @@ def rows(path: Path) -> Iterator[list[str]]:
 
 
 def _uneven(path: Path, row: int, cells: int, width: int) -> SpecError:
-    hint = "An empty cell is written too."
+    hint = "An empty cell is written too, and a row is one line."
+    if path.suffix == ".csv":
+        hint = "An empty cell is written too."
     if cells > width:
         between = "One tab separates two cells; a text has none."
         hint = "A text with a comma stands between quotes." if path.suffix == ".csv" else between

@@ -16,6 +16,8 @@ from jobrunner.corpora.folder.read import Clip, Contents, contents
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
 
+# Splits without a role that are counted by name.
+MOST_NAMED = 4
 # Bytes from the middle of a file that are compared before whole files. MP3s of one bit rate often
 # have equal sizes, but not equal content.
 _SAMPLE = 1024
@@ -76,9 +78,11 @@ def _counted(
     used = {clip.split for clips in parts.values() for clip in clips}
     left_out: Counter[str] = Counter()
     left_out["in other languages"] = found.rows - len(found.clips)
-    for clip in found.clips:
-        if clip.split not in used:
-            left_out[f"in split {clip.split}"] += 1
+    unused = Counter(clip.split for clip in found.clips if clip.split not in used)
+    if len(unused) > MOST_NAMED:
+        left_out[f"in {len(unused)} other splits"] = unused.total()
+    else:
+        left_out.update({f"in split {split}": count for split, count in unused.items()})
     kept: Counter[str] = Counter()
     for role, clips in parts.items():
         named: set[str] = set()

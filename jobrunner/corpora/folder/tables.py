@@ -23,15 +23,12 @@ def find(folder: Path) -> Path | None:
     """The table of a folder, or None.
 
     Raises:
-        SpecError: there are two, or it is not a file.
+        SpecError: there are two.
     """
     existing = [folder / name for name in NAMES if os.path.lexists(folder / name)]
     if len(existing) > 1:
         names = " and ".join(path.name for path in existing)
         raise SpecError("data.source", f"{folder} has {names}.", hint="Keep one of them.")
-    if existing and not existing[0].is_file():
-        what = "a broken link" if not existing[0].exists() else "not a file"
-        raise SpecError("data.source", f"{existing[0]} is {what}.")
     return existing[0] if existing else None
 
 
@@ -157,11 +154,14 @@ def _parquet(path: Path):  # type: ignore[no-untyped-def]
 
 
 def _check_form(path: Path) -> None:
-    """Refuses what is not a table at all.
+    """Refuses what is not a table at all, before it is opened: a pipe may wait for ever.
 
     Raises:
-        SpecError: the first bytes show something else.
+        SpecError: it is not a file, or the first bytes show something else.
     """
+    if not path.is_file():
+        what = "not a file" if path.exists() else "a broken link"
+        raise SpecError("data.source", f"{path} is {what}.")
     with path.open("rb") as file:
         head = file.read(heads.SIZE)
     if path.suffix == ".parquet" and head.startswith(b"PAR1"):

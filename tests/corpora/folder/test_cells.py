@@ -16,6 +16,7 @@ from jobrunner.corpora import folder as audiofolder
 from jobrunner.corpora.folder import tables
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
+from tests.harness.audiofolders import write_folder
 
 # Any text that a transcript can be; NUL would be taken for UTF-16.
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
@@ -259,3 +260,12 @@ def test_a_table_that_is_not_a_file_is_refused_and_not_waited_for(tmp_path: Path
     (tmp_path / "metadata.csv").symlink_to("nowhere")
     with pytest.raises(SpecError, match=r"metadata\.csv is a broken link\."):
         audiofolder.read(tmp_path, "el", DataSpec())
+
+
+def test_a_broken_table_of_another_language_does_no_harm(tmp_path: Path) -> None:
+    write_folder(tmp_path / "el")
+    (tmp_path / "cy").mkdir()
+    (tmp_path / "cy/metadata.csv").symlink_to("nowhere")
+    assert len(audiofolder.read(tmp_path, "el", DataSpec())) == 4
+    with pytest.raises(SpecError, match=r"cy/metadata\.csv is a broken link\."):
+        audiofolder.read(tmp_path, "cy", DataSpec(), own=False)

@@ -85,6 +85,11 @@ def test_the_reasons_are_named(tmp_path: Path) -> None:
     }
 
 
+def test_many_splits_without_a_role_are_counted_together(tmp_path: Path) -> None:
+    rows = [*SOUND, *((f"{n}.mp3", f"Άλλη {n}", f"part{n}", "el") for n in range(5))]
+    assert _counts(tmp_path, rows).left_out == {"in 5 other splits": 5}
+
+
 def test_a_file_that_two_rows_name_is_warned_of(tmp_path: Path) -> None:
     rows = [*SOUND, ("train/0.mp3", "Άλλη πρόταση", "train", "el")]
     write_folder(tmp_path, rows, header=HEADER)
