@@ -110,6 +110,8 @@ def instead_of_text(head: bytes) -> tuple[str, str]:
         return "UTF-32, not UTF-8", utf8
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16, not UTF-8", utf8
-    if b"\0" in head:
+    if 4 * head.count(0) > len(head):
         return "not UTF-8 but UTF-16, as it looks", utf8
+    if 0 in head:
+        return "not a text: it has bytes that are 0", utf8
     return "", ""

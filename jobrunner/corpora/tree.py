@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+Identity = tuple[int, int]
+# Ways to one folder that are followed. Folders full of links to each other have very many.
+_MOST_WAYS = 64
 
 
 def files(folder: Path) -> Iterator[tuple[Path, int]]:
@@ -18,10 +23,12 @@ def files(folder: Path) -> Iterator[tuple[Path, int]]:
         OSError: the root cannot be read.
     """
     root = os.stat(folder)
-    yield from _below(folder, ((root.st_dev, root.st_ino),))
+    yield from _below(folder, ((root.st_dev, root.st_ino),), Counter())
 
 
-def _below(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[Path, int]]:
+def _below(
+    folder: Path, above: tuple[Identity, ...], ways: Counter[Identity]
+) -> Iterator[tuple[Path, int]]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
@@ -39,5 +46,6 @@ def _below(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[P
         elif stat.S_ISDIR(found.st_mode):
             folders.append((path, (found.st_dev, found.st_ino)))
     for path, identity in folders:
-        if identity not in above:
-            yield from _below(path, (*above, identity))
+        ways[identity] += 1
+        if identity not in above and ways[identity] <= _MOST_WAYS:
+            yield from _below(path, (*above, identity), ways)

@@ -67,6 +67,15 @@ def test_a_loop_through_a_folder_above_ends(folder: Path) -> None:
     assert len(_names(folder)) == 3
 
 
+def test_folders_full_of_links_to_each_other_end(folder: Path) -> None:
+    for one in range(10):  # 3.6 million ways lead through all of them
+        (folder / f"c{one}").mkdir()
+        (folder / f"c{one}/clip.wav").touch()
+        for other in range(10):
+            (folder / f"c{one}/l{other}").symlink_to(folder / f"c{other}")
+    assert 10 < len(_names(folder)) < 1000
+
+
 def test_pipes_and_sockets_are_left_out_and_not_waited_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,9 @@ class _Table:
             if columns.language and not known.setdefault(spoken, _means(spoken, language)):
                 continue
             name = self.names.on_disk(inside(folder, name, f"{self.path} row {number}"))
+            if "\0" in words:
+                where = f"{self.path} row {number}: {columns.text}"
+                raise SpecError("data.source", f"{where} has U+0000, which no text has.")
             yield Clip(
                 place=self.place,
                 name=name,

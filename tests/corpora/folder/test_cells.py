@@ -181,6 +181,7 @@ Encode = Callable[[str], bytes]
 FORMS: dict[str, tuple[Encode, str]] = {
     "UTF-16": (lambda text: text.encode("utf-16"), "is UTF-16, not UTF-8"),
     "UTF-16 without a mark": (lambda text: text.encode("utf-16-le"), "but UTF-16, as it looks"),
+    "bytes": (lambda text: text.encode().replace(b"0", b"\0", 1), "is not a text: it has bytes"),
     "UTF-32": (lambda text: text.encode("utf-32"), "is UTF-32, not UTF-8"),
     "Greek": (lambda text: text.encode("cp1253"), "is not UTF-8 (line 2, byte 0xd0); it looks"),
     "LFS": (lambda text: b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
@@ -210,6 +211,7 @@ def test_a_table_in_another_form_says_in_which(tmp_path: Path, form: str) -> Non
         ("sentence", "1.5", "row 2: sentence is a number, not a text: 1.5."),
         ("sentence", "true", "row 2: sentence is a truth value, not a text: True."),
         ("sentence", '"a\\ud800"', "row 2: sentence has U+D800, half of a character."),
+        ("sentence", '"a\\u0000"', "row 2: sentence has U+0000, which no text has."),
         ("client_id", '"\\udc00"', "row 2: client_id has U+DC00, half of a character."),
         ("client_id", '{"a": 1}', "row 2: client_id is an object, not a text"),
         ("file_name", "[]", "row 2: file_name is a list, not a text: []."),
