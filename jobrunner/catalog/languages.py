@@ -21,6 +21,16 @@ from jobrunner.errors import SpecError
 _VOWEL_SIGN_SCRIPTS = "Beng Deva Gujr Guru Khmr Knda Laoo Mlym Mymr Orya Sinh Taml Telu Thai Tibt"
 # Written without spaces between words: characters are counted, because words cannot be.
 _SPACELESS = frozenset(("bo", "ja", "km", "lo", "my", "th", "yue", "zh"))
+# Scripts besides the usual one in which people write a language today (CLDR, likely scripts).
+_ALSO = {
+    **dict.fromkeys(("ha", "id", "mg", "ms", "pa", "so", "sw", "wo", "yo"), "Arab"),
+    **dict.fromkeys(("ba", "be", "ckb", "sr", "tg", "tt"), "Latn"),
+    **{"az": "Cyrl Arab", "bs": "Cyrl", "ff": "Adlm Arab", "jv": "Java Arab", "kk": "Latn Arab"},
+    **{"ky": "Latn Arab", "mn": "Mong Latn", "om": "Ethi", "ro": "Cyrl", "sd": "Deva"},
+    **{"su": "Sund Arab", "tk": "Cyrl Arab", "uz": "Cyrl Arab", "yue": "Hans", "zh": "Hant"},
+}
+# Written in many scripts; nothing is expected of it.
+_ANY_SCRIPT = frozenset(("sa",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,12 @@ class Language:
     def vowel_signs(self) -> bool:
         """True if combining marks carry vowels, so that deleting them changes words."""
         return self.script in _VOWEL_SIGN_SCRIPTS
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """ISO 15924 codes of its scripts, the usual one first; none if it may use any."""
+        also = _ALSO.get(self.code, "").split()
+        return () if self.code in _ANY_SCRIPT else (self.script, *also)
 
     @property
     def label(self) -> str:

@@ -8,21 +8,23 @@ from jobrunner.cli.output import escape, folded, paint
 
 if TYPE_CHECKING:
     from jobrunner.catalog.backends import BackendFacts
+    from jobrunner.runner.api import Prepared
     from jobrunner.spec import RunSpec
     from jobrunner.spec.plan import Plan
 
 
-def plan_text(plan: Plan, backend: BackendFacts, *, err: bool = False) -> str:
+def plan_text(ready: Prepared, backend: BackendFacts, *, err: bool = False) -> str:
     """The plan in lines: what the run will do, where, and at what cost."""
     from jobrunner.catalog import languages
 
-    spec = plan.spec
+    plan, spec = ready.plan, ready.plan.spec
     language = languages.find(spec.lang)
     lines = [
         ("run", plan.run),
         ("language", f"{language.name} ({language.code})"),
         ("model", _model(spec)),
         ("data", _data(spec)),
+        *((("clips", _clips(ready)),) if ready.speech else ()),
         ("training", _training(spec)),
         ("stages", _stages(plan)),
         ("device", _device(plan, backend)),
@@ -53,6 +55,21 @@ def _data(spec: RunSpec) -> str:
     if spec.task == "fine-tune" and data.validation_split:
         parts.append(f"validated on {data.validation_split}")
     return ", ".join([*parts, f"tested on split {data.test_split}"])
+
+
+def _clips(ready: Prepared) -> str:
+    """How many clips each split gets of how many rows, and where the others are."""
+    texts = []
+    for counts in ready.speech:
+        kept = [
+            f"{number:,} {role}{' (held out)' * (role == 'validation' and counts.held_out)}"
+            for role, number in counts.kept.items()
+        ]
+        left_out = [f"{number:,} {reason}" for reason, number in counts.left_out.items()]
+        text = f"{', '.join(kept) or 'none'} of {counts.rows:,} row{'s' * (counts.rows != 1)}"
+        text += f"; left out: {', '.join(left_out)}" if left_out else ""
+        texts.append(f"{counts.language}: {text}" if len(ready.speech) > 1 else text)
+    return "; ".join(texts)
 
 
 def _training(spec: RunSpec) -> str:

@@ -108,9 +108,9 @@ def start(
     for warning in ready.warnings:
         warn(warning)
     if runner is None:
-        out(plan_text(plan, facts))
+        out(plan_text(ready, facts))
         return
-    say(plan_text(plan, facts, err=True))
+    say(plan_text(ready, facts, err=True))
     if spec.is_here and not facts.is_here:
         say("Uploading folders of this machine to storage, where pods can read them.")
     say(paint(OUTCOMES[runner.start(plan)], "green", err=True))

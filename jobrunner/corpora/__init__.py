@@ -9,14 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import Protocol, cast
 
+from jobrunner.corpora.counts import Checked
 from jobrunner.spec import RunSpec, Source
 
 
 class LightReader(Protocol):
     """The module of a corpus of local files. It decodes nothing and imports nothing heavy."""
 
-    def warnings(self, source: Source, spec: RunSpec, language: str) -> list[str]:
-        """Warnings about the speech of one language, one line each.
+    def checked(self, source: Source, spec: RunSpec, language: str) -> Checked:
+        """Warnings about the speech of one language, and how many clips each split gets.
 
         Raises:
             SpecError: the speech cannot be used; says what is wrong, and what would be right.

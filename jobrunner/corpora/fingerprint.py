@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+from jobrunner.corpora import tree
 from jobrunner.errors import SpecError
 
 # Bytes that are hashed at each end of a long audio file. Whole files would take minutes for a
@@ -52,9 +53,10 @@ def pin(field: str, given: str, folder: Path, digest: Callable[[Path], str]) -> 
 
 def _digest(folder: Path, *, ends_only: bool) -> str:
     total = hashlib.sha256()
-    for path in _files(folder):
-        size = path.stat().st_size
-        total.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
+    for path, size in tree.files(folder):
+        # A name that is not UTF-8 keeps its bytes.
+        about = f"{path.relative_to(folder).as_posix()}\0{size}\0"
+        total.update(about.encode(errors="surrogateescape"))
         with path.open("rb") as file:
             if ends_only and size > 2 * _END and path.suffix not in _TABLES:
                 total.update(file.read(_END))
@@ -63,10 +65,3 @@ def _digest(folder: Path, *, ends_only: bool) -> str:
             else:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:16]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The files to hash, in order: all except hidden ones."""
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from jobrunner.errors import SpecError
 from jobrunner.scoring import text
@@ -81,8 +82,7 @@ def choose(
         matches = (_match(name, existing) for name in usual_train)
         train = tuple(name for name in matches if name and name not in kept)
         if not train:
-            left = [name for name in existing if name not in kept]
-            _find("data.train_split", usual_train[0], left)
+            raise _none_to_train(usual_train[0], existing, named_validation, kept)
     validation = named_validation
     if not validation and usual_validation:
         usual = _match(usual_validation, existing)
@@ -122,9 +122,30 @@ def _find(field: str, name: str, existing: Sequence[str]) -> str:
         return ""
     match = _match(name, existing)
     if not match:
-        listed = ", ".join(sorted(existing)[:12]) or "none"
-        raise SpecError(field, f"there is no split {name!r}.", hint=f"Those that exist: {listed}.")
+        problem = f"there is no split {name!r}."
+        raise SpecError(field, problem, hint=f"Those that exist: {_listed(existing)}.")
     return match
+
+
+def _none_to_train(
+    usual: str, existing: Sequence[str], validation: str, kept: Collection[str]
+) -> SpecError:
+    """The error for a source in which no usual split is left to train on."""
+    hint = f"Those that exist: {_listed(existing)}."
+    taken = _match(usual, existing)
+    if taken in kept and taken:
+        role = "validation" if taken == validation else "test"
+        problem = f"no split is left to train on: {taken!r} is the {role} split."
+    else:
+        problem = f"there is no split {usual!r}."
+    if set(existing) - set(kept):
+        hint += " Name the one to train on with --set data.train_split=NAME."
+    return SpecError("data.train_split", problem, hint=hint)
+
+
+def _listed(existing: Sequence[str]) -> str:
+    listed = ", ".join(sorted(existing)[:12]) or "none"
+    return f"{listed} and {len(existing) - 12} more" if len(existing) > 12 else listed
 
 
 def sentence(transcript: str) -> str:
@@ -153,6 +174,50 @@ def hold_out(sentences: Sequence[str], share: float) -> set[str]:
             chosen.add(one)
             utterances += counts[one]
     return chosen or {min(counts, key=lambda one: (counts[one], _rank(one)))}
+
+
+Item = TypeVar("Item")
+
+
+def held_out(
+    items: Sequence[Item], sentences: Sequence[str], share: float
+) -> tuple[list[Item], list[Item]]:
+    """The items to train on and those to validate on, which share no sentence.
+
+    Args:
+        items: what is trained on if nothing is held out.
+        sentences: the sentence of each; an empty one is never held out.
+        share: see `hold_out`.
+    """
+    held = hold_out([one for one in sentences if one], share)
+    parts: tuple[list[Item], list[Item]] = ([], [])
+    for item, one in zip(items, sentences, strict=True):
+        parts[one in held].append(item)
+    return parts
+
+
+def check_held_out(held: int, sentences: Collection[str], share: float) -> None:
+    """Refuses a validation without an utterance.
+
+    Args:
+        held: number of utterances that are held out.
+        sentences: those of the training utterances.
+        share: see `hold_out`.
+
+    Raises:
+        SpecError: nothing is held out; says why.
+    """
+    if held:
+        return
+    different = len(set(sentences) - {""})
+    problem = (
+        "is 0, and no split validates."
+        if share <= 0
+        else f"holds out nothing: train has {different} different "
+        f"sentence{'s' * (different != 1)}, and no split validates."
+    )
+    hint = "Add more, or name a split with --set data.validation_split=NAME."
+    raise SpecError("data.holdout", problem, hint=hint)
 
 
 def _rank(one: str) -> bytes:

@@ -10,8 +10,9 @@ from typing import Any
 from jobrunner.errors import NotFound, UsageError
 from jobrunner.scoring.alignment import Pair, align, errors
 from jobrunner.scoring.metrics import Unit
-from jobrunner.scoring.rates import has_text, units
+from jobrunner.scoring.rates import units
 from jobrunner.scoring.result import Comparison, Result
+from jobrunner.scoring.text import has_text
 from jobrunner.spec import keys
 from jobrunner.storage.base import Storage
 

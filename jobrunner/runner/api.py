@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
 from jobrunner.catalog.backends import BACKENDS, DEFAULT
+from jobrunner.corpora.counts import Counts
 from jobrunner.errors import SpecError, UnknownRun, UnreadableRun, UsageError, WaitTimeout
 from jobrunner.runner import preflight as checks
 from jobrunner.runner.space import free
@@ -36,6 +37,8 @@ class Prepared:
     plan: Plan
     warnings: tuple[str, ...] = ()
     """One line each, about things that the user need not correct."""
+    speech: tuple[Counts, ...] = ()
+    """The rows and clips of each language, if the speech is on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +87,10 @@ def prepare(asked: RunSpec | RunRecord, *, backend: str) -> Prepared:
         DeviceError: a run on this machine requests more GPUs than it has.
     """
     spec = asked if isinstance(asked, RunSpec) else asked.spec
-    warnings = checks.preflight(spec, BACKENDS.get(backend, BACKENDS[DEFAULT]))
+    found = checks.preflight(spec, BACKENDS.get(backend, BACKENDS[DEFAULT]))
     resolved = checks.resolve(spec)
     record = new_record(resolved) if isinstance(asked, RunSpec) else asked.with_spec(resolved)
-    return Prepared(plan=plans.plan(record), warnings=tuple(warnings))
+    return Prepared(plan=plans.plan(record), warnings=found.warnings, speech=found.speech)
 
 
 def manifests(plan: Plan) -> str:
@@ -125,7 +128,9 @@ class Runner:
     def _submit(self, asked: RunSpec | RunRecord, backend: str) -> Submission:
         ready = prepare(asked, backend=backend)
         outcome = self.start(ready.plan)
-        return Submission(plan=ready.plan, warnings=ready.warnings, outcome=outcome)
+        return Submission(
+            plan=ready.plan, warnings=ready.warnings, speech=ready.speech, outcome=outcome
+        )
 
     def start(self, plan: Plan) -> Outcome:
         """Starts a plan of `prepare`, continues its run, or finds that it already exists."""

@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobrunner.catalog import installed, languages, models
 from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
+from jobrunner.corpora.counts import Checked, Counts
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.runner import model_folder
 from jobrunner.spec import RunSpec
 from jobrunner.spec.types import is_remote
 
 
-def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
-    """Does all checks that are possible before a start; returns warnings, one line each.
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the checks before a start found."""
+
+    warnings: tuple[str, ...] = ()
+    """One line each."""
+    speech: tuple[Counts, ...] = ()
+    """The rows and clips of each language, if the speech is on this machine."""
+
+
+def preflight(spec: RunSpec, backend: BackendFacts) -> Findings:
+    """Does all checks that are possible before a start.
 
     Args:
         spec: the spec to check.
@@ -34,7 +46,7 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
     if models.is_folder(spec.model):
         model_folder.check(_existing("model", _absolute(spec.model)))
         _check_language(spec)
-    warnings = _check_data(spec)
+    checked = _check_data(spec)
     if backend.is_here:
         _check_packages()
         _check_storage(spec.storage)
@@ -47,7 +59,10 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
             f"{given}; pods cannot reach it." if spec.storage else f"{given}.",
             hint="Give --storage s3://BUCKET/PREFIX for the cluster, or --local for this machine.",
         )
-    return warnings
+    lines = [line for each in checked for line in each.warnings]
+    return Findings(
+        warnings=tuple(dict.fromkeys(lines)), speech=tuple(each.counts for each in checked)
+    )
 
 
 def resolve(spec: RunSpec) -> RunSpec:
@@ -108,13 +123,14 @@ def _has_token(place: Path, token: str) -> bool:
     return single or f'"{token}"' in tokenizer
 
 
-def _check_data(spec: RunSpec) -> list[str]:
-    warnings: list[str] = []
-    for source in spec.data.sources:
-        reader = light_reader(source)
-        for code in spec.languages if reader else ():
-            warnings += reader.warnings(source, spec, code) if reader else []
-    return list(dict.fromkeys(warnings))
+def _check_data(spec: RunSpec) -> list[Checked]:
+    readers = [(light_reader(source), source) for source in spec.data.sources]
+    return [
+        reader.checked(source, spec, code)
+        for reader, source in readers
+        if reader
+        for code in spec.languages
+    ]
 
 
 def _check_packages() -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from jobrunner.errors import DataError
 from jobrunner.scoring.intervals import by_cluster, clusters, interval, resampled_rates
 from jobrunner.scoring.metrics import RATES, Metric, Unit, leading
-from jobrunner.scoring.text import LEADING, WAYS, Way
+from jobrunner.scoring.text import LEADING, WAYS, Way, has_text
 
 
 class _Record(BaseModel):
@@ -175,11 +175,6 @@ def paired_difference(first: Scores, second: Scores, *, seed: int = 0) -> Differ
 
 
 _RATES: list[tuple[Metric, Way]] = list(product(RATES, WAYS))
-
-
-def has_text(reference: str) -> bool:
-    """True if the reference still has text after every way of normalising."""
-    return all(way.normalise(reference).strip() for way in WAYS)
 
 
 def units(text: str, unit: Unit) -> list[str]:

@@ -64,6 +64,7 @@ _WITHOUT_SYMBOLS = _Spacing("PS")
 _WITHOUT_SYMBOLS_AND_MARKS = _Spacing("MPS")
 _VISIBLE = _Invisible()
 _BRACKETED = re.compile(r"[<\[][^>\]]*[>\]]")
+_OPENING = re.compile(r"[<\[(]")
 _PARENTHESISED = re.compile(r"\(([^)]+?)\)")
 
 
@@ -119,3 +120,22 @@ BASIC = Way(
 # In the order of reports, and the one to look at first.
 WAYS = (RAW, MARKS, BASIC)
 LEADING = MARKS
+
+
+class _Kept(dict[str, bool]):
+    """Characters → True if they remain, alone, after every way of normalising."""
+
+    def __missing__(self, character: str) -> bool:
+        kept = all(way.normalise(character).strip() for way in WAYS)
+        return self.setdefault(character, kept)
+
+
+_KEPT = _Kept()
+
+
+def has_text(reference: str) -> bool:
+    """True if a reference still has text after every way of normalising."""
+    # The first character decides for nearly every reference. Brackets may hide what follows.
+    if not _OPENING.search(reference) and any(map(_KEPT.__getitem__, reference)):
+        return True
+    return all(way.normalise(reference).strip() for way in WAYS)

@@ -34,7 +34,7 @@ def test_a_corpus_of_local_files_has_a_light_reader_and_is_pinned_by_it(kind: st
     reader = light_reader(Source(kind=kind, place="x" if corpus.place != "none" else ""))
     assert (reader is not None) == corpus.pinned
     if reader is not None:
-        assert callable(reader.warnings)
+        assert callable(reader.checked)
         assert callable(reader.pinned)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobrunner.catalog import native
+from jobrunner.catalog import native, scripts
 from jobrunner.catalog.languages import LANGUAGES, find
 from jobrunner.errors import SpecError
 
@@ -211,3 +211,24 @@ def test_a_name_is_in_the_script_of_the_language_or_in_latin_letters() -> None:
             assert letters <= {word, "MODIFIER"}, (code, letters)
             checked += 1
     assert checked > 70
+
+
+def test_every_script_of_a_language_is_known_and_the_usual_one_comes_first() -> None:
+    for language in LANGUAGES.values():
+        assert all(scripts.name(code) for code in language.scripts)
+        assert language.scripts[:1] == (language.script,) or language.code == "sa"
+        assert len(set(language.scripts)) == len(language.scripts)
+    assert find("sr").scripts == ("Cyrl", "Latn")
+    assert find("el").scripts == ("Grek",)
+    assert find("sa").scripts == ()
+
+
+def test_the_name_of_a_language_in_its_own_script_has_letters_of_that_script() -> None:
+    written = {"Grek": "Ελληνικά", "Deva": "हिन्दी", "Hans": "中文", "Jpan": "日本語ひらがな"}
+    written |= {"Kore": "한국어", "Geor": "ქართული", "Thai": "ไทย", "Ethi": "አማርኛ", "Mymr": "မြန်မာ"}
+    written |= {"Orya": "ଓଡ଼ିଆ", "Sinh": "සිංහල", "Tibt": "བོད", "Laoo": "ລາວ", "Khmr": "ខ្មែរ"}
+    for code, text in written.items():
+        words = {word for letter in text if (word := scripts.word(letter))}
+        assert words
+        assert words <= scripts.words(code)
+    assert [scripts.word(each) for each in "1 .µªʻ\u0301"] == [""] * 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.harness.audiofolders import write_folder
 from tests.harness.commandline import Jobrunner
 from tests.harness.paths import MICRO
 
@@ -58,7 +59,7 @@ def test_submit_tells_the_run_on_stdout_and_ends_with_what_to_type(
         + "".join(f"{n}.wav,καλημέρα {n},s{n},{s}\n" for n, s in enumerate(["train", "test"] * 3))
     )
     for number in range(6):
-        (here / f"speech/{number}.wav").write_bytes(b"no audio %d" % number)
+        (here / f"speech/{number}.wav").write_bytes(b"RIFF, and no audio %d" % number + bytes(40))
     options = ("--lang", "el", "--data", "speech", "--local", "--device", "cpu", "--wait")
     answer = jobrunner("submit", *options, "--model", str(MICRO))
     run = answer.out.strip()
@@ -69,3 +70,23 @@ def test_submit_tells_the_run_on_stdout_and_ends_with_what_to_type(
     assert "\nStarted.\n" in answer.err
     *_, last = answer.err.splitlines()
     assert last.startswith(f"error: {run} failed: prepare: ")
+
+
+def test_the_plan_shows_how_many_clips_each_split_gets_of_how_many_rows(
+    jobrunner: Jobrunner, here: Path
+) -> None:
+    rows = [
+        (f"{split}/{n}.mp3", f"Πρόταση {n} {split[:2]}", split)
+        for split, count in (("train", 60), ("test", 4), ("other", 2))
+        for n in range(count)
+    ]
+    write_folder(here / "speech", rows, header=("file_name", "sentence", "split"))
+    (here / "speech/train/5.mp3").unlink()
+    options = ("--lang", "el", "--data", "folder:speech", "--local", "--device", "cpu", "--dry-run")
+    answer = jobrunner("submit", *options, "--model", str(MICRO))
+    assert answer.code == 0
+    assert (
+        "\nclips     56 train, 3 validation (held out), 4 test of 66 rows; "
+        "left out: 2 in split other, 1 missing\n"
+    ) in answer.out
+    assert answer.err.startswith("warning: el: 1 of 64 audio files is missing, such as ")

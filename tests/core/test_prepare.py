@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,20 @@ def test_progress_ends_at_one_with_the_seconds_that_were_kept(tmp_path: Path) ->
     assert told["done"] == 1.0
     assert told["audio_seconds"] == pytest.approx(17 * 0.4)
     assert not list((Path(spec.storage).parent / "scratch").glob("prepare-*"))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_split_whose_transcripts_are_punctuation_fails_the_stage(
+    tmp_path: Path, split: str
+) -> None:
+    clips = [replace(row, text="... !") if row.split == split else row for row in rows()]
+    with pytest.raises(DataError, match=rf"transcripts of {split} has text once it is normalised"):
+        _prepared(tmp_path, clips)
+
+
+def test_a_run_with_nothing_to_validate_on_fails_the_stage(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="holdout: holds out nothing: train has 1 different"):
+        _prepared(tmp_path, rows(1, 2, 0))
+    silent = Row("v.wav", "x", "validation", data=encoded(np.zeros(8000, np.float32)))
+    with pytest.raises(DataError, match=r"No clip of validation can be used \(1 silent\)"):
+        _prepared(tmp_path / "silent", [*rows(validation=0), silent])

@@ -117,3 +117,55 @@ def test_more_sentences_change_little_of_what_is_held_out() -> None:
 def test_case_punctuation_and_spacing_make_no_other_sentence() -> None:
     assert splits.sentence(" Ναι,  όχι! ") == splits.sentence("ναι όχι")
     assert splits.sentence("...") == "..."
+
+
+@pytest.mark.parametrize(
+    ("existing", "data", "told"),
+    [
+        (["test"], {}, "there is no split 'train'. Those that exist: test."),
+        (
+            ["train", "validation", "test"],
+            {"test_split": "train"},
+            "no split is left to train on: 'train' is the test split. Those that exist: test, "
+            "train, validation. Name the one to train on with --set data.train_split=NAME.",
+        ),
+        (
+            ["training", "test"],
+            {"validation_split": "training"},
+            "no split is left to train on: 'training' is the validation split. Those that exist: "
+            "test, training.",
+        ),
+        (
+            ["other", "test"],
+            {},
+            "there is no split 'train'. Those that exist: other, test. Name the one to train on "
+            "with --set data.train_split=NAME.",
+        ),
+    ],
+)
+def test_a_source_without_a_split_to_train_on_is_refused_with_what_is_so(
+    existing: list[str], data: dict[str, str], told: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        splits.choose(existing, folder(**data), wanted=BOTH)
+    assert str(caught.value) == f"data.train_split: {told}"
+
+
+def test_of_very_many_splits_some_are_listed_and_the_others_counted() -> None:
+    with pytest.raises(SpecError, match=r"p10, p11, .* and 8 more\."):
+        splits.choose([f"p{n}" for n in range(10, 30)], folder(), wanted=BOTH)
+
+
+@given(SENTENCES, st.floats(0, 1))
+def test_what_is_held_out_shares_no_sentence_with_what_trains(
+    sentences: list[str], share: float
+) -> None:
+    train, held = splits.held_out(range(len(sentences)), sentences, share)
+    assert sorted([*train, *held]) == list(range(len(sentences)))
+    assert not {sentences[at] for at in train} & {sentences[at] for at in held}
+
+
+def test_a_transcript_without_a_sentence_is_never_held_out() -> None:
+    train, held = splits.held_out("abcd", ["", "", "one", "two"], 1.0)
+    assert train[:2] == ["a", "b"]
+    assert len(held) == 1

@@ -1,4 +1,4 @@
-"""Audio folders made in the test. Their audio is never decoded here, so any bytes will do."""
+"""Audio folders made in the test. Of their audio only the first bytes are real."""
 
 from __future__ import annotations
 
@@ -31,8 +31,13 @@ def write_folder(
     for row in rows if audio else []:
         path = root / row[0]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"audio of {row[0]}".encode())
+        path.write_bytes(audio_bytes(row[0]))
     return root
+
+
+def audio_bytes(name: str) -> bytes:
+    """Bytes of its own for each name, which begin as audio does."""
+    return b"OggS" + bytes(60) + f"audio of {name}".encode()
 
 
 def write_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

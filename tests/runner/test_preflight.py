@@ -91,7 +91,7 @@ def test_a_folder_that_is_no_whisper_is_told_before_anything_starts(
 
 def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec: Spec) -> None:
     folder = str(write_model_folder(tmp_path / "model"))
-    assert preflight.preflight(spec(model=folder), LOCAL) == []
+    assert preflight.preflight(spec(model=folder), LOCAL).warnings == ()
     cases: list[tuple[dict[str, Any], str]] = [
         ({"lang": "lg"}, r"^lang: whisper-tiny has no token for Ganda"),
         ({"evaluate__languages": ["el", "lg"]}, r"^evaluate\.languages: .*Ganda"),
@@ -105,7 +105,7 @@ def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec
     for wrong, told in cases:
         with pytest.raises(SpecError, match=told):
             preflight.preflight(spec(**wrong), LOCAL)
-    assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), LOCAL) == []
+    assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), LOCAL).warnings == ()
 
 
 def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path, spec: Spec) -> None:
@@ -151,3 +151,14 @@ def test_a_missing_or_empty_data_folder_is_told(tmp_path: Path, spec: Spec) -> N
     for place in (tmp_path / "missing", empty):
         with pytest.raises(SpecError, match=rf"^data\.source: {place}"):
             preflight.preflight(spec(data__source=f"folder:{place}"), LOCAL)
+
+
+def test_the_clips_of_every_language_are_counted(tmp_path: Path, spec: Spec) -> None:
+    source = f"folder:{EXAMPLES / 'speech'}"
+    found = preflight.preflight(spec(data__source=source, evaluate__languages=["cy"]), LOCAL)
+    trained, tested = found.speech
+    assert (trained.language, tested.language) == ("el", "cy")
+    assert sum(trained.kept.values()) == trained.rows - sum(trained.left_out.values())
+    assert set(trained.kept) == {"train", "validation"}
+    assert set(tested.kept) == {"test"}
+    assert preflight.preflight(spec(), LOCAL).speech == ()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from jobrunner.scoring import text as ways
 from jobrunner.scoring.text import basic, marks, raw
 
 SENTENCES = {
@@ -136,3 +137,8 @@ def test_marks_keeps_as_many_marks_as_the_composed_text_has(text: str) -> None:
         return sum(unicodedata.category(c)[0] == "M" for c in composed)
 
     assert count(marks(text)) == count(text)
+
+
+@given(st.text(max_size=12) | st.text("()[]<>. aά\uff9e\u037a\ufc5e\u0301\u200d1²", max_size=8))
+def test_a_text_has_text_if_every_way_leaves_some(reference: str) -> None:
+    assert ways.has_text(reference) == all(way.normalise(reference).strip() for way in ways.WAYS)

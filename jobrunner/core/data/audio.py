@@ -7,6 +7,11 @@ libsndfile reads WAV, FLAC, MP3, Ogg Vorbis and Opus, AIFF and others, not AAC (
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +20,7 @@ import soxr
 
 from jobrunner.core.data.layout import SAMPLE_RATE
 from jobrunner.core.data.sources.base import Audio
+from jobrunner.corpora import heads
 
 # No model here hears more at once, and a file of several hours must not fill the memory.
 LONGEST_SECONDS = 30.0
@@ -55,7 +61,10 @@ def decode(audio: Audio) -> Pcm:
 
 def _read(audio: Audio) -> tuple[npt.NDArray[np.float32], int]:
     """Float samples of one channel, and their rate."""
-    with soundfile.SoundFile(audio.open()) as file:
+    opened = audio.open()
+    if kind := _instead(opened):
+        raise Unusable("unreadable", kind)
+    with _quiet(), soundfile.SoundFile(opened) as file:
         rate = int(file.samplerate)
         if rate not in _RATES:
             raise ValueError(f"its rate is {rate} Hz")
@@ -65,6 +74,37 @@ def _read(audio: Audio) -> tuple[npt.NDArray[np.float32], int]:
     if len(samples) > longest:
         raise Unusable("longer than 30 s")
     return (samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)), rate
+
+
+def _instead(opened: BinaryIO | str) -> str:
+    """What a file is that libsndfile cannot know, such as a Git LFS pointer; else empty."""
+    if isinstance(opened, str):
+        with Path(opened).open("rb") as file:
+            head = file.read(heads.SIZE)
+    else:
+        head = opened.read(heads.SIZE)
+        opened.seek(0)
+    kind = heads.instead_of_audio(head, opened if isinstance(opened, str) else "")
+    if kind is heads.TEXT:
+        return "format not recognised"
+    return f"it is {kind.one}" if kind and kind.sure else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops what libmpg123 writes to the standard error: up to five lines for a damaged MP3."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def encode(pcm: Pcm) -> bytes:

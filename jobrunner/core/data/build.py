@@ -122,7 +122,7 @@ class Builder:
             for number in range(count):
                 record = json.loads(self.storage.read(_record_key(folder, number)))
                 tally.add(record, file)
-        if not tally.utterances and split != "validation":
+        if not tally.utterances:
             reasons = ", ".join(f"{count} {reason}" for reason, count in tally.counts.items())
             raise DataError(f"No clip of {split} can be used ({reasons or 'it has none'}).")
         check_train_test_leak(self.storage, self.prefix, split, tally.seen)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from jobrunner.core.data.layout import Split
 from jobrunner.core.data.sources.base import RawClip, Speech
 from jobrunner.corpora import splits
+from jobrunner.errors import DataError
+from jobrunner.scoring.text import has_text
 from jobrunner.spec import DataSpec
 
 
@@ -29,7 +31,8 @@ def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection
         wanted: roles, from `splits.wanted`; `train` includes `validation`.
 
     Raises:
-        SpecError: a split that the spec names does not exist.
+        SpecError: a split that the spec names does not exist, or nothing is left to validate on.
+        DataError: no transcript of a split has any text.
     """
     choice = splits.choose(speech.splits, data, wanted=wanted)
     selected: dict[Split, list[RawClip]] = {}
@@ -40,13 +43,20 @@ def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection
         if choice.validation:
             selected["validation"] = list(speech.clips(choice.validation))
         else:
-            train, selected["validation"] = _held_out(train, data.holdout)
+            sentences = [splits.sentence(clip.text) for clip in train]
+            train, held = splits.held_out(train, sentences, data.holdout)
+            splits.check_held_out(len(held), sentences, data.holdout)
+            selected["validation"] = held
         selected["train"] = train
+    for role, clips in selected.items():
+        _check_texts(role, clips)
     return Selection(clips=selected, held_out=bool(choice.train) and not choice.validation)
 
 
-def _held_out(clips: list[RawClip], share: float) -> tuple[list[RawClip], list[RawClip]]:
-    sentences = [splits.sentence(clip.text) for clip in clips]
-    held = splits.hold_out([sentence for sentence in sentences if sentence], share)
-    kept = [clip for clip, sentence in zip(clips, sentences, strict=True) if sentence not in held]
-    return kept, [clip for clip, sentence in zip(clips, sentences, strict=True) if sentence in held]
+def _check_texts(role: Split, clips: list[RawClip]) -> None:
+    if clips and not any(has_text(clip.text) for clip in clips):
+        raise DataError(
+            f"None of the {len(clips)} transcripts of {role} has text once it is normalised, "
+            f"such as {clips[0].text[:40]!r} ({clips[0].clip}).",
+            hint=f"Check the transcript column of the {role} split.",
+        )

@@ -18,6 +18,7 @@ from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import DataError, Interrupted
 from jobrunner.scoring.metrics import METRICS, RATES, Metric
 from jobrunner.scoring.rates import score
+from jobrunner.scoring.text import has_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,11 @@ class Validation:
         if len(clips) > most:
             drawn = np.random.default_rng(spec.seed).permutation(len(clips))[:most]
             clips = [clips[place] for place in sorted(drawn.tolist())]
+        if setup.model.criterion == "rate" and not any(has_text(clip.text) for clip in clips):
+            raise DataError(
+                f"None of {len(clips)} utterances of the validation split has a reference text.",
+                hint="Check the transcript column of the validation split.",
+            )
         self._clips = clips
 
     def measure(self) -> Measured | None:

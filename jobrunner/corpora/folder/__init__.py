@@ -14,15 +14,16 @@ import os
 from pathlib import Path
 
 from jobrunner.corpora import fingerprint, splits
+from jobrunner.corpora.counts import Checked
 from jobrunner.corpora.folder.check import check
 from jobrunner.corpora.folder.read import Clip, locate, read
 from jobrunner.spec import RunSpec, Source
 
-__all__ = ["Clip", "check", "locate", "pinned", "read", "warnings"]
+__all__ = ["Clip", "check", "checked", "locate", "pinned", "read"]
 
 
-def warnings(source: Source, spec: RunSpec, language: str) -> list[str]:
-    """Warnings about the speech of one language; see `LightReader.warnings`."""
+def checked(source: Source, spec: RunSpec, language: str) -> Checked:
+    """What is known of the speech of one language; see `LightReader.checked`."""
     wanted = splits.wanted(spec, language)
     return check(_root(source), language, spec.data, own=language == spec.lang, wanted=wanted)
 

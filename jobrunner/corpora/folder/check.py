@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from jobrunner.corpora import splits
-from jobrunner.corpora.folder.read import Clip, locate, read
+from jobrunner.corpora.counts import Checked, Counts
+from jobrunner.corpora.folder import audio, texts
+from jobrunner.corpora.folder.audio import Faults
+from jobrunner.corpora.folder.read import Clip, Contents, contents
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
 
-# Share of clips that may be missing on disk; `prepare` allows the same share of unreadable ones.
-MOST_MISSING = 0.05
+# Splits without a role that are counted by name.
+MOST_NAMED = 4
 # Bytes from the middle of a file that are compared before whole files. MP3s of one bit rate often
 # have equal sizes, but not equal content.
 _SAMPLE = 1024
@@ -27,8 +30,8 @@ def check(
     *,
     own: bool = True,
     wanted: Collection[str] = ("train", "test"),
-) -> list[str]:
-    """Warnings about the speech of one language, one line each.
+) -> Checked:
+    """Checks the speech of one language.
 
     Args:
         root: the audio folder, or a folder with one for each language.
@@ -40,64 +43,81 @@ def check(
     Raises:
         SpecError: the folder cannot be used; says what is wrong, and what would be right.
     """
-    clips = read(root, language, data, own=own)
-    existing = list(dict.fromkeys(clip.split for clip in clips))
+    found = contents(root, language, data, own=own)
+    existing = list(dict.fromkeys(clip.split for clip in found.clips))
     choice = splits.choose(existing, data, wanted=wanted)
     role_of = {split: role for role, names in choice.roles.items() for split in names}
-    roles: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
+    roles: dict[str, list[Clip]] = {role: [] for role in choice.roles}
+    for clip in found.clips:
         if clip.split in role_of:
             roles[role_of[clip.split]].append(clip)
-    used = [clip for chosen in roles.values() for clip in chosen]
-    sizes = _sizes(locate(root, language, own=own)[0])
-    warnings = [*_missing(used, sizes), *_empty(roles, data)]
+    sizes = audio.sizes(clip for chosen in roles.values() for clip in chosen)
+    faults = audio.faults(roles, sizes, found.names)
+    lines = [*faults.warnings, *texts.warnings(roles, language, data), *_named_twice(roles)]
     _same_clip(roles, sizes)
-    contents = {
-        role: ({splits.sentence(c.text) for c in chosen}, {c.speaker for c in chosen})
+    sentences = {role: [splits.sentence(c.text) for c in chosen] for role, chosen in roles.items()}
+    contained = {
+        role: (set(sentences[role]), {clip.speaker for clip in chosen})
         for role, chosen in roles.items()
     }
-    return [f"{language}: {line}" for line in (*warnings, *splits.overlaps(contents))]
+    lines += splits.overlaps(contained)
+    parts: dict[str, list[Clip]] = dict(roles)
+    if choice.train and not choice.validation:
+        train, held = splits.held_out(roles["train"], sentences["train"], data.holdout)
+        splits.check_held_out(len(held), sentences["train"], data.holdout)
+        texts.check_some_text("validation", held, data)
+        parts = {**roles, "train": train, "validation": held}
+    counts = _counted(language, found, parts, faults)
+    return Checked(warnings=tuple(f"{language}: {line}" for line in lines), counts=counts)
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    """Relative path → bytes, of all files below a folder."""
+def _counted(
+    language: str, found: Contents, parts: Mapping[str, list[Clip]], faults: Faults
+) -> Counts:
+    """Which rows become clips, and why the others do not."""
+    used = {clip.split for clips in parts.values() for clip in clips}
+    left_out: Counter[str] = Counter()
+    left_out["in other languages"] = found.rows - len(found.clips)
+    unused = Counter(clip.split for clip in found.clips if clip.split not in used)
+    if len(unused) > MOST_NAMED:
+        left_out[f"in {len(unused)} other splits"] = unused.total()
+    else:
+        left_out.update({f"in split {split}": count for split, count in unused.items()})
+    kept: Counter[str] = Counter()
+    for role, clips in parts.items():
+        named: set[str] = set()
+        for clip in clips:
+            if clip.name in faults.missing:
+                left_out["missing"] += 1
+            elif clip.name in named:
+                left_out["named twice"] += 1
+            elif clip.name in faults.unreadable:
+                left_out["without audio"] += 1
+            elif not clip.text:
+                left_out["without a transcript"] += 1
+            else:
+                kept[role] += 1
+                named.add(clip.name)
+    return Counts(
+        language=language,
+        rows=found.rows,
+        kept={role: kept[role] for role in ("train", "validation", "test") if role in parts},
+        left_out={reason: count for reason, count in left_out.items() if count},
+        held_out="validation" in parts and "validation" not in used,
+    )
 
-    def walk(place: str, prefix: str) -> Iterator[tuple[str, int]]:
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    yield from walk(entry.path, f"{prefix}{entry.name}/")
-                elif entry.is_file():
-                    yield prefix + entry.name, entry.stat().st_size
 
-    return dict(walk(str(folder), ""))
-
-
-def _missing(clips: list[Clip], sizes: Mapping[str, int]) -> list[str]:
-    gone = [clip for clip in clips if clip.name not in sizes]
-    if not gone:
-        return []
-    line = f"{len(gone)} of {len(clips)} audio files are missing, such as {gone[0].path}."
-    if len(gone) > MOST_MISSING * len(clips):
-        raise SpecError(
-            "data.source", line, hint="File names are relative to the folder of the table."
-        )
-    return [line]
-
-
-def _empty(roles: Mapping[str, list[Clip]], data: DataSpec) -> list[str]:
-    lines = []
+def _named_twice(roles: Mapping[str, list[Clip]]) -> Iterator[str]:
     for role, clips in roles.items():
-        empty = sum(not clip.text for clip in clips)
-        if empty == len(clips):
-            raise SpecError(
-                "data.text_column",
-                f"all {empty} transcripts of {role} are empty.",
-                hint=f"Another column than {data.text_column or 'the one found'} may hold them.",
+        rows = Counter(clip.name for clip in clips)
+        more = len(clips) - len(rows)
+        if more:
+            name, _ = rows.most_common(1)[0]
+            yield (
+                f"{more} of {len(clips)} rows of {role} name{'s' * (more == 1)} a file that an "
+                f"earlier row names, "
+                f"such as {name}; dropped."
             )
-        if empty:
-            lines.append(f"{empty} of {len(clips)} transcripts of {role} are empty; dropped.")
-    return lines
 
 
 def _same_clip(roles: Mapping[str, list[Clip]], sizes: Mapping[str, int]) -> None:

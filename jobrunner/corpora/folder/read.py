@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from jobrunner.catalog import languages
 from jobrunner.corpora import splits
 from jobrunner.corpora.folder import tables
+from jobrunner.corpora.folder.columns import choose
+from jobrunner.corpora.folder.names import Names, inside
 from jobrunner.errors import SpecError
 from jobrunner.spec import DataSpec
-
-# Names of columns, most usual first: Hugging Face, Common Voice, LibriSpeech-like tables.
-FILE = ("file_name", "path", "audio", "file", "filename", "audio_file", "audio_path")
-TEXT = (
-    "sentence",
-    "text",
-    "transcription",
-    "transcript",
-    "raw_transcription",
-    "raw_text",
-    "normalized_text",
-)
-SPEAKER = ("client_id", "speaker_id", "speaker", "spk_id", "user_id")
-SPLIT = ("split",)
-LANGUAGE = ("locale", "language", "lang")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +36,21 @@ class Clip:
         return self.place / self.name
 
 
-def read(root: Path, language: str, data: DataSpec, *, own: bool = True) -> list[Clip]:
-    """All clips of a language.
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What the tables of a language hold."""
+
+    place: Path
+    """The language's folder."""
+    clips: list[Clip]
+    rows: int
+    """Rows of the tables, with those in other languages."""
+    names: Names
+    """The names of the files on disk."""
+
+
+def contents(root: Path, language: str, data: DataSpec, *, own: bool = True) -> Contents:
+    """All clips of a language, and how many rows its tables have.
 
     Args:
         root: the audio folder, or a folder with one for each language.
@@ -63,11 +62,22 @@ def read(root: Path, language: str, data: DataSpec, *, own: bool = True) -> list
         SpecError: says what is wrong with the folder, and what would be right.
     """
     place, paths = locate(root, language, own=own)
-    clips = [clip for path in paths for clip in _table(place, path, language, data, own=own)]
+    names = Names(place)
+    clips: list[Clip] = []
+    rows = 0
+    for path in paths:
+        table = _Table(place, path, names)
+        clips += table.clips(language, data, own=own)
+        rows += table.rows
     if not clips:
         spoken = languages.find(language).name
         raise SpecError("data.source", f"{place} lists no clip in {spoken} ({language}).")
-    return clips
+    return Contents(place=place, clips=clips, rows=rows, names=names)
+
+
+def read(root: Path, language: str, data: DataSpec, *, own: bool = True) -> list[Clip]:
+    """All clips of a language; see `contents`."""
+    return contents(root, language, data, own=own).clips
 
 
 def locate(root: Path, language: str, *, own: bool = True) -> tuple[Path, list[Path]]:
@@ -82,7 +92,7 @@ def locate(root: Path, language: str, *, own: bool = True) -> tuple[Path, list[P
     own_table = tables.find(root)
     if own_table:
         return root, [own_table]
-    below = sorted(path for path in root.iterdir() if path.is_dir())
+    below = _folders(root)
     with_tables = [path for path in below if tables.find(path) or _split_tables(path)]
     for path in with_tables:
         if _means(path.name, language):
@@ -93,9 +103,16 @@ def locate(root: Path, language: str, *, own: bool = True) -> tuple[Path, list[P
     raise _no_table(root, language, [path.name for path in with_tables], empty=not below)
 
 
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir())
+    except OSError as error:
+        raise SpecError("data.source", f"{error.filename or root}: {error.strerror}.") from None
+
+
 def _split_tables(root: Path) -> list[Path]:
     """Tables of the sub-folders, if one of these has the name of a split."""
-    below = sorted(path for path in root.iterdir() if path.is_dir())
+    below = _folders(root)
     found_tables = [table for table in map(tables.find, below) if table]
     named = any(table.parent.name.casefold() in splits.KNOWN for table in found_tables)
     return found_tables if named else []
@@ -125,58 +142,47 @@ def _means(name: str, language: str) -> bool:
         return False
 
 
-def _table(place: Path, path: Path, language: str, data: DataSpec, *, own: bool) -> Iterator[Clip]:
-    columns = tables.columns(path)
-    file = _column("data.audio_column", "audio file", data.audio_column, FILE, columns, path)
-    text = _column("data.text_column", "transcript", data.text_column, TEXT, columns, path)
-    speaker = _optional("data.speaker_column", data.speaker_column, SPEAKER, columns, path)
-    split, locale = _named(SPLIT, columns), _named(LANGUAGE, columns)
-    if not own and not locale and not _below_language(place, language):
-        spoken = languages.find(language).name
-        raise SpecError(
-            "data.source",
-            f"{path} does not say what is {spoken} ({language}).",
-            hint=f"Add a column `locale`, or keep each language in a folder such as {language}/.",
-        )
-    folder = path.parent.relative_to(place)
-    wanted = [name or file for name in (file, text, speaker, split, locale)]
-    known: dict[str, bool] = {}
-    for number, cells in tables.rows(path, wanted):
-        name, words, who, part, spoken = cells
-        if locale and not known.setdefault(spoken, _means(spoken, language)):
-            continue
-        name = _inside(folder, name, f"{path} row {number}")
-        yield Clip(
-            place=place,
-            name=name,
-            text=" ".join(words.split()),
-            speaker=who.strip() if speaker else "",
-            split=(part.strip() if split else "") or _split_of(folder, name),
-        )
+@dataclass(slots=True)
+class _Table:
+    """A table that is being read."""
 
+    place: Path
+    path: Path
+    names: Names
+    rows: int = 0
+    """Rows so far."""
 
-def _below_language(place: Path, language: str) -> bool:
-    """True if the folder's name means the language."""
-    return _means(place.name, language)
-
-
-def _inside(folder: Path, name: str, where: str) -> str:
-    """The name relative to the language's folder.
-
-    Raises:
-        SpecError: it is empty or leads out of the folder.
-    """
-    if not name.strip():
-        raise SpecError("data.source", f"{where}: the file name is empty.")
-    inside = os.path.normpath(f"{folder}/{name}")
-    if name.startswith("/") or f"{inside}/".startswith("../") or not name.isprintable():
-        shown = repr(name[:60])
-        raise SpecError(
-            "data.source",
-            f"{where}: {shown} is not a file inside the folder.",
-            hint="File names are relative to the folder of the table.",
-        )
-    return inside
+    def clips(self, language: str, data: DataSpec, *, own: bool) -> Iterator[Clip]:
+        """The clips of a language."""
+        columns = choose(self.path, tables.columns(self.path), data)
+        if not own and not columns.language and not _means(self.place.name, language):
+            spoken = languages.find(language).name
+            raise SpecError(
+                "data.source",
+                f"{self.path} does not say what is {spoken} ({language}).",
+                hint=f"Add a column `locale`, or keep each language in a folder such as "
+                f"{language}/.",
+            )
+        folder = self.path.parent.relative_to(self.place)
+        wanted = [name or columns.file for name in astuple(columns)]
+        known: dict[str, bool] = {}
+        written = {columns.file, columns.text}
+        for number, cells in tables.rows(self.path, wanted, written=written):
+            self.rows = number
+            name, words, who, part, spoken = cells
+            if columns.language and not known.setdefault(spoken, _means(spoken, language)):
+                continue
+            name = self.names.on_disk(inside(folder, name, f"{self.path} row {number}"))
+            if "\0" in words:
+                where = f"{self.path} row {number}: {columns.text}"
+                raise SpecError("data.source", f"{where} has U+0000, which no text has.")
+            yield Clip(
+                place=self.place,
+                name=name,
+                text=" ".join(words.split()),
+                speaker=who.strip() if columns.speaker else "",
+                split=(part.strip() if columns.split else "") or _split_of(folder, name),
+            )
 
 
 def _split_of(folder: Path, name: str) -> str:
@@ -185,38 +191,3 @@ def _split_of(folder: Path, name: str) -> str:
         return folder.parts[0]
     first = name.partition("/")[0]
     return first if first.casefold() in splits.KNOWN else "train"
-
-
-def _named(usual: Sequence[str], columns: Sequence[str]) -> str:
-    for name in usual:
-        for column in columns:
-            if column.strip().casefold() == name:
-                return column
-    return ""
-
-
-def _optional(
-    field: str, given: str, usual: Sequence[str], columns: Sequence[str], path: Path
-) -> str:
-    if given and given not in columns:
-        raise SpecError(
-            field, f"{path} has no column {given!r}.", hint=f"It has {_listed(columns)}."
-        )
-    return given or _named(usual, columns)
-
-
-def _column(
-    field: str, what: str, given: str, usual: Sequence[str], columns: Sequence[str], path: Path
-) -> str:
-    name = _optional(field, given, usual, columns, path)
-    if not name:
-        raise SpecError(
-            field,
-            f"{path} has no column for the {what} (such as {usual[0]}).",
-            hint=f"It has {_listed(columns)}; name the one to use.",
-        )
-    return name
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(column[:40] for column in columns[:12]) or "no columns"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+import math
+import os
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobrunner.corpora import heads
+from jobrunner.corpora.folder import cells as texts
 from jobrunner.errors import SpecError, UsageError
 
 NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
-# The longest transcript that a cell may hold, in characters; Python's own limit is 128 Ki.
-_LONGEST_CELL = 1 << 24
+# Names of JSON's types for people.
+_KINDS = {bool: "a truth value", dict: "an object", list: "a list", float: "a number"}
 
 
 def find(folder: Path) -> Path | None:
@@ -21,7 +25,7 @@ def find(folder: Path) -> Path | None:
     Raises:
         SpecError: there are two.
     """
-    existing = [folder / name for name in NAMES if (folder / name).is_file()]
+    existing = [folder / name for name in NAMES if os.path.lexists(folder / name)]
     if len(existing) > 1:
         names = " and ".join(path.name for path in existing)
         raise SpecError("data.source", f"{folder} has {names}.", hint="Keep one of them.")
@@ -35,6 +39,7 @@ def columns(path: Path) -> list[str]:
         SpecError: the table cannot be read.
     """
     with _readable(path):
+        _check_form(path)
         if path.suffix == ".parquet":
             return list(_parquet(path).schema_arrow.names)
         if path.suffix == ".jsonl":
@@ -42,59 +47,77 @@ def columns(path: Path) -> list[str]:
             for row in _objects(path):
                 names.update(dict.fromkeys(row))
             return list(names)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(_cells(file, path), [])
+        return texts.header(path)
 
 
-def rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+def rows(
+    path: Path, wanted: Sequence[str], *, written: Collection[str] = ()
+) -> Iterator[tuple[int, list[str]]]:
     """Row number, from 1, and the cells of the wanted columns; a missing cell is empty.
 
+    Args:
+        path: the table.
+        wanted: names of columns.
+        written: those that hold what people wrote: a number with a point is not that.
+
     Raises:
-        SpecError: the table cannot be read.
+        SpecError: the table cannot be read, or a cell is not a text.
     """
     with _readable(path):
-        yield from enumerate(_rows(path, wanted), start=1)
+        for number, row in enumerate(_rows(path, wanted), start=1):
+            yield (
+                number,
+                [
+                    cell
+                    if isinstance(cell, str) and cell.isascii()
+                    else _text(cell, f"{path} row {number}: {name}", whole=name in written)
+                    for cell, name in zip(row, wanted, strict=True)
+                ],
+            )
 
 
-def _rows(path: Path, wanted: Sequence[str]) -> Iterator[list[str]]:
+def _rows(path: Path, wanted: Sequence[str]) -> Iterator[Sequence[object]]:
     if path.suffix == ".parquet":
         for batch in _parquet(path).iter_batches(columns=list(dict.fromkeys(wanted))):
-            taken = [batch.column(name).to_pylist() for name in wanted]
-            for row in zip(*taken, strict=True):
-                yield [_plain(cell) for cell in row]
+            yield from zip(*(batch.column(name).to_pylist() for name in wanted), strict=True)
     elif path.suffix == ".jsonl":
         for record in _objects(path):
-            yield [_plain(record.get(name)) for name in wanted]
+            yield [record.get(name) for name in wanted]
     else:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = _cells(file, path)
-            header = next(lines, [])
-            places = [header.index(name) for name in wanted]
-            for cells in lines:
-                if cells:
-                    yield [cells[at] if at < len(cells) else "" for at in places]
+        header = texts.header(path)
+        places = [header.index(name) for name in wanted]
+        for cells in texts.rows(path):
+            yield [cells[at] for at in places]
 
 
-def _plain(cell: object) -> str:
-    return "" if cell is None else str(cell)
+def _text(cell: object, where: str, *, whole: bool) -> str:
+    """The text of a cell. Numbers stand for speakers; NaN is how pandas writes that one is unknown.
 
-
-def _cells(file: Iterator[str], path: Path) -> Iterator[list[str]]:
-    csv.field_size_limit(_LONGEST_CELL)
-    if path.suffix == ".csv":
-        yield from csv.reader(file)
-    else:
-        for line in file:
-            yield [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
-
-
-def _unquoted(cell: str) -> str:
-    """A cell of a .tsv: quotes are text (Common Voice) unless they wrap it as in a .csv."""
-    inner = cell[1:-1]
-    wrapped = len(cell) > 1 and cell[0] == cell[-1] == '"'
-    if wrapped and '"' not in inner.replace('""', ""):
-        return inner.replace('""', '"')
-    return cell
+    Args:
+        cell: as its reader gives it.
+        where: table, row and column, for errors.
+        whole: True if a number with a point cannot be meant.
+    """
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        try:
+            cell.encode()
+        except UnicodeEncodeError as error:
+            raise SpecError(
+                "data.source",
+                f"{where} has U+{ord(cell[error.start]):04X}, half of a character.",
+                hint="Write the table again, in UTF-8.",
+            ) from None
+        return cell
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return str(cell)
+    if isinstance(cell, float) and not whole:
+        return "" if math.isnan(cell) else f"{cell:.15g}"
+    kind = next((name for kind, name in _KINDS.items() if isinstance(cell, kind)), "of no text")
+    shown = "NaN" if isinstance(cell, float) and math.isnan(cell) else repr(cell)
+    shown = shown if len(shown) <= 40 else f"{shown[:40]}..."
+    raise SpecError("data.source", f"{where} is {kind}, not a text: {shown}.")
 
 
 def _objects(path: Path) -> Iterator[dict[str, object]]:
@@ -104,10 +127,18 @@ def _objects(path: Path) -> Iterator[dict[str, object]]:
                 continue
             try:
                 record = json.loads(line)
+            except RecursionError:
+                raise SpecError(
+                    "data.source", f"{path} line {number} is nested too deeply."
+                ) from None
             except ValueError:
                 record = None
             if not isinstance(record, dict):
-                raise SpecError("data.source", f"{path} line {number} is not a JSON object.")
+                raise SpecError(
+                    "data.source",
+                    f"{path} line {number} is not a JSON object: {line.strip()[:40]!r}.",
+                    hint='Each line is one: {"file_name": ..., "sentence": ...}.',
+                )
             yield record
 
 
@@ -122,17 +153,49 @@ def _parquet(path: Path):  # type: ignore[no-untyped-def]
     return parquet.ParquetFile(path)
 
 
+def _check_form(path: Path) -> None:
+    """Refuses what is not a table at all, before it is opened: a pipe may wait for ever.
+
+    Raises:
+        SpecError: it is not a file, or the first bytes show something else.
+    """
+    if not path.is_file():
+        what = "not a file" if path.exists() else "a broken link"
+        raise SpecError("data.source", f"{path} is {what}.")
+    with path.open("rb") as file:
+        head = file.read(heads.SIZE)
+    if path.suffix == ".parquet" and head.startswith(b"PAR1"):
+        return
+    what, hint = heads.instead_of_text(head)
+    if what:
+        raise SpecError("data.source", f"{path} is {what}.", hint=hint)
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Turns errors of readers into one line. `pyarrow.ArrowInvalid` is a ValueError."""
     try:
         yield
     except UnicodeDecodeError as error:
-        raise SpecError(
-            "data.source", f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8."
-        ) from None
+        raise _not_utf8(path, error) from None
     except (csv.Error, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SpecError("data.source", f"{path} cannot be read: {reason}.") from None
     except OSError as error:
         raise SpecError("data.source", f"{path}: {error.strerror or error}.") from None
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> SpecError:
+    """The error for another encoding: the line, and how it may have been meant."""
+    whole = path.read_bytes()
+    try:
+        whole.decode()
+    except UnicodeDecodeError as absolute:  # the error given counts from the start of a chunk
+        error = absolute
+    line = whole.count(b"\n", 0, error.start) + 1
+    return SpecError(
+        "data.source",
+        f"{path} is not UTF-8 (line {line}, byte 0x{whole[error.start]:02x}); it looks like an "
+        "encoding of one byte for each character, such as Latin-1 or Windows-1252.",
+        hint="Save it as UTF-8.",
+    )

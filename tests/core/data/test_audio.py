@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -120,3 +121,43 @@ def test_a_clip_over_30_s_is_told_and_one_of_30_s_is_kept(rate: int) -> None:
     with pytest.raises(Unusable) as caught:
         decode(BytesAudio(encoded(np.append(silence, silence[:1]), rate)))
     assert caught.value.reason == "longer than 30 s"
+
+
+@pytest.mark.parametrize(
+    ("data", "detail"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
+        (b"<!DOCTYPE html>\n<html>", "it is a web page"),
+        (b"\0\0\0\x20ftypM4A " + bytes(90), "it is MP4 or AAC audio"),
+        (b"", "it is empty"),
+    ],
+)
+def test_what_is_known_to_be_something_else_is_named(
+    tmp_path: Path, data: bytes, detail: str
+) -> None:
+    (tmp_path / "a.mp3").write_bytes(data)
+    for audio in (FileAudio(str(tmp_path / "a.mp3")), BytesAudio(data)):
+        with pytest.raises(Unusable) as caught:
+            decode(audio)
+        assert (caught.value.reason, caught.value.detail) == ("unreadable", detail)
+
+
+def test_a_pipe_is_unreadable_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(Unusable) as caught:
+        decode(FileAudio(str(tmp_path / "a.wav")))
+    assert (caught.value.reason, caught.value.detail) == ("unreadable", "it is not a file")
+
+
+def test_a_damaged_mp3_writes_nothing_to_the_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = encoded(sound(1, 1.0), 16000, "MP3")
+    damaged = bytes(300) + whole[:1000] + bytes(500) + whole[1500:]
+    (tmp_path / "a.mp3").write_bytes(damaged)
+    soundfile.read(tmp_path / "a.mp3")
+    assert "llegal Audio-MPEG-Header" in capfd.readouterr().err
+    decode(FileAudio(str(tmp_path / "a.mp3")))
+    assert capfd.readouterr().err == ""
+    os.write(2, b"still there")
+    assert capfd.readouterr().err == "still there"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from jobrunner.core import train
-from jobrunner.core.data.dataset import Dataset
+from jobrunner.core.data.dataset import Dataset, Utterance
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.validation import Validation
+from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, keys
 from tests.builders import stage_context
 from tests.harness.stored import export_of, history_of, storage_of
@@ -31,6 +33,22 @@ def test_validation_uses_the_same_clips_on_each_attempt(finished: RunSpec, tmp_p
     dataset = Dataset.open(storage_of(finished), data, tmp_path, language="el")
     whole = dataset.utterances("validation")
     assert set(clips[0]) < set(whole)
+
+
+def test_a_validation_without_any_text_is_refused_before_a_step(
+    finished: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Dataset.utterances
+
+    def bare(dataset: Dataset, split: str) -> list[Utterance]:
+        return [replace(utterance, text="... !") for utterance in whole(dataset, split)]
+
+    monkeypatch.setattr(Dataset, "utterances", bare)
+    context = stage_context(finished, tmp_path)
+    with pytest.raises(DataError, match="None of 3 utterances of the validation split has a ref"):
+        Validation(context, set_up(context))
+    monkeypatch.setattr(Whisper, "criterion", "loss")
+    Validation(context, set_up(context))
 
 
 def test_a_model_whose_texts_are_measured_gives_every_rate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ class FileAudio:
     path: str
 
     def open(self) -> str:
-        Path(self.path).stat()  # libsndfile hardly distinguishes a missing file from a damaged one
+        # libsndfile hardly distinguishes a missing file from a damaged one, and waits for a pipe.
+        if not stat.S_ISREG(Path(self.path).stat().st_mode):
+            raise ValueError("it is not a file")
         return self.path
 
     def identity(self) -> str:

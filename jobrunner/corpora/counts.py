@@ -1,0 +1,30 @@
+"""What a check of a corpus finds: warnings, and how many rows become clips of which split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """The rows of a language's tables: `rows` is the sum of all in `kept` and `left_out`."""
+
+    language: str
+    """Code of the language."""
+    rows: int
+    kept: Mapping[str, int]
+    """Role of a split → clips that are prepared for it."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Reason → rows that become no clip."""
+    held_out: bool = False
+    """True if the clips for validation are taken from the training split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What is known of the speech of a language before anything is decoded."""
+
+    warnings: tuple[str, ...] = ()
+    """One line each."""
+    counts: Counts
