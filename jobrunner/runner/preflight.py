@@ -18,6 +18,11 @@ from jobrunner.runner import model_folder
 from jobrunner.spec import RunSpec
 from jobrunner.spec.types import is_remote
 
+# Beyond these nothing is learned. The most that Whisper was ever trained with is 1.5e-3.
+LARGEST_RATE, LARGEST_DROPOUT, LARGEST_HOLDOUT = 0.5, 0.95, 0.95
+# Times the usual learning rate.
+SUSPICIOUS = 100
+
 
 def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
     """Does all checks that are possible before a start; returns warnings, one line each.
@@ -34,7 +39,7 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> list[str]:
     if models.is_folder(spec.model):
         model_folder.check(_existing("model", _absolute(spec.model)))
         _check_language(spec)
-    warnings = _check_data(spec)
+    warnings = [*_check_training(spec), *_check_data(spec)]
     if backend.is_here:
         _check_packages()
         _check_storage(spec.storage)
@@ -106,6 +111,29 @@ def _has_token(place: Path, token: str) -> bool:
     # A model of one language has no language tokens and needs none.
     single = isinstance(generation, dict) and not generation.get("is_multilingual", True)
     return single or f'"{token}"' in tokenizer
+
+
+def _check_training(spec: RunSpec) -> list[str]:
+    """Refuses options with which no model can learn; warns of those with which few do."""
+    rate, train = spec.train.learning_rate, spec.train
+    preset = models.PRESETS.get(spec.model)
+    usual = preset.learning_rate if preset else models.DEFAULT_LEARNING_RATE
+    name = preset.name if preset else "most models"
+    if spec.task == "evaluate":
+        return []
+    if rate > LARGEST_RATE:
+        hint = f"Leave it out; {usual:g} suits {name}."
+        raise SpecError("train.learning_rate", f"with {rate:g} every model diverges.", hint=hint)
+    if train.dropout > LARGEST_DROPOUT:
+        problem = f"{train.dropout:g} drops nearly all that the model computes."
+        raise SpecError("train.dropout", problem, hint="0.1 is usual.")
+    if spec.data.holdout > LARGEST_HOLDOUT:
+        problem = f"{spec.data.holdout:g} leaves nearly nothing to train on."
+        raise SpecError("data.holdout", problem, hint="0.05 is usual.")
+    if rate > SUSPICIOUS * usual:
+        times = f"{rate / usual:,.0f} times the {usual:g} that suits {name}"
+        return [f"train.learning_rate is {rate:g}, {times}; training may diverge."]
+    return []
 
 
 def _check_data(spec: RunSpec) -> list[str]:

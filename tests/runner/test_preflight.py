@@ -140,3 +140,28 @@ def test_a_missing_or_empty_data_folder_is_told(tmp_path: Path, spec: Spec) -> N
     for place in (tmp_path / "missing", empty):
         with pytest.raises(SpecError, match=rf"^data\.source: {place}"):
             preflight.preflight(spec(data__source=f"folder:{place}"), LOCAL)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("train__learning_rate", 1000.0, "with 1000 every model diverges. Leave it out; 3.75e-05"),
+        ("train__dropout", 1.0, "1 drops nearly all that the model computes."),
+        ("data__holdout", 1.0, "1 leaves nearly nothing to train on."),
+    ],
+)
+def test_an_option_with_which_nothing_is_learned_is_refused(
+    spec: Spec, field: str, value: float, problem: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        preflight.preflight(spec(**{field: value}), LOCAL)
+    assert str(caught.value).startswith(f"{field.replace('__', '.')}: {problem}")
+    assert preflight.preflight(spec(task="evaluate", **{field: value}), LOCAL) == []
+
+
+def test_a_learning_rate_far_above_the_usual_one_is_warned_of(spec: Spec) -> None:
+    assert preflight.preflight(spec(train__learning_rate=0.003), LOCAL) == []
+    assert preflight.preflight(spec(train__learning_rate=0.03), LOCAL) == [
+        "train.learning_rate is 0.03, 800 times the 3.75e-05 that suits whisper-tiny; "
+        "training may diverge."
+    ]
