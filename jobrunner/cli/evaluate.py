@@ -103,9 +103,11 @@ def _no_run_either(error: SpecError, model: str, runs: list[str]) -> SpecError:
     if error.field != "model":
         return error
     near = difflib.get_close_matches(model, runs, n=1, cutoff=0.6)
-    hint = f"The nearest run is {near[0]}." if near else "`jobrunner list` shows the runs."
+    hint = f"{error.hint} `jobrunner list` shows the runs."
+    if near:
+        hint = f"The nearest run is {near[0]}."
     problem = error.message.removeprefix("model: ").removesuffix(".")
-    return SpecError("model", f"{problem}, and there is no such run.", hint=f"{hint} {error.hint}")
+    return SpecError("model", f"{problem}, and there is no such run.", hint=hint)
 
 
 def _place(options: RunOptions) -> Place:

@@ -60,6 +60,9 @@ def _names(folder: Path) -> set[str]:
     names = set()
     for place, folders, files in os.walk(folder, onerror=_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place) / name for name in folders):
+            if path.is_symlink() and Path(place).resolve().is_relative_to(path.resolve()):
+                _refuse(path, "is a link to a folder that it is in", hint="Remove it.")
         for path in (Path(place) / name for name in files if not name.startswith(".")):
             if path.exists() and not path.is_file():
                 _refuse(path, "is not a file that can be read", hint="Remove it.")
