@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What a person or a pod may set. A test compares them with what the code reads.
 VARIABLES = {
-    "JOBRUNNER_<FIELD>": "Any field of the spec, such as `JOBRUNNER_TRAIN__STEPS=500`.",
+    "JOBRUNNER_<FIELD>": "Any field of the spec, such as `JOBRUNNER_TRAIN__STEPS=500`. A name "
+    "without a meaning is refused.",
     "JOBRUNNER_PROFILE": "Profile to use, as `--profile`.",
     "JOBRUNNER_BACKEND": "`local` or `kubernetes`: where runs run unless `--local` is given.",
     "JOBRUNNER_STATE": "Folder in which the local backend keeps its runs.",

@@ -73,6 +73,7 @@ def command(
     if not model:
         raise SpecError("model", "is missing.", hint="Give a run's id, or a model, with --model.")
     runner = reader(_place(options))
+    done: list[str] = []
     runs = [status.run for status in runner.list()]
     if model == "@latest" or model in runs:
         typed = [option for option, path, _ in options.flags if path != "cluster.namespace"]
@@ -82,7 +83,9 @@ def command(
         languages = [code.strip() for code in lang.split(",")]
         run = find(runner, model)
         asked: RunSpec | RunRecord = runner.with_languages(run, languages)
-        backend = runner.status(run).backend
+        status = runner.status(run)
+        backend = status.backend
+        done = [stage.stage for stage in status.stages if stage.state == "Succeeded"]
     else:
         configuration = _as_it_is(options, model, lang).load()
         try:
@@ -92,7 +95,7 @@ def command(
     spec = asked if isinstance(asked, RunSpec) else asked.spec
     namespace = spec.cluster.namespace
     starter = None if dry_run else api.open_runner(backend, namespace=namespace)
-    start(asked, starter, backend=backend, **waiting)
+    start(asked, starter, backend=backend, done=done, **waiting)
 
 
 def _no_run_either(error: SpecError, model: str, runs: list[str]) -> SpecError:
@@ -100,9 +103,11 @@ def _no_run_either(error: SpecError, model: str, runs: list[str]) -> SpecError:
     if error.field != "model":
         return error
     near = difflib.get_close_matches(model, runs, n=1, cutoff=0.6)
-    hint = f"The nearest run is {near[0]}." if near else "`jobrunner list` shows the runs."
+    hint = f"{error.hint} `jobrunner list` shows the runs."
+    if near:
+        hint = f"The nearest run is {near[0]}."
     problem = error.message.removeprefix("model: ").removesuffix(".")
-    return SpecError("model", f"{problem}, and there is no such run.", hint=f"{hint} {error.hint}")
+    return SpecError("model", f"{problem}, and there is no such run.", hint=hint)
 
 
 def _place(options: RunOptions) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from jobrunner.cli.output import escape, folded, paint
@@ -13,8 +14,17 @@ if TYPE_CHECKING:
     from jobrunner.spec.plan import Plan
 
 
-def plan_text(ready: Prepared, backend: BackendFacts, *, err: bool = False) -> str:
-    """The plan in lines: what the run will do, where, and at what cost."""
+def plan_text(
+    ready: Prepared, backend: BackendFacts, *, done: Collection[str] = (), err: bool = False
+) -> str:
+    """The plan in lines: what the run will do, where, and at what cost.
+
+    Args:
+        ready: the plan and what the checks counted.
+        backend: facts about its backend.
+        done: names of stages that have succeeded and are not repeated.
+        err: True for text that goes to stderr.
+    """
     from jobrunner.catalog import languages
 
     plan, spec = ready.plan, ready.plan.spec
@@ -25,11 +35,11 @@ def plan_text(ready: Prepared, backend: BackendFacts, *, err: bool = False) -> s
         ("model", _model(spec)),
         ("data", _data(spec)),
         *((("clips", _clips(ready)),) if ready.speech else ()),
-        ("training", _training(spec)),
+        ("training", "done before" if "train" in done else _training(spec)),
         ("stages", _stages(plan)),
         ("device", _device(plan, backend)),
         ("storage", spec.storage or "none"),
-        ("cost", _cost(plan)),
+        ("cost", "that of the new evaluations" if "train" in done else _cost(plan)),
     ]
     return "\n".join(
         f"{paint(f'{name:<9}', '', err=err, bold=True)} {folded(escape(text), 10, err=err)}"

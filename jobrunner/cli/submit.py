@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,6 +88,7 @@ def start(
     follow: bool,
     timeout: float | None,
     start_timeout: float | None,
+    done: Collection[str] = (),
 ) -> None:
     """Shows the plan of a run, starts it, and waits for it if requested.
 
@@ -95,6 +97,7 @@ def start(
         runner: the runner to start it with; None stops after the plan.
         backend: name of the backend.
         wait, follow, timeout, start_timeout: as on the command line.
+        done: names of stages that have succeeded and are not repeated.
     """
     from jobrunner.cli.plan_text import plan_text
     from jobrunner.runner.api import prepare
@@ -108,9 +111,9 @@ def start(
     for warning in ready.warnings:
         warn(warning)
     if runner is None:
-        out(plan_text(ready, facts))
+        out(plan_text(ready, facts, done=done))
         return
-    say(plan_text(ready, facts, err=True))
+    say(plan_text(ready, facts, done=done, err=True))
     if spec.is_here and not facts.is_here:
         say("Uploading folders of this machine to storage, where pods can read them.")
     say(paint(OUTCOMES[runner.start(plan)], "green", err=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,18 +56,23 @@ def check(folder: Path) -> None:
 
 
 def _names(folder: Path) -> set[str]:
-    """Names of the files at the top, all of which can be opened."""
+    """Names of the files at the top. All files, in folders too, can be opened without waiting."""
     names = set()
-    try:
-        for path in folder.iterdir():
-            if path.name.startswith(".") or path.is_dir():
-                continue
+    for place, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place) / name for name in folders):
+            if path.is_symlink() and Path(place).resolve().is_relative_to(path.resolve()):
+                _refuse(path, "is a link to a folder that it is in", hint="Remove it.")
+        for path in (Path(place) / name for name in files if not name.startswith(".")):
             if path.exists() and not path.is_file():
                 _refuse(path, "is not a file that can be read", hint="Remove it.")
-            names.add(path.name)
-    except OSError as error:
-        raise SpecError("model", f"{error.filename}: {error.strerror or error}.") from None
+            if path.parent == folder:
+                names.add(path.name)
     return names
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise SpecError("model", f"{error.filename}: {error.strerror or error}.") from None
 
 
 def _text(path: Path) -> bytes:

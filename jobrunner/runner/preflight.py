@@ -19,6 +19,9 @@ from jobrunner.runner import model_folder
 from jobrunner.spec import RunSpec
 from jobrunner.spec.types import is_remote
 
+# Times the usual learning rate.
+SUSPICIOUS = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
@@ -59,7 +62,7 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> Findings:
             f"{given}; pods cannot reach it." if spec.storage else f"{given}.",
             hint="Give --storage s3://BUCKET/PREFIX for the cluster, or --local for this machine.",
         )
-    lines = [line for each in checked for line in each.warnings]
+    lines = [*_warn_of_rate(spec), *(line for each in checked for line in each.warnings)]
     return Findings(
         warnings=tuple(dict.fromkeys(lines)), speech=tuple(each.counts for each in checked)
     )
@@ -121,6 +124,17 @@ def _has_token(place: Path, token: str) -> bool:
     # A model of one language has no language tokens and needs none.
     single = isinstance(generation, dict) and not generation.get("is_multilingual", True)
     return single or f'"{token}"' in tokenizer
+
+
+def _warn_of_rate(spec: RunSpec) -> list[str]:
+    """A warning of a learning rate with which few models learn."""
+    preset = models.PRESETS.get(spec.model)
+    usual = preset.learning_rate if preset else models.DEFAULT_LEARNING_RATE
+    name, rate = preset.name if preset else "most models", spec.train.learning_rate
+    if spec.task == "evaluate" or rate <= SUSPICIOUS * usual:
+        return []
+    times = f"{rate / usual:,.0f} times the {usual:g} that suits {name}"
+    return [f"train.learning_rate is {rate:g}, {times}; training may diverge."]
 
 
 def _check_data(spec: RunSpec) -> list[Checked]:

@@ -146,13 +146,18 @@ def slug(text: str, limit: int) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:limit].strip("-") or "x"
 
 
+# Labels of letters, digits and dashes, joined by single dots.
+_BUCKET = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+
+
 def storage_url(url: str) -> str:
     """The URL without a trailing slash, or the folder without `file://`."""
     if is_remote(url):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
             raise ValueError(f"{url!r} has no bucket; write s3://BUCKET/PREFIX")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+        address = re.fullmatch(r"[0-9]+(\.[0-9]+){3}", bucket)
+        if not re.fullmatch(_BUCKET, bucket) or len(bucket) not in range(3, 64) or address:
             raise ValueError(f"{bucket!r} is not a bucket name")
         if ".." in prefix.split("/"):
             raise ValueError(f"{url!r} climbs out of its prefix")

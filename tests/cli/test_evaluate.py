@@ -27,6 +27,8 @@ def test_more_languages_can_be_measured_of_a_run(
     assert answer.code == 0, answer.err
     assert f"run       {run}\n" in answer.out
     assert "stages    prepare → train → evaluate el, en, hi\n" in answer.out
+    assert "training  done before\n" in answer.out
+    assert "cost      that of the new evaluations\n" in answer.out
     wrong = jobrunner("evaluate", "--model", named, "--lang", "en", "--device", "cpu")
     assert (wrong.code, wrong.err) == (
         2,

@@ -43,6 +43,7 @@ def _gone(name: str) -> Spoil:
 
 def _fifo(name: str) -> Spoil:
     def spoil(m: Path) -> None:
+        (m / name).parent.mkdir(exist_ok=True)
         (m / name).unlink(missing_ok=True)
         os.mkfifo(m / name)
 
@@ -133,6 +134,9 @@ CASES: dict[str, tuple[Spoil, str]] = {
     "a pipe as config": (_fifo("config.json"), "config.json is not a file that can be read"),
     "a pipe as weights": (_fifo(WEIGHTS), "model.safetensors is not a file"),
     "another pipe": (_fifo("notes"), "notes is not a file that can be read. Remove it."),
+    "a pipe in a folder": (_fifo("logs/pipe"), "logs/pipe is not a file that can be read. Rem"),
+    "a loop": (lambda m: (m / "loop").symlink_to("."), "loop is a link to a folder that it is in"),
+    "a loop above": (lambda m: (m / "up").symlink_to(".."), "up is a link to a folder that it is"),
     "a broken link": (_link(WEIGHTS), "model.safetensors cannot be read: no such file"),
 }
 

@@ -162,3 +162,12 @@ def test_the_clips_of_every_language_are_counted(tmp_path: Path, spec: Spec) -> 
     assert set(trained.kept) == {"train", "validation"}
     assert set(tested.kept) == {"test"}
     assert preflight.preflight(spec(), LOCAL).speech == ()
+
+
+def test_a_learning_rate_far_above_the_usual_one_is_warned_of(spec: Spec) -> None:
+    assert preflight.preflight(spec(train__learning_rate=0.003), LOCAL).warnings == ()
+    [warning] = preflight.preflight(spec(train__learning_rate=0.03), LOCAL).warnings
+    assert warning == (
+        "train.learning_rate is 0.03, 800 times the 3.75e-05 that suits whisper-tiny; "
+        "training may diverge."
+    )

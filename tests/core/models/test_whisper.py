@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,14 @@ def test_a_language_without_a_token_is_a_usage_error(
 def test_a_folder_without_a_model_is_named(tmp_path: Path, spec: RunSpec) -> None:
     with pytest.raises(DataError, match="cannot be read as a Whisper model"):
         whisper.load(tmp_path, spec, "cpu", torch.float32)
+
+
+@pytest.mark.parametrize("size", [0, 5, 20, 5000])
+def test_weights_that_are_cut_off_are_named(tmp_path: Path, spec: RunSpec, size: int) -> None:
+    folder = make_whisper(tmp_path / "cut")
+    os.truncate(folder / "model.safetensors", size)
+    with pytest.raises(DataError, match="cannot be read as a Whisper model"):
+        whisper.load(folder, spec, "cpu", torch.float32)
 
 
 def test_options_of_training_reach_the_model(tmp_path: Path) -> None:
