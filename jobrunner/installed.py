@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib import metadata
 
 __version__ = "0.1.0"
 
@@ -13,6 +12,9 @@ def packages(extra: str) -> list[str]:
 
     Empty if the project runs from source and was never installed.
     """
+    # Slow to import, and needed by few commands.
+    from importlib import metadata
+
     try:
         required = metadata.requires("jobrunner") or []
     except metadata.PackageNotFoundError:
@@ -28,6 +30,8 @@ def missing(extra: str) -> list[str]:
 
 def version(package: str) -> str:
     """The version of an installed package; empty if it is not installed."""
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
