@@ -6,7 +6,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from jobrunner.errors import StorageError
 from jobrunner.storage import s3_errors
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 # Seconds for which requests to a server that has answered before are retried.
 PATIENCE = 120.0
@@ -90,7 +93,7 @@ class S3Client:
                 stop=self._has_had_enough,
                 wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
                 reraise=True,
-            )(function)
+            )(partial(_timed, function, place, operation))
         except s3_errors.FAILURES as error:
             raise self.error(error, place, operation) from None
         self.answered = True
@@ -161,6 +164,18 @@ class S3Client:
                 known = credentials.get_frozen_credentials()
                 return [text for text in (known.secret_key, known.token, known.access_key) if text]
         return []
+
+
+def _timed(function: Callable[[], T], place: str, operation: str) -> T:
+    """One try of a request, logged with its time for `-v`."""
+    begun, outcome = time.monotonic(), "failed"
+    try:
+        result = function()
+        outcome = "done"
+    finally:
+        seconds = time.monotonic() - begun
+        logger.debug("%s %s: %s, %.0f ms", operation, place, outcome, 1000 * seconds)
+    return result
 
 
 def _check_endpoint(url: str) -> str:
