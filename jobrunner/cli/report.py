@@ -59,9 +59,9 @@ def command(
     print_comparisons(found, kind)
 
 
-def print_results(runner: Runner, runs: Sequence[str]) -> None:
-    """Prints the table of some runs."""
-    print_comparisons(results(runner, runs, None), "table")
+def print_results(runner: Runner, runs: Sequence[str], *, err: bool = False) -> None:
+    """Prints the table of some runs, on stderr if `err` is true."""
+    print_comparisons(results(runner, runs, None), "table", err=err)
 
 
 def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Comparison]:
@@ -88,8 +88,8 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> list[Co
     )
 
 
-def print_comparisons(found: Sequence[Comparison], kind: str) -> None:
-    """Prints results in one of the forms."""
+def print_comparisons(found: Sequence[Comparison], kind: str, *, err: bool = False) -> None:
+    """Prints results in one of the forms; a table on stderr if `err` is true."""
     from jobrunner import reports
 
     if kind in {"json", "yaml"}:
@@ -101,5 +101,8 @@ def print_comparisons(found: Sequence[Comparison], kind: str) -> None:
     else:
         from rich.console import Console
 
-        width = None if sys.stdout.isatty() else WIDTH
-        Console(width=width, highlight=False).print(reports.table(found, wide=kind == "wide"))
+        stream = sys.stderr if err else sys.stdout
+        width = None if stream.isatty() else WIDTH
+        Console(width=width, highlight=False, stderr=err).print(
+            reports.table(found, wide=kind == "wide")
+        )
