@@ -48,6 +48,22 @@ STAGE_VARIABLES = {
     "JOBRUNNER_METRICS_PORT": "Port of the Prometheus metrics.",
     "JOBRUNNER_PROGRESS_FILE": "Where to write progress, if anybody reads it.",
 }
+OUTPUT = (
+    "## Output\n"
+    "Results go to stdout, everything else to stderr: `RUN=$(jobrunner submit --wait …)` "
+    "holds the run's id while the plan and the results are shown. A table is as wide as the"
+    " terminal: what there is no room for is left out of `list` (`-o wide` has all of it) "
+    "and goes below the table in `status`. Without a terminal nothing is left out.\n"
+    "\n"
+    "`-q` prints results and errors only. `-v` also prints the settings that are not "
+    "defaults with their origin, and each request to the cluster and to S3 with its time. "
+    "Both may stand before the command or behind it.\n"
+    "\n"
+    "`-o json` and `-o yaml` have a `version`. Times in `status` and `list` are RFC 3339 in"
+    " UTC, to the second (`2026-11-21T18:00:00Z`), or null; in Python they are Unix times. "
+    "`losses` of a stage are the loss from the first step to the last, in at most 32 means "
+    "of equal stretches.\n"
+)
 
 
 def reference() -> str:
@@ -60,6 +76,8 @@ def reference() -> str:
             *_commands(),
             *_fields(),
             *_variables(),
+            *OUTPUT.splitlines(),
+            "",
             *_exit_codes(),
         ]
     )

@@ -45,6 +45,8 @@ class Progress(_Record):
     audio_seconds: float = 0.0
     """Seconds of audio trained on, prepared or decoded so far."""
     loss: float | None = None
+    losses: tuple[float, ...] = ()
+    """Loss from the first step to the last: means of equal stretches, a few dozen at most."""
     learning_rate: float | None = None
     metric: str = ""
     """Metric of `rate` and `best_rate`: a name of `scoring.metrics`, such as `wer`."""
@@ -169,8 +171,11 @@ def run_state(stages: tuple[StageStatus, ...]) -> State:
     live = states & {State.RUNNING, State.STARTING, State.QUEUED}
     if live:
         order = (State.RUNNING, State.STARTING, State.QUEUED)
-        return next(state for state in order if state in live)
+        first = next(state for state in order if state in live)
+        # A run starts once: later stages that start are part of its running, unless they cannot.
+        begun = first is State.STARTING and State.SUCCEEDED in states
+        return State.RUNNING if begun and not any(s.blocked for s in stages) else first
     for final in (State.FAILED, State.CANCELLED, State.STOPPED):
         if final in states:
             return final
-    return State.QUEUED
+    return State.RUNNING if State.SUCCEEDED in states else State.QUEUED

@@ -170,6 +170,7 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
     assert {name for name in loaded if name.startswith("jobrunner.cli.")} == {
         "jobrunner.cli.group",
         "jobrunner.cli.output",
+        "jobrunner.cli.verbosity",
     }
 
 

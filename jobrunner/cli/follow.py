@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from jobrunner.cli import run_text
+from jobrunner.cli import output, run_text
 from jobrunner.cli.output import say
 from jobrunner.errors import ClusterError, Detached, JobrunnerError, WaitTimeout
 
@@ -37,6 +37,7 @@ def finish(
     timeout: float | None,
     start_timeout: float = math.inf,
     options: str = "",
+    err: bool = False,
 ) -> None:
     """Waits until a run has ended, then prints its results.
 
@@ -48,6 +49,7 @@ def finish(
         start_timeout: seconds to wait while nothing runs and something keeps a stage from
             starting.
         options: options that commands about this run need, such as ` -n NAME`.
+        err: True to print the results on stderr, because stdout has another result.
 
     Raises:
         JobrunnerError: the run failed or was stopped.
@@ -74,7 +76,8 @@ def finish(
         raise _failure(last, options)
     from jobrunner.cli.report import print_results
 
-    print_results(runner, [run])
+    if not err or output.level >= 0:
+        print_results(runner, [run], err=err)
 
 
 def _watched(
@@ -124,7 +127,7 @@ def _failure(status: RunStatus, options: str) -> JobrunnerError:
 
 @contextmanager
 def _display(show: bool) -> Iterator[Display]:
-    if not show:
+    if not show or output.level < 0:
         yield _Obstacles()
     elif sys.stderr.isatty():
         screen = _Screen()
@@ -159,7 +162,7 @@ class _Screen:
         from rich.text import Text
 
         shown = run_text.run_text(self._status, err=True) if self._status else ""
-        return Text.from_ansi(shown, no_wrap=True, overflow="ellipsis")
+        return Text.from_ansi(shown, overflow="fold")
 
 
 class _Obstacles:

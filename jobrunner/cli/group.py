@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from jobrunner.catalog.installed import __version__
+from jobrunner.cli import verbosity
 from jobrunner.cli.output import CLOSED
 
 # The first line of each command's own help, repeated here so that --help imports none of them.
@@ -49,7 +50,7 @@ class LazyGroup(click.Group):
             return None
         command = importlib.import_module(f"jobrunner.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
-        return command
+        return verbosity.add_options(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -84,10 +85,13 @@ class LazyGroup(click.Group):
     epilog="`jobrunner COMMAND --help` shows more, with examples.",
 )
 @click.version_option(__version__, prog_name="jobrunner")
-def cli() -> None:
+@click.option("-q", "--quiet", is_flag=True, help=verbosity.QUIET)
+@click.option("-v", "--verbose", is_flag=True, help=verbosity.VERBOSE)
+def cli(quiet: bool, verbose: bool) -> None:
     """Fine-tune Whisper for one language at a time, and measure it.
 
     \b
       jobrunner submit --lang el --model whisper-small --local --follow
       jobrunner report
     """
+    verbosity.set_verbosity(quiet=quiet, verbose=verbose)

@@ -46,13 +46,16 @@ class RunOptions:
     def load(self) -> Configuration:
         """Loads all values of the run, also from files and the environment."""
         from jobrunner import config
+        from jobrunner.cli.output import origins
 
-        return config.load(
+        configured = config.load(
             flags=[config.Flag(origin=o, path=path, text=text) for o, path, text in self.flags],
             config=self.config,
             profile=self.profile,
             backend=LOCAL if self.local else "",
         )
+        origins(configured)
+        return configured
 
 
 def complete_language(

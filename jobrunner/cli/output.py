@@ -5,20 +5,27 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from jobrunner.errors import OutputError
 
+if TYPE_CHECKING:
+    from jobrunner.config import Configuration
+
 # Exit code when the reader of stdout is gone: that of a process that SIGPIPE ended.
 CLOSED = 141
 # Version of the JSON and YAML that commands print.
 VERSION = 1
+# Fields of a status that are times.
+TIMES = frozenset(("submitted", "started", "ended", "updated"))
+# Columns of a terminal that does not say how many it has.
+USUAL_WIDTH = 80
 # Control characters, line ends, directions and lone surrogates. Joiners stay: words need them.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 COLOURS = {
@@ -65,19 +72,38 @@ def open_streams() -> None:
     )
 
 
+# What say() and detail() print: -1 neither (`-q`), 0 messages, 1 details too (`-v`).
+level = 0
+
+
 def out(text: str) -> None:
     """Prints data, one or more lines, on stdout."""
     click.echo(text)
 
 
 def say(text: str = "") -> None:
-    """Prints a message, one or more lines, on stderr."""
-    click.echo(text, err=True)
+    """Prints a message, one or more lines, on stderr; nothing with `-q`."""
+    if level >= 0:
+        click.echo(text, err=True)
+
+
+def detail(line: str) -> None:
+    """Prints a line on stderr that only `-v` asks for."""
+    if level > 0:
+        click.echo(paint(escape(line), "bright_black", err=True), err=True)
 
 
 def warn(line: str) -> None:
     """Prints a warning on stderr."""
     say(f"{paint('warning:', 'yellow', err=True)} {escape(line)}")
+
+
+def origins(configured: Configuration) -> None:
+    """Prints with `-v` the settings that files, variables and options give."""
+    if level > 0:
+        for path, value in configured.values.items():
+            if not value.origin.startswith(("default", "preset of ", "follows from ")):
+                detail(f"{path} = {value.value}  ({value.origin})")
 
 
 def escape(text: str) -> str:
@@ -87,10 +113,28 @@ def escape(text: str) -> str:
 
 def paint(text: str, colour: str, *, err: bool = False, bold: bool = False) -> str:
     """The text in colour if a terminal shows it (https://no-color.org)."""
-    stream = sys.stderr if err else sys.stdout
+    stream = _stream(err)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return text
     return click.style(text, fg=colour or None, bold=bold)
+
+
+def width(*, err: bool = False) -> int | None:
+    """Columns of the terminal that a stream writes to; None if it is not a terminal.
+
+    Args:
+        err: True for stderr.
+    """
+    stream = _stream(err)
+    if not stream.isatty():
+        return None
+    typed = os.environ.get("COLUMNS", "")
+    if typed.isdecimal() and int(typed):
+        return int(typed)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    except OSError:
+        return USUAL_WIDTH
 
 
 def folded(text: str, indent: int, *, err: bool = False) -> str:
@@ -101,16 +145,22 @@ def folded(text: str, indent: int, *, err: bool = False) -> str:
         indent: columns before each line; the caller prints those before the first.
         err: True for text that goes to stderr.
     """
-    if not (sys.stderr if err else sys.stdout).isatty():
+    columns = width(err=err)
+    if columns is None:
         return text
-    width = max(shutil.get_terminal_size().columns - indent, 20)
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        text, max(columns - indent, 20), break_long_words=False, break_on_hyphens=False
+    )
     return f"\n{'':<{indent}}".join(lines)
 
 
 def state(name: str, *, err: bool = False) -> str:
     """The name of a state in its colour."""
     return paint(name, COLOURS.get(name, ""), err=err)
+
+
+def _stream(err: bool) -> TextIO:
+    return sys.stderr if err else sys.stdout
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, err: bool = False) -> str:
@@ -138,6 +188,26 @@ def structured(kind: str, content: Mapping[str, Any]) -> str:
     import json
 
     return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def plain(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a status for JSON and YAML: times as RFC 3339, null if they are not known."""
+    return {key: _plain(key, value) for key, value in status.items()}
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key in TIMES:
+        return rfc3339(value) if value else None
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, list):
+        return [plain(each) if isinstance(each, Mapping) else each for each in value]
+    return value
+
+
+def rfc3339(seconds: float) -> str:
+    """Unix time as `2026-11-21T18:00:00Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def duration(seconds: float | None) -> str:

@@ -75,11 +75,11 @@ def command(
         print_results_as(found, kind, found.examples(examples, warn=warn) if examples else None)
 
 
-def print_results(runner: Runner, runs: Sequence[str]) -> None:
-    """Prints the table of some runs, if they have results."""
+def print_results(runner: Runner, runs: Sequence[str], *, err: bool = False) -> None:
+    """Prints the table of some runs, if they have results; on stderr if `err` is true."""
     found = results(runner, runs, None)
     if found:
-        print_results_as(found, "table")
+        print_results_as(found, "table", err=err)
     else:
         say(f"There are no results yet. {_where_to_look(None)}")
 
@@ -127,13 +127,16 @@ def _page(found: Results, examples: int | None) -> str:
     return reports.page(found.comparisons, details)
 
 
-def print_results_as(found: Results, kind: str, examples: Sequence[Examples] | None = None) -> None:
+def print_results_as(
+    found: Results, kind: str, examples: Sequence[Examples] | None = None, *, err: bool = False
+) -> None:
     """Prints results in one of the forms.
 
     Args:
         found: the results.
         kind: the form: `table`, `wide`, `json`, `yaml`, `csv` or `markdown`.
         examples: utterances to show too; None for none.
+        err: True to print a table on stderr.
     """
     from jobrunner import reports
     from jobrunner.cli.example_text import example_text
@@ -149,8 +152,9 @@ def print_results_as(found: Results, kind: str, examples: Sequence[Examples] | N
     else:
         from rich.console import Console
 
-        width = None if sys.stdout.isatty() else WIDTH
-        console = Console(width=width, highlight=False)
+        stream = sys.stderr if err else sys.stdout
+        width = None if stream.isatty() else WIDTH
+        console = Console(width=width, highlight=False, stderr=err)
         console.print(reports.table(comparisons, wide=kind == "wide"))
         for each in examples or ():
             out(f"\n{example_text(each, console.width)}")

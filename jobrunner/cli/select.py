@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jobrunner.catalog.backends import LOCAL
+from jobrunner.cli import output
 from jobrunner.cli.options import Command
 from jobrunner.errors import JobrunnerError, UsageError
 
@@ -39,10 +41,14 @@ def place_options(function: Command) -> Command:
     return click.option("--local", is_flag=True, help="Look on this machine only.")(added)
 
 
-def reader(place: Place | None = None) -> Runner:
-    """The runner for commands about existing runs."""
+def reader(place: Place | None = None, warn: Callable[[str], None] = output.warn) -> Runner:
+    """The runner for commands about existing runs.
+
+    Args:
+        place: where to look for runs.
+        warn: gets one line if the cluster cannot be asked.
+    """
     from jobrunner import config
-    from jobrunner.cli.output import warn
     from jobrunner.runner.api import open_reader, open_runner
 
     place = place or Place()
@@ -52,6 +58,7 @@ def reader(place: Place | None = None) -> Runner:
             config.Flag(origin="--namespace", path="cluster.namespace", text=place.namespace)
         )
     configured = config.load(flags=flags, backend=place.backend)
+    output.origins(configured)
     if configured.facts.is_here:
         return open_runner(configured.backend)
     namespace = str(configured.values["cluster.namespace"].value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobrunner.cli.options import output_option
-from jobrunner.cli.output import out, say, structured
+from jobrunner.cli.output import out, plain, say, structured
 from jobrunner.cli.select import Place, complete_run, find, namespace_option, place_options, reader
 from jobrunner.errors import PERMANENT_EXIT_CODES
 
@@ -43,7 +43,7 @@ def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
     if kind == "name":
         out(status.run)
     elif kind != "table":
-        out(structured(kind, status.model_dump(mode="json")))
+        out(structured(kind, plain(status.model_dump(mode="json"))))
     else:
         from jobrunner.cli.run_text import run_text
 

@@ -69,7 +69,10 @@ def command(options: RunOptions, dry_run: bool, **waiting: Any) -> None:
     """Fine-tune a model for one language.
 
     A run prepares the data, trains, and measures base and fine-tuned model. Submitting the same
-    run again continues it, or finds that it already exists. Only the run's id is printed on stdout.
+    run again continues it, or finds that it already exists.
+
+    The run's id is all that is printed on stdout: RUN=$(jobrunner submit …) has it. The plan,
+    progress and, with --wait or --follow, the results go to stderr.
     """
     from jobrunner.runner.api import open_runner
 
@@ -129,6 +132,7 @@ def start(
             timeout=timeout,
             start_timeout=start_timeout or START_TIMEOUT,
             options=options,
+            err=True,
         )
     live = ("status", "logs -f", "report", "cancel")
     for verb in ("status", "report") if wait or follow else live:

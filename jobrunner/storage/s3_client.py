@@ -6,8 +6,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,6 +23,7 @@ from jobrunner.storage import s3_errors
 from jobrunner.waiting import waiting_for
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 # Seconds for which requests to a server that has answered before are retried.
 PATIENCE = 120.0
@@ -96,7 +99,7 @@ class S3Client:
         silent = nullcontext() if self.answered else waiting_for(f"the S3 server {self.endpoint}")
         try:
             with silent:
-                result: T = retrying(function)
+                result: T = retrying(partial(_timed, function, place, operation))
         except s3_errors.FAILURES as error:
             raise self.error(error, place, operation) from None
         self.answered = True
@@ -167,6 +170,18 @@ class S3Client:
                 known = credentials.get_frozen_credentials()
                 return [text for text in (known.secret_key, known.token, known.access_key) if text]
         return []
+
+
+def _timed(function: Callable[[], T], place: str, operation: str) -> T:
+    """One try of a request, logged with its time for `-v`."""
+    begun, outcome = time.monotonic(), "failed"
+    try:
+        result = function()
+        outcome = "done"
+    finally:
+        seconds = time.monotonic() - begun
+        logger.debug("%s %s: %s, %.0f ms", operation, place, outcome, 1000 * seconds)
+    return result
 
 
 def _check_endpoint(url: str) -> str:

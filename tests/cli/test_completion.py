@@ -42,6 +42,10 @@ def _completed(monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
         ("submit --profile a100", ["a100-80gb", "a100-40gb"]),
         ("status @", ["@latest"]),
         ("completion f", ["fish"]),
+        ("list --status failed,s", ["failed,stopped", "failed,starting", "failed,succeeded"]),
+        ("list --lang el,h", ["el,ha", "el,haw", "el,he"]),
+        ("list --since 2", ["2d"]),
+        ("list --sort l", ["lang", "loss"]),
     ],
 )
 def test_the_shell_completes(

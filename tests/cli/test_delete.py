@@ -9,7 +9,7 @@ from jobrunner.storage.local import LocalStorage
 from tests.contract.space import RUN
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import fill, write_run
-from tests.harness.terminal import on_terminal
+from tests.harness.session import on_terminal
 
 
 def _ended(harness: CliHarness, lang: str = "el") -> tuple[str, LocalStorage]:

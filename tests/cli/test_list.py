@@ -57,3 +57,12 @@ def test_a_run_of_a_newer_client_is_a_row_that_says_so(
     assert jobrunner("cancel", run).err == f"{run} has already ended: stopped.\n"
     assert jobrunner("delete", run).out == f"{run}\n"
     assert jobrunner("list", "-o", "name").out.split() == [other]
+
+
+def test_watching_is_refused_where_nothing_can_be_repainted(jobrunner: Jobrunner) -> None:
+    piped = jobrunner("list", "--watch")
+    assert (piped.code, piped.out) == (2, "")
+    assert piped.err.startswith("error: --watch: repaints a terminal, and this output goes")
+    form = jobrunner("list", "--watch", "-o", "json")
+    assert (form.code, form.out) == (2, "")
+    assert form.err == "error: --watch: repaints a table, not json. Leave out -o.\n"

@@ -10,7 +10,7 @@ from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import write_run
-from tests.harness.terminal import on_terminal
+from tests.harness.session import on_terminal
 
 
 def test_prune_forgets_what_ended_before_a_day_and_nothing_that_goes_on(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from jobrunner.cli import follow
 from jobrunner.spec import keys
 from jobrunner.storage import open_storage
 from tests.harness.commandline import CliHarness, Jobrunner
@@ -68,6 +69,18 @@ def test_results_of_a_run_are_found_where_it_put_them(
     followed = jobrunner("status", "--follow", run)
     assert followed.code == 0
     assert "−100.0" in followed.out
+
+
+def test_the_results_of_a_submit_leave_its_stdout_to_the_id(
+    harness: CliHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
+    _write(harness.storage, run)
+    follow.finish(harness.runner, run, show=False, timeout=30, err=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "−100.0" in printed.err
 
 
 def test_a_page_is_written_beside_the_table(jobrunner: Jobrunner, here: Path) -> None:

@@ -84,9 +84,19 @@ def test_every_form_of_status_and_list_tells_the_same(
     assert yaml.safe_load(jobrunner("list", "-o", "yaml").out) == listed
     status = json.loads(jobrunner("status", run, "-o", "json").out)
     assert {key: status[key] for key in listed["runs"][0]} == listed["runs"][0]
+    times = [status["submitted"], *(stage["started"] for stage in status["stages"][:2])]
+    times += [status["stages"][1]["ended"], listed["runs"][0]["submitted"]]
+    for time in times:
+        assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", time)
+    assert status["stages"][2]["started"] is None
+    assert status["stages"][2]["progress"]["updated"] is None
     head, first, second = (line.split() for line in jobrunner("list").out.splitlines())
     assert " ".join(head) == "RUN LANG MODEL STATUS STAGE PROGRESS LEFT LOSS RATE AGE REASON"
     assert first[:5] == [run, "el", "whisper-tiny", "Failed", "train"]
     assert second[:6] == [older, "sw", "whisper-tiny", "Succeeded", "-", "100%"]
     assert "train: train cannot go on" in jobrunner("list", "-o", "wide").out
-    assert str(harness.storage) in jobrunner("list", "-o", "wide").out
+    wide = jobrunner("list", "-o", "wide").out.splitlines()
+    assert wide[0].split()[-5:] == ["BACKEND", "TRIES", "STEP", "STORAGE", "REASON"]
+    assert wide[1].split()[10:14] == ["local", "1", "-", str(harness.storage)]
+    # Three stages that needed one attempt each.
+    assert wide[2].split()[10:14] == ["local", "1", "-", str(harness.storage)]

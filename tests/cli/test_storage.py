@@ -14,7 +14,7 @@ from tests import builders
 from tests.contract.space import DATA, MODEL, RUN
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import fill
-from tests.harness.terminal import on_terminal
+from tests.harness.session import on_terminal
 
 WEIGHTS = f"{MODEL}weights"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,6 +69,10 @@ class CliHarness:
             resources__device="cpu",
         )
         return self.runner.submit(spec).run
+
+    def report(self, stage: str, **fields: Any) -> None:
+        """Makes a stage that starts from now on report these fields of `Progress` too."""
+        (self.control / f"progress-{stage}").write_text(json.dumps(fields))
 
     def release(self, stage: str) -> None:
         (self.control / f"hold-{stage}").unlink()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import uuid
 from collections.abc import Callable
 
 import pytest
 
-from jobrunner.storage import Storage, open_storage
+from jobrunner.errors import StorageError
+from jobrunner.storage import Storage, open_storage, s3_client
 from tests.contract.space import SpaceContract
 from tests.contract.storage import StorageContract
 from tests.contract.storage_model import behaves_like_a_dictionary
@@ -38,3 +41,16 @@ def test_what_is_in_a_bucket_has_to_be_fetched(new_storage: Callable[[], Storage
 
 def test_storage_behaves_like_a_dictionary(new_storage: Callable[[], Storage]) -> None:
     behaves_like_a_dictionary(new_storage, examples=12)
+
+
+def test_a_request_is_logged_with_its_time(
+    new_storage: Callable[[], Storage], caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = new_storage()
+    with caplog.at_level(logging.DEBUG, s3_client.__name__):
+        storage.write("written", b"1")
+        with pytest.raises(StorageError):
+            storage.read("missing")
+    put, get = (each.getMessage() for each in caplog.records if each.name == s3_client.__name__)
+    assert re.fullmatch(r"put_object s3://\S+/written: done, \d+ ms", put)
+    assert re.fullmatch(r"get_object s3://\S+/missing: failed, \d+ ms", get)

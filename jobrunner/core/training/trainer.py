@@ -17,6 +17,7 @@ from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState, versions
 from jobrunner.core.training import content, export, gradient
+from jobrunner.core.training.curve import Curve
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
@@ -63,6 +64,7 @@ class Trainer:
             on_saved=partial(context.progress.event, "checkpoint"),
         )
         self.pace = Pace(self.log)
+        self.curve = Curve()
         self._steps: Generator[StepBatches] | None = None
         self._saved_step = 0
         self._asked_to_stop = False
@@ -115,6 +117,7 @@ class Trainer:
         self.state = content.load(self.setup, restored)
         state, now = self.state, versions()
         self.health.load(state.health)
+        self.curve.load(state.history)
         self._saved_step = restored.step
         state.resumes += 1
         self.context.progress.event("resume")
@@ -176,8 +179,9 @@ class Trainer:
                 "audio_seconds": state.audio_seconds,
             }
         )
+        self.curve.add(state.history[-1]["loss"])
         self.pace.passed(state.step, self.spec.train.steps, loss, rate, seconds)
-        self._report("training", loss=loss if math.isfinite(loss) else None, learning_rate=rate)
+        self._report("training", loss=state.history[-1]["loss"], learning_rate=rate)
 
     def validate(self) -> None:
         """Validates the model and records the result; nothing if SIGTERM comes meanwhile."""
@@ -270,6 +274,7 @@ class Trainer:
             metric=state.metric,
             rate=state.rate,
             best_rate=state.best_rate,
+            losses=self.curve.values,
             resumes=state.resumes,
             done=state.step / train.steps,
             **more,

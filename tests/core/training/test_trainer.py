@@ -194,7 +194,24 @@ def test_a_step_that_is_not_finite_changes_no_weight(
     trainer.step()
     first = next(iter(before))
     assert not torch.equal(trainer.setup.trained[first], before[first])
-    assert [record["loss"] is None for record in trainer.state.history] == [False, True, False]
+    history = trainer.state.history
+    assert [record["loss"] is None for record in history] == [False, True, False]
+    finite = tuple(float(f"{record['loss']:.4g}") for record in history if record["loss"])
+    assert trainer.context.progress.now.losses == finite
+
+
+def test_the_curve_of_the_loss_goes_on_after_a_kill(tmp_path: Path) -> None:
+    spec = spec_in(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at_call(patch, Trainer, "save", 3)
+        assert attempt_until_killed(spec, tmp_path)
+    context = stage_context(spec, tmp_path / "s")
+    trainer = Trainer(context, set_up(context))
+    trainer.restore()
+    losses = [record["loss"] for record in trainer.state.history if "loss" in record]
+    # Saves come every second step; the third one did not happen.
+    assert len(losses) == 4
+    assert context.progress.now.losses == tuple(float(f"{loss:.4g}") for loss in losses)
 
 
 def start(spec: RunSpec, root: Path, name: str) -> subprocess.Popen[str]:

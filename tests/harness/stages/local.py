@@ -7,6 +7,7 @@ jobrunner.core` (environment, log, progress, SIGTERM) and is steered by files in
     hold-STAGE          it continues when this file is gone
     codes-STAGE         exit codes of its attempts, one per line; 0 after the last one
     deaf-STAGE          SIGTERM is ignored
+    progress-STAGE      other fields of its progress, as JSON
     alone               it fails if another stage with this file runs at the same time
 """
 
@@ -42,7 +43,10 @@ def say(line: str) -> None:
 def progress(done: float) -> None:
     path = Path(os.environ["JOBRUNNER_PROGRESS_FILE"])
     temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps({"message": "working", "done": done, "steps": 100}))
+    others = CONTROL / f"progress-{STAGE}"
+    more = json.loads(others.read_text()) if others.exists() else {}
+    now = {"message": "working", "done": done, "steps": 100, **more}
+    temporary.write_text(json.dumps(now))
     temporary.replace(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import logging
 import ssl
 import tempfile
 import threading
@@ -18,6 +19,7 @@ import urllib3
 from jobrunner.backends.kubernetes.api import plugin
 from jobrunner.backends.kubernetes.api.kubeconfig import Access, unusable
 
+logger = logging.getLogger(__name__)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Connections to keep open; more are made when needed.
@@ -72,7 +74,14 @@ class Connection:
         headers.update(options.get("headers", {}))
         url = self._access.server + where
         sent = {**options, "headers": headers, "preload_content": False}
-        return pool.request(method, url, **sent), credential
+        begun, outcome = time.monotonic(), "no answer"
+        try:
+            response = pool.request(method, url, **sent)
+            outcome = str(response.status)
+        finally:
+            seconds = time.monotonic() - begun
+            logger.debug("%s %s: %s, %.0f ms", method, url, outcome, 1000 * seconds)
+        return response, credential
 
     def _renew(self) -> None:
         """Runs the plugin, if there is one and its credential has expired; connects if needed."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -90,6 +92,15 @@ def test_a_certificate_in_the_kubeconfig_says_who_asks(reach: Any, folder: Path)
 )
 def test_tokens_and_passwords_are_sent(reach: Any, given: dict[str, str], header: str) -> None:
     assert ask(reach(**given))[1]["authorization"] == header
+
+
+def test_a_request_is_logged_with_its_time_and_without_its_token(
+    reach: Any, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, connection.__name__):
+        ask(reach(token="secret"))
+    (line,) = caplog.messages
+    assert re.fullmatch(rf"GET {re.escape(server.url)}/: 200, \d+ ms", line)
 
 
 def test_a_token_in_a_file_is_read_again(
