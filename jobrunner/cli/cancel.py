@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.output import out, say
-from jobrunner.cli.select import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find_each, place_options, reader
 
 
 @click.command(
@@ -23,7 +23,7 @@ def command(runs: tuple[str, ...], place: Place) -> None:
     Submitting it again resumes from its last checkpoint.
     """
     runner = reader(place)
-    for run in [find(runner, text) for text in runs]:
+    for run in find_each(runner, runs):
         state = runner.status(run).state
         if state.ended:
             say(f"{run} has already ended: {state.lower()}.")

@@ -7,7 +7,7 @@ import sys
 import click
 
 from jobrunner.cli.output import out, say
-from jobrunner.cli.select import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find_each, place_options, reader
 
 
 @click.command(
@@ -27,7 +27,7 @@ def command(runs: tuple[str, ...], yes: bool, place: Place) -> None:
     submitting the run again resumes from its last checkpoint.
     """
     runner = reader(place)
-    for run in [find(runner, text) for text in runs]:
+    for run in find_each(runner, runs):
         status = runner.status(run)
         asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
         if asked and not click.confirm(f"Delete {run} ({status.state})?", err=True):

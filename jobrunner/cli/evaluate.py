@@ -14,6 +14,7 @@ from jobrunner.cli.submit import start, start_options
 from jobrunner.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
+    from jobrunner.runner.api import Runner
     from jobrunner.spec.record import RunRecord
 
 # Options that are declared here with another meaning, or have no use without training.
@@ -36,7 +37,7 @@ Examples:
 @click.option(
     "--model",
     metavar="MODEL",
-    help="A run's id or @latest; or a preset, hub id or folder.",
+    help="A run's id, its start or @latest; or a preset, hub id or folder.",
     shell_complete=complete_model_or_run,
 )
 @click.option(
@@ -60,7 +61,7 @@ def command(
     languages that it has already been measured in are not repeated. Any other model is measured
     as it is.
     """
-    from jobrunner.cli.select import find, reader
+    from jobrunner.cli.select import reader
     from jobrunner.runner import api
     from jobrunner.spec import RunSpec
 
@@ -69,13 +70,12 @@ def command(
     if not model:
         raise SpecError("model", "is missing.", hint="Give a run's id, or a model, with --model.")
     runner = reader(_place(options))
-    if model == "@latest" or model in {status.run for status in runner.list()}:
+    if run := _run(runner, model):
         typed = [option for option, path, _ in options.flags if path != "cluster.namespace"]
         if typed:
             option = typed[0]
             raise UsageError(f"{option}: a run keeps its own settings.", hint="Leave it out.")
         languages = [code.strip() for code in lang.split(",")]
-        run = find(runner, model)
         asked: RunSpec | RunRecord = runner.with_languages(run, languages)
         backend = runner.status(run).backend
     else:
@@ -85,6 +85,21 @@ def command(
     namespace = spec.cluster.namespace
     starter = None if dry_run else api.open_runner(backend, namespace=namespace)
     start(asked, starter, backend=backend, **waiting)
+
+
+def _run(runner: Runner, model: str) -> str:
+    """The run that --model names; empty if it names a model."""
+    from jobrunner.catalog.models import PRESETS
+    from jobrunner.cli.select import LATEST, find
+    from jobrunner.spec import names
+
+    if model == LATEST:
+        return find(runner, model)
+    if model in PRESETS or not names.RUN_ID.fullmatch(model):
+        return ""
+    known = [status.run for status in runner.list()]
+    run = names.completed(model, known)
+    return run if run in known else ""
 
 
 def _place(options: RunOptions) -> Place:

@@ -15,6 +15,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run": {
         "submit": "Fine-tune a model for one language.",
         "render": "Print the Kubernetes manifests of a run.",
+        "resume": "Continue a run that failed, stopped or was cancelled.",
         "evaluate": "Measure a run or a model in several languages.",
         "cancel": "Stop a run; its checkpoints and results stay.",
         "delete": "Forget a run; its checkpoints and results stay.",
@@ -25,6 +26,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "list": "List runs, newest first.",
         "logs": "Print the logs of a run.",
         "report": "Compare base and fine-tuned models per language.",
+        "show": "Show the spec of a run, as it was submitted.",
+        "diff": "Show what differs between two runs.",
     },
     "Set up": {
         "init": "Write a commented jobrunner.toml.",

@@ -103,6 +103,23 @@ def structured(kind: str, content: Mapping[str, Any]) -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False)
 
 
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content with lists in place of tuples, for YAML."""
+    import json
+
+    lists: dict[str, Any] = json.loads(json.dumps(content))
+    return lists
+
+
+def text_of(value: object) -> str:
+    """A value of a spec as it is typed; empty for None."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
 def duration(seconds: float | None) -> str:
     """`48s`, `12m`, `3h20m`, `5d`: a duration with the precision that matters."""
     if seconds is None:

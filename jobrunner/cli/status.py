@@ -29,7 +29,7 @@ Examples:
 def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
     """Show the stages and the progress of a run.
 
-    RUN is a run's id; without it, or with @latest, the newest run.
+    RUN is a run's id or its start; without it, or with @latest, the newest run.
     """
     runner = reader(place)
     wanted, options = find(runner, run), namespace_option(place.namespace)
@@ -62,5 +62,5 @@ def next_commands(status: RunStatus, options: str) -> list[str]:
         ]
     return [
         f"jobrunner logs{options} {run}",
-        "Submit it again to continue from its last checkpoint.",
+        f"jobrunner resume{options} {run}",
     ]

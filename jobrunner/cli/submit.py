@@ -70,9 +70,15 @@ def command(options: RunOptions, dry_run: bool, **waiting: Any) -> None:
     """
     from jobrunner.runner.api import open_runner
 
-    configuration = options.load()
+    configuration = options.without_again().load()
     spec, backend = configuration.spec(), configuration.backend
-    runner = None if dry_run else open_runner(backend, namespace=spec.cluster.namespace)
+    runner = None
+    if options.again or not dry_run:
+        runner = open_runner(backend, namespace=spec.cluster.namespace)
+    if options.again and runner:
+        spec = runner.numbered(spec)
+        say(f"--again {spec.again} is the next free number.")
+    runner = None if dry_run else runner
     start(spec, runner, backend=backend, **waiting)
 
 

@@ -21,7 +21,7 @@ from jobrunner.config import Configuration
 from jobrunner.runner import results
 from jobrunner.runner.api import Runner, open_reader, open_runner
 from jobrunner.runner.tables import Report, RunList
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, names
 from jobrunner.states import RunStatus
 
 
@@ -172,7 +172,9 @@ def cancel(run: Run | str) -> None:
 
 
 def _run(run: Run | str) -> Run:
-    return run if isinstance(run, Run) else Run(id=run)
+    if isinstance(run, Run):
+        return run
+    return Run(id=run if names.is_whole(run) else _reader("").find(run))
 
 
 def _reader(namespace: str) -> Runner:
