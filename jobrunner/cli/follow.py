@@ -75,6 +75,8 @@ def finish(
     from jobrunner.cli.report import print_results
 
     print_results(runner, [run])
+    if show:
+        say(run_text.model_text(last))
 
 
 def _watched(

@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "list": "List runs, newest first.",
         "logs": "Print the logs of a run.",
         "report": "Compare base and fine-tuned models per language.",
+        "export": "Copy the fine-tuned model of a run to a folder.",
         "show": "Show the spec of a run, as it was submitted.",
         "diff": "Show what differs between two runs.",
     },

@@ -47,6 +47,10 @@ def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
         from jobrunner.cli.run_text import run_text
 
         out(run_text(status))
+        if status.state == "Succeeded":
+            from jobrunner.cli.run_text import model_text
+
+            say(model_text(status))
         say("\n" + "\n".join(f"  {line}" for line in next_commands(status, options)))
 
 

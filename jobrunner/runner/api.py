@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
@@ -18,7 +19,9 @@ from jobrunner.catalog.backends import BACKENDS, DEFAULT
 from jobrunner.config.compare import Difference, Field, differences, fields
 from jobrunner.errors import SpecError, UnreadableRun, WaitTimeout
 from jobrunner.runner import again
+from jobrunner.runner import export as exports
 from jobrunner.runner import preflight as checks
+from jobrunner.runner.export import Export
 from jobrunner.spec import RunSpec, names, parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
@@ -239,6 +242,16 @@ class Runner:
             hint = f"It has {', '.join(stages)}."
             raise SpecError("stage", f"{run} has no stage {stage[:60]!r}.", hint=hint)
         return self.backend.logs(run, stage=stage, follow=follow)
+
+    def export(
+        self,
+        run: str,
+        folder: Path,
+        *,
+        before_file: Callable[[str, int], None] = lambda name, size: None,
+    ) -> Export:
+        """Copies the run's fine-tuned model to a folder of this machine; see `export.export`."""
+        return exports.export(self.record(run), folder, before_file=before_file)
 
     def cancel(self, run: str) -> None:
         """Stops the run and returns when none of its processes or pods runs. Results stay."""
