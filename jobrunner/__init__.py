@@ -22,12 +22,17 @@ if TYPE_CHECKING:
     from jobrunner.runner.sdk import (
         Run,
         cancel,
+        diff,
         evaluate,
+        export,
         logs,
         report,
+        resume,
         runs,
+        show,
         status,
         submit,
+        transcribe,
         watch,
     )
     from jobrunner.runner.tables import Report, RunList
@@ -59,19 +64,25 @@ __all__ = [
     "TrainSpec",
     "__version__",
     "cancel",
+    "diff",
     "evaluate",
+    "export",
     "logs",
     "report",
+    "resume",
     "runs",
+    "show",
     "status",
     "submit",
+    "transcribe",
     "watch",
 ]
 
 _HOMES = {
     "jobrunner.errors": ("JobrunnerError",),
     "jobrunner.runner.sdk": (
-        *("Run", "cancel", "evaluate", "logs", "report", "runs", "status", "submit", "watch"),
+        *("Run", "cancel", "diff", "evaluate", "export", "logs", "report", "resume", "runs"),
+        *("show", "status", "submit", "transcribe", "watch"),
     ),
     "jobrunner.runner.tables": ("Report", "RunList"),
     "jobrunner.spec": (

@@ -195,6 +195,7 @@ def test_the_public_names_are_these() -> None:
     spec = ["ClusterSpec", "DataSpec", "EvaluateSpec", "ResourcesSpec", "RunSpec", "Source"]
     values = ["JobrunnerError", "Report", "Run", "RunList", "RunStatus", "StageStatus", "State"]
     verbs = ["cancel", "evaluate", "logs", "report", "runs", "status", "submit", "watch"]
+    verbs += ["diff", "export", "resume", "show", "transcribe"]
     assert sorted(jobrunner.__all__) == sorted([*spec, "TrainSpec", *values, *verbs, "__version__"])
     assert all(getattr(jobrunner, name) is not None for name in jobrunner.__all__)
 

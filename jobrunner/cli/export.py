@@ -26,13 +26,15 @@ def command(run: str, folder: Path, place: Place) -> None:
     Every file is verified against the manifest in storage; a copy that was interrupted continues
     with what is missing. DIR is created if it is missing. RUN is a run's id, its start or @latest.
     """
+    from jobrunner.runner.export import export
+
     runner = reader(place)
     wanted = find(runner, run)
-    done = runner.export(wanted, folder, before_file=_announce)
+    done = export(runner.record(wanted), folder, before_file=_announce)
     kept = f"; {done.copied.kept} were there already" if done.copied.kept else ""
     say(f"{done.copied.fetched} files of {wanted} were copied and verified{kept}.")
     out(str(done.folder))
-    say(escape(str(done.usage)).replace("\\n", "\n"))
+    say(str(done.usage))
 
 
 def _announce(name: str, size: int) -> None:

@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "logs": "Print the logs of a run.",
         "report": "Compare base and fine-tuned models per language.",
         "export": "Copy the fine-tuned model of a run to a folder.",
+        "transcribe": "Transcribe audio files with a model, on this machine.",
         "show": "Show the spec of a run, as it was submitted.",
         "diff": "Show what differs between two runs.",
     },

@@ -63,6 +63,7 @@ def next_commands(status: RunStatus, options: str) -> list[str]:
         return [
             f"jobrunner report{options} {run}",
             f"jobrunner evaluate{options} --model {run} --lang en",
+            f"jobrunner transcribe{options} --model {run} speech.wav",
         ]
     return [
         f"jobrunner logs{options} {run}",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
@@ -19,9 +18,7 @@ from jobrunner.catalog.backends import BACKENDS, DEFAULT
 from jobrunner.config.compare import Difference, Field, differences, fields
 from jobrunner.errors import SpecError, UnreadableRun, WaitTimeout
 from jobrunner.runner import again
-from jobrunner.runner import export as exports
 from jobrunner.runner import preflight as checks
-from jobrunner.runner.export import Export
 from jobrunner.spec import RunSpec, names, parse
 from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
@@ -188,7 +185,7 @@ class Runner:
         """The run as submitted. Raises UnknownRun, UnreadableRun."""
         return self.backend.record(run)
 
-    def show(self, run: str) -> list[Field]:
+    def show(self, run: str) -> Sequence[Field]:
         """Fields of the run's spec as submitted; those that differ from their defaults first.
 
         Fields that only a newer client knows are left out; `record` names them. Raises UnknownRun,
@@ -196,7 +193,7 @@ class Runner:
         """
         return fields(self.record(run).spec)
 
-    def diff(self, first: str, second: str) -> list[Difference]:
+    def diff(self, first: str, second: str) -> Sequence[Difference]:
         """Fields that differ between the specs of two runs. Raises UnknownRun, UnreadableRun."""
         return differences(self.recorded(first).spec, self.recorded(second).spec)
 
@@ -242,16 +239,6 @@ class Runner:
             hint = f"It has {', '.join(stages)}."
             raise SpecError("stage", f"{run} has no stage {stage[:60]!r}.", hint=hint)
         return self.backend.logs(run, stage=stage, follow=follow)
-
-    def export(
-        self,
-        run: str,
-        folder: Path,
-        *,
-        before_file: Callable[[str, int], None] = lambda name, size: None,
-    ) -> Export:
-        """Copies the run's fine-tuned model to a folder of this machine; see `export.export`."""
-        return exports.export(self.record(run), folder, before_file=before_file)
 
     def cancel(self, run: str) -> None:
         """Stops the run and returns when none of its processes or pods runs. Results stay."""

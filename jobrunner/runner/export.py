@@ -11,7 +11,7 @@ from jobrunner.errors import UsageError
 from jobrunner.reports.usage import Usage, python
 from jobrunner.spec import keys
 from jobrunner.spec.record import RunRecord
-from jobrunner.storage import folders
+from jobrunner.storage import Storage, folders
 from jobrunner.storage.copies import Copied, copy_out
 
 
@@ -43,6 +43,34 @@ def export(
         StorageError: storage does not answer, or a file differs from the manifest.
     """
     spec = record.spec
+    storage, prefix = _published(record)
+    folder = folder.expanduser()
+    copied = copy_out(storage, prefix, folder, changing=[keys.CARD], before_file=before_file)
+    family = models.family_in((folder / "config.json").read_bytes(), shown=str(folder))
+    lines = python(str(folder), lang=spec.lang, model=spec.model, family=family)
+    usage = Usage(place=str(folder), command="", python=lines)
+    return Export(folder=folder, copied=copied, usage=usage)
+
+
+def here(record: RunRecord) -> Path:
+    """The run's model on this machine: in its storage, or a copy in the user's cache.
+
+    Raises:
+        UsageError, StorageError: see `export`.
+    """
+    storage, prefix = _published(record)
+    if own := storage.local_path(prefix):
+        return own
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("jobrunner") / "models" / record.run
+    copy_out(storage, prefix, folder)
+    return folder
+
+
+def _published(record: RunRecord) -> tuple[Storage, str]:
+    """The storage of the run's model, and its prefix there."""
+    spec = record.spec
     if spec.task != "fine-tune":
         raise UsageError(
             f"{record.run} measures {spec.model} and trains no model.",
@@ -54,9 +82,4 @@ def export(
             f"{record.run} has no model in {spec.storage} yet.",
             hint=f"`jobrunner status {record.run}` shows how far it is.",
         )
-    folder = folder.expanduser()
-    copied = copy_out(storage, prefix, folder, changing=[keys.CARD], before_file=before_file)
-    family = models.family_in((folder / "config.json").read_bytes(), shown=str(folder))
-    lines = python(str(folder), lang=spec.lang, model=spec.model, family=family)
-    usage = Usage(place=str(folder), command="", python=lines)
-    return Export(folder=folder, copied=copied, usage=usage)
+    return storage, prefix

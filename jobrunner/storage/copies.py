@@ -87,7 +87,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _is_there(path: Path, facts: dict[str, Any]) -> bool:
     try:
-        return path.stat().st_size == facts["size"] and folders.sha256(path) == facts["sha256"]
+        same = path.stat().st_size == facts["size"] and folders.sha256(path) == facts["sha256"]
+        return bool(same)
     except FileNotFoundError:
         return False
 
