@@ -20,7 +20,7 @@ Examples:
 def command(runs: tuple[str, ...], place: Place) -> None:
     """Stop a run; its checkpoints and results stay.
 
-    Submitting it again resumes from its last checkpoint.
+    `jobrunner resume RUN` continues it from its last checkpoint.
     """
     runner = reader(place)
     for run in find_each(runner, runs):
@@ -31,4 +31,4 @@ def command(runs: tuple[str, ...], place: Place) -> None:
         say(f"Stopping {run}: it saves first, which may take half a minute.")
         runner.cancel(run)
         out(run)
-        say("Cancelled. Submit it again to continue from its last checkpoint.")
+        say(f"Cancelled. `jobrunner resume {run}` continues it from its last checkpoint.")

@@ -47,7 +47,7 @@ def run_text(status: RunStatus, *, err: bool = False) -> str:
 
 
 def model_text(status: RunStatus) -> str:
-    """Where the model of a finished run is and how to load it; empty if it trained none."""
+    """The place of a finished run's model, and how to load it; empty if it trained none."""
     from jobrunner.reports.usage import usage
 
     if not any(stage.stage == "train" for stage in status.stages) or not status.storage:

@@ -1,4 +1,4 @@
-"""Where the model of a run is, and the lines that load it: text that several commands print."""
+"""Tells where the model of a run is, and the lines that load it: several commands print this."""
 
 from __future__ import annotations
 

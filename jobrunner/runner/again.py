@@ -1,30 +1,22 @@
-"""The next free number of `again`, for another run of an equal spec."""
+"""Finds the next free number of `again`, for another run of an equal spec."""
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterable
 
 from jobrunner.backends.base import Backend
 from jobrunner.errors import StorageError, UnknownRun, UnreadableRun
-from jobrunner.spec import RunSpec, keys
-from jobrunner.spec.record import RunRecord, new_record
+from jobrunner.spec import keys
+from jobrunner.spec.record import RunRecord
 
 
-def numbered(backend: Backend, spec: RunSpec) -> RunSpec:
-    """The spec with the smallest number, from 1, whose run is unknown to backend and storage.
-
-    Args:
-        backend: where runs may be recorded.
-        spec: a spec whose folders are pinned by their fingerprints.
+def first_free(backend: Backend, records: Iterable[RunRecord]) -> RunRecord:
+    """The first record whose run is unknown to the backend and to its own storage.
 
     Raises:
         StorageError: storage cannot be asked.
     """
-    for number in itertools.count(1):
-        asked = spec.model_copy(update={"again": number})
-        if not _is_taken(backend, new_record(asked)):
-            return asked
-    raise AssertionError("numbers do not end")
+    return next(record for record in records if not _is_taken(backend, record))
 
 
 def _is_taken(backend: Backend, record: RunRecord) -> bool:

@@ -9,6 +9,7 @@ The command line and the Python SDK share them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,9 @@ class Runner:
             SpecError: a folder of the spec is missing, or differs from its revision.
             StorageError: storage cannot be asked.
         """
-        return again.numbered(self.backend, checks.resolve(spec))
+        resolved = checks.resolve(spec)
+        numbers = (resolved.model_copy(update={"again": n}) for n in itertools.count(1))
+        return again.first_free(self.backend, map(new_record, numbers)).spec
 
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
         """Adds evaluations of more languages to a run; those that it has are not repeated.
