@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +95,8 @@ def command(
         )
     if kind == "srt" and longest is None:
         longest = LONGEST_CUE
+    if folder is not None:
+        _make(folder)
     runner = reader(place)
     named = find(runner, LATEST) if model == LATEST else model
     segments = _warned(
@@ -178,13 +181,24 @@ def _time(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02},{thousandths:03}"
 
 
+def _make(folder: Path) -> None:
+    """Makes the folder for the texts before any work is done for it."""
+    with _named():
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.part")
+    with _named():
         part.write_text(text, encoding="utf-8")
         part.replace(path)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Turns an error of a file into one that names the option."""
+    try:
+        yield
     except OSError as error:
-        raise UsageError(
-            f"--output-dir: {path}: {(error.strerror or str(error)).lower()}."
-        ) from None
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"--output-dir: {error.filename}: {reason}.") from None

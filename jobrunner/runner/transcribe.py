@@ -103,7 +103,7 @@ def transcribe(
     """
     _check(files)
     folder = Path(model).expanduser()
-    if not folder.is_dir():
+    if not str(model) or not folder.is_dir():
         record = runner.record(_run(runner, str(model)))
         folder, language = here(record), language or record.spec.lang
     code = languages.find(language).code if language else _language_of(folder)
@@ -113,7 +113,7 @@ def transcribe(
 def _run(runner: Runner, model: str) -> str:
     if models.is_folder(model) or not names.RUN_ID.fullmatch(model):
         raise UsageError(
-            f"{model[:200]} is neither a folder nor a run id.",
+            f"{model[:200] or 'The empty text'} is neither a folder nor a run id.",
             hint="`jobrunner list` shows all runs.",
         )
     return runner.find(model)

@@ -90,3 +90,15 @@ def test_delete_asks_first(harness: CliHarness) -> None:
     assert harness.runner.status(run).state == "Succeeded"
     assert _on_terminal("delete", run, answer="y\n")[0] == 0
     assert harness.runner.list() == []
+
+
+def test_a_diff_that_is_too_wide_for_three_columns_has_three_lines_a_field(
+    harness: CliHarness,
+) -> None:
+    first, second = harness.start("el"), harness.start("sw")
+    code, seen = _on_terminal("diff", first, second)
+    assert code == 0
+    lines = [COLOUR.sub("", line) for line in seen.splitlines()]
+    at = lines.index("lang")
+    assert lines[at + 1 : at + 3] == [f"  {first}  el", f"  {second}  sw"]
+    assert max(map(len, lines)) <= 60

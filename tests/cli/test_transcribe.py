@@ -88,6 +88,8 @@ def test_text_of_several_files_names_them_and_silence_is_said(
         ("--model m --output-dir o a.wav x/a.mp3", "--output-dir: two files differ only in their"),
         ("--model m --longest 31 a.wav", "invalid value for '--longest'"),
         ("--model m --device tpu a.wav", "invalid value for '--device'"),
+        ("--model= a.wav", "The empty text is neither a folder nor a run id."),
+        ("--model m --output-dir a.wav/x a.wav", "--output-dir: a.wav/x: not a directory."),
         ("--model ./m a.wav", "./m is neither a folder nor a run id."),
         ("--model el-whisper-tiny-00000000 a.wav", "There is no run el-whisper-tiny-00000000"),
         ("--model @latest a.wav", "There are no runs yet."),

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from jobrunner.core import recognise
+from jobrunner.core.models import family_of
 from jobrunner.spec import RunSpec
 from tests.harness.stored import export_of
 
@@ -61,6 +63,20 @@ def test_each_piece_of_each_file_is_one_line_in_order(
     assert all(isinstance(line["text"], str) for line in lines)
     code, shorter = _answers(_request(finished, *sounds, longest=1.0), monkeypatch, capsys)
     assert len(shorter) > len(lines)
+
+
+def test_a_short_file_has_the_text_that_an_evaluation_would_find(
+    finished: RunSpec, sounds: list[Path]
+) -> None:
+    samples, _ = soundfile.read(sounds[0], dtype="float32")
+    soundfile.write(sounds[0], samples[:28_000], 16_000)
+    model = family_of(export_of(finished)).load(
+        export_of(finished), finished, "cpu", torch.float32, language="el"
+    )
+    [expected] = model.decode(model.recipe.listen([samples[:28_000]]))
+    [line] = recognise.transcribe(_request(finished, sounds[0]))
+    assert expected.text
+    assert line["text"] == expected.text
 
 
 def test_a_language_that_the_corpus_lacks_is_no_obstacle(

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
@@ -138,7 +139,7 @@ def load(
         )
         tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
         extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{spec.model} cannot be read as a Whisper model: {reason}") from error
     if train and train.freeze_encoder:
