@@ -108,7 +108,7 @@ def test_the_form_of_a_storage_url_is_known_in_two_places() -> None:
 
 def test_ids_of_runs_are_given_by_submits_alone() -> None:
     calling = {module for module in MODULES if re.search(r"\bnew_record\(", _source(module))}
-    assert calling == {"jobrunner.runner.api", "jobrunner.spec.record"}
+    assert calling == {"jobrunner.runner.prepare", "jobrunner.spec.record"}
     assert {m for m in MODULES if "names.run_id(" in _source(m)} == {"jobrunner.spec.record"}
 
 
@@ -195,7 +195,7 @@ def test_the_public_names_are_these() -> None:
     spec = ["ClusterSpec", "DataSpec", "EvaluateSpec", "ResourcesSpec", "RunSpec", "Source"]
     values = ["JobrunnerError", "Report", "Run", "RunList", "RunStatus", "StageStatus", "State"]
     verbs = ["cancel", "delete", "evaluate", "logs", "report", "runs", "status", "submit"]
-    verbs += ["view", "watch"]
+    verbs += ["diff", "export", "resume", "show", "transcribe", "view", "watch"]
     assert sorted(jobrunner.__all__) == sorted([*spec, "TrainSpec", *values, *verbs, "__version__"])
     assert all(getattr(jobrunner, name) is not None for name in jobrunner.__all__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.output import out, say
-from jobrunner.cli.select import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find_each, place_options, reader
 
 
 @click.command(
@@ -20,10 +20,10 @@ Examples:
 def command(runs: tuple[str, ...], place: Place) -> None:
     """Stop a run; its checkpoints and results stay.
 
-    Submitting it again resumes from its last checkpoint.
+    `jobrunner resume RUN` continues it from its last checkpoint.
     """
     runner = reader(place)
-    for run in [find(runner, text) for text in runs]:
+    for run in find_each(runner, runs):
         state = runner.status(run).state
         if state.ended:
             say(f"{run} has already ended: {state.lower()}.")
@@ -31,4 +31,4 @@ def command(runs: tuple[str, ...], place: Place) -> None:
         say(f"Stopping {run}: it saves first, which may take half a minute.")
         runner.cancel(run)
         out(run)
-        say("Cancelled. Submit it again to continue from its last checkpoint.")
+        say(f"Cancelled. `jobrunner resume {run}` continues it from its last checkpoint.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from jobrunner.cli.options import RunOptions, output_option, spec_options
-from jobrunner.cli.output import columns, out, structured
+from jobrunner.cli.output import columns, out, plain, structured, text_of
 
 
 @click.group()
@@ -29,8 +29,6 @@ def show(options: RunOptions, kind: str) -> None:
     From strongest to weakest: flags, JOBRUNNER_* variables, the profile, ./jobrunner.toml, the
     user's jobrunner.toml, presets, defaults.
     """
-    import json
-
     configuration = options.load()
     configuration.check()
     if kind != "table":
@@ -42,18 +40,9 @@ def show(options: RunOptions, kind: str) -> None:
                 for path, value in configuration.values.items()
             },
         }
-        # Through JSON, so that tuples are lists in YAML as well.
-        out(structured(kind, json.loads(json.dumps(content))))
+        out(structured(kind, plain(content)))
         return
     rows = [
-        (path, _text(value.value), value.origin) for path, value in configuration.values.items()
+        (path, text_of(value.value), value.origin) for path, value in configuration.values.items()
     ]
     out(columns(("FIELD", "VALUE", "FROM"), rows))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)

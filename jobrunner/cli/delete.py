@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobrunner.cli.output import escape, out, say
-from jobrunner.cli.select import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import Place, complete_run, find_each, place_options, reader
 from jobrunner.cli.space import STAYS, agreed, described, open_storage
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(
     if storage and not purge:
         raise click.UsageError("--storage goes with --purge.")
     runner = reader(place)
-    for run in [find(runner, text) for text in runs]:
+    for run in find_each(runner, runs):
         if purge:
             _purge(runner, run, storage, dry_run=dry_run, yes=yes)
         else:

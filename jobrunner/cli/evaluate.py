@@ -15,6 +15,7 @@ from jobrunner.cli.submit import start, start_options
 from jobrunner.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
+    from jobrunner.runner.api import Runner
     from jobrunner.spec.record import RunRecord
 
 # Options that are declared here with another meaning, or have no use without training.
@@ -40,7 +41,7 @@ Examples:
 @click.option(
     "--model",
     metavar="MODEL",
-    help="A run's id or @latest; or a preset, hub id or folder.",
+    help="A run's id, its start or @latest; or a preset, hub id or folder.",
     shell_complete=complete_model_or_run,
 )
 @click.option(
@@ -64,7 +65,7 @@ def command(
     languages that it has already been measured in are not repeated. Any other model is measured
     as it is.
     """
-    from jobrunner.cli.select import find, reader
+    from jobrunner.cli.select import reader
     from jobrunner.runner import api
     from jobrunner.spec import RunSpec
 
@@ -74,14 +75,12 @@ def command(
         raise SpecError("model", "is missing.", hint="Give a run's id, or a model, with --model.")
     runner = reader(_place(options))
     done: list[str] = []
-    runs = [status.run for status in runner.list()]
-    if model == "@latest" or model in runs:
+    if run := _run(runner, model):
         typed = [option for option, path, _ in options.flags if path != "cluster.namespace"]
         if typed:
             option = typed[0]
             raise UsageError(f"{option}: a run keeps its own settings.", hint="Leave it out.")
         languages = [code.strip() for code in lang.split(",")]
-        run = find(runner, model)
         asked: RunSpec | RunRecord = runner.with_languages(run, languages)
         status = runner.status(run)
         backend = status.backend
@@ -91,23 +90,39 @@ def command(
         try:
             asked, backend = configuration.spec(), configuration.backend
         except SpecError as error:
-            raise _no_run_either(error, model, runs) from None
+            raise _no_run_either(error, model, runner) from None
     spec = asked if isinstance(asked, RunSpec) else asked.spec
     namespace = spec.cluster.namespace
     starter = None if dry_run else api.open_runner(backend, namespace=namespace)
     start(asked, starter, backend=backend, done=done, **waiting)
 
 
-def _no_run_either(error: SpecError, model: str, runs: list[str]) -> SpecError:
+def _no_run_either(error: SpecError, model: str, runner: Runner) -> SpecError:
     """The error about a model that may have been meant as a run."""
     if error.field != "model":
         return error
+    runs = [status.run for status in runner.list()]
     near = difflib.get_close_matches(model, runs, n=1, cutoff=0.6)
     hint = f"{error.hint} `jobrunner list` shows the runs."
     if near:
         hint = f"The nearest run is {near[0]}."
     problem = error.message.removeprefix("model: ").removesuffix(".")
     return SpecError("model", f"{problem}, and there is no such run.", hint=hint)
+
+
+def _run(runner: Runner, model: str) -> str:
+    """The run that --model names; empty if it names a model."""
+    from jobrunner.catalog.models import PRESETS
+    from jobrunner.cli.select import LATEST, find
+    from jobrunner.spec import names
+
+    if model == LATEST:
+        return find(runner, model)
+    if model in PRESETS or not names.RUN_ID.fullmatch(model):
+        return ""
+    known = [status.run for status in runner.list()]
+    run = names.completed(model, known)
+    return run if run in known else ""
 
 
 def _place(options: RunOptions) -> Place:

@@ -78,6 +78,8 @@ def finish(
 
     if not err or output.level >= 0:
         print_results(runner, [run], err=err)
+    if show:
+        say(run_text.model_text(last))
 
 
 def _watched(
@@ -118,7 +120,7 @@ def _failure(status: RunStatus, options: str) -> JobrunnerError:
     reason = run_text.reason_of(status).rstrip(".")
     hint = f"`jobrunner logs{options} {status.run}` shows more."
     if status.state != "Failed":
-        hint = "Submit it again to continue from its last checkpoint."
+        hint = f"`jobrunner resume{options} {status.run}` continues from its last checkpoint."
     outcome = (
         f"{status.run} {'failed' if status.state == 'Failed' else f'is {status.state.lower()}'}"
     )

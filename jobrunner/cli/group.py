@@ -16,6 +16,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run": {
         "submit": "Fine-tune a model for one language.",
         "render": "Print the Kubernetes manifests of a run.",
+        "resume": "Continue a run that failed, stopped or was cancelled.",
         "evaluate": "Measure a run or a model in several languages.",
         "cancel": "Stop a run; its checkpoints and results stay.",
         "delete": "Forget a run; its checkpoints and results stay.",
@@ -26,6 +27,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "list": "List runs, newest first.",
         "logs": "Print the logs of a run.",
         "report": "Compare base and fine-tuned models per language.",
+        "export": "Copy the fine-tuned model of a run to a folder.",
+        "transcribe": "Transcribe audio files with a model, on this machine.",
+        "show": "Show the spec of a run, as it was submitted.",
+        "diff": "Show what differs between two runs.",
         "storage": "Show and check what is in storage.",
     },
     "Set up": {

@@ -23,8 +23,8 @@ Examples:
 def command(run: str | None, follow: bool, stage: str | None, place: Place) -> None:
     """Print the logs of a run.
 
-    All stages and all their attempts, in order. RUN is a run's id; without it, or with @latest,
-    the newest run.
+    All stages and all their attempts, in order. RUN is a run's id or its start; without it, or
+    with @latest, the newest run.
     """
     runner = reader(place)
     wanted = find(runner, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from click.shell_completion import CompletionItem
 from jobrunner.catalog.backends import LOCAL
 from jobrunner.catalog.corpora import forms
 from jobrunner.catalog.gpus import PROFILES
+from jobrunner.errors import UsageError
 
 if TYPE_CHECKING:
     from jobrunner.config import Configuration
@@ -43,10 +45,27 @@ class RunOptions:
     profile: str | None
     local: bool
 
+    @property
+    def again(self) -> bool:
+        """True if --again stands without a number."""
+        return ("--again", "again", NEXT) in self.flags
+
+    def without_again(self) -> RunOptions:
+        """The options without an --again that has no number."""
+        flags = tuple(flag for flag in self.flags if flag != ("--again", "again", NEXT))
+        return dataclasses.replace(self, flags=flags)
+
     def load(self) -> Configuration:
-        """Loads all values of the run, also from files and the environment."""
+        """Loads all values of the run, also from files and the environment.
+
+        Raises:
+            UsageError: a value cannot be used, or --again has no number.
+        """
         from jobrunner import config
         from jobrunner.cli.output import origins
+
+        if self.again:
+            raise UsageError("--again: only `submit` finds the next number.", hint="Give one.")
 
         configured = config.load(
             flags=[config.Flag(origin=o, path=path, text=text) for o, path, text in self.flags],
@@ -104,8 +123,11 @@ FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("--storage", "storage", "URL", "s3://BUCKET/PREFIX, or a folder with --local."),
     ("--namespace", "cluster.namespace", "NAME", "Namespace.  [default: jobrunner]"),
     ("--seed", "seed", "N", "Seed of data order and dropout.  [default: 0]"),
-    ("--again", "again", "N", "Another run of the same spec, by number."),
+    ("--again", "again", "[N]", "Another run of the same spec; without N, the next free number."),
 )
+# Value of --again without a number.
+NEXT = "next"
+_NUMBER_OR_NOTHING: dict[str, Any] = {"is_flag": False, "flag_value": NEXT}
 COMPLETE: dict[str, Any] = {
     "--lang": complete_language,
     "--eval-lang": complete_language,
@@ -166,6 +188,7 @@ def _decorators(leave_out: tuple[str, ...]) -> list[Callable[[Command], Command]
             metavar=metavar,
             help=text,
             shell_complete=COMPLETE.get(option),
+            **(_NUMBER_OR_NOTHING if option == "--again" else {}),
         )
         for option, _, metavar, text in FIELDS
         if option not in leave_out

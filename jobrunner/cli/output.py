@@ -210,6 +210,15 @@ def rfc3339(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def text_of(value: object) -> str:
+    """A value of a spec as it is typed; empty for None."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
 def duration(seconds: float | None) -> str:
     """`48s`, `12m`, `3h20m`, `5d`: a duration with the precision that matters."""
     if seconds is None:

@@ -9,7 +9,7 @@ from jobrunner.cli.output import escape, folded, paint
 
 if TYPE_CHECKING:
     from jobrunner.catalog.backends import BackendFacts
-    from jobrunner.runner.api import Prepared
+    from jobrunner.runner.prepare import Prepared
     from jobrunner.spec import RunSpec
     from jobrunner.spec.plan import Plan
 

@@ -23,13 +23,13 @@ def command(options: RunOptions) -> None:
     Exactly what `submit` sends to the cluster. Nothing is sent or started: it works offline,
     and the same spec gives the same text.
     """
-    from jobrunner.runner import api
+    from jobrunner.runner.prepare import manifests, prepare
 
     spec = options.load().spec()
     if not spec.storage:
         hint = "Give --storage s3://BUCKET/PREFIX for the cluster."
         raise SpecError("storage", "is not given.", hint=hint)
-    ready = api.prepare(spec, backend="kubernetes")
+    ready = prepare(spec, backend="kubernetes")
     for warning in ready.warnings:
         warn(warning)
-    out(api.manifests(ready.plan).rstrip("\n"))
+    out(manifests(ready.plan).rstrip("\n"))

@@ -56,8 +56,8 @@ def command(
 ) -> None:
     """Compare base and fine-tuned models per language.
 
-    RUN is a run's id or @latest; without one, all runs. Word or character error rates come with
-    95 % intervals; results outlive the runs that made them.
+    RUN is a run's id, its start or @latest; without one, all runs. Word or character error
+    rates come with 95 % intervals; results outlive the runs that made them.
     """
     if examples and kind in {"csv", "markdown"}:
         raise UsageError(

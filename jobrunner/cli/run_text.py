@@ -84,6 +84,15 @@ def _below(status: RunStatus, room: int) -> list[str]:
     return found
 
 
+def model_text(status: RunStatus) -> str:
+    """The place of a finished run's model, and how to load it; empty if it trained none."""
+    from jobrunner.reports.usage import usage
+
+    if not any(stage.stage == "train" for stage in status.stages) or not status.storage:
+        return ""
+    return "\n" + str(usage(status.storage, status.run, lang=status.lang, model=status.model))
+
+
 def reason_of(status: RunStatus) -> str:
     """The reason why a run waits or failed, in one line; empty if there is none."""
     current = status.current

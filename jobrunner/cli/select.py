@@ -1,9 +1,9 @@
-"""Finds the run that a command means: an id, `@latest`, or nothing for the newest."""
+"""Finds the run that a command means: an id or the start of one, `@latest`, or the newest."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 from jobrunner.catalog.backends import LOCAL
 from jobrunner.cli import output
 from jobrunner.cli.options import Command
+from jobrunner.cli.output import say
 from jobrunner.errors import JobrunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -77,12 +78,10 @@ def find(runner: Runner, text: str | None) -> str:
     """The run id that was meant.
 
     Raises:
-        UsageError: there is no run yet, or the text is not a run id.
+        UsageError: there is no run yet, or the text is not a run id, or several start with it.
     """
-    from jobrunner.spec import names
-
     if text is not None and text != LATEST:
-        return names.check_run_id(text)
+        return runner.find(text)
     newest = runner.list()[:1]
     if not newest:
         raise UsageError(
@@ -90,6 +89,17 @@ def find(runner: Runner, text: str | None) -> str:
             hint="Start one: `jobrunner submit --lang el --model whisper-tiny --local`.",
         )
     return newest[0].run
+
+
+def find_each(runner: Runner, texts: Sequence[str]) -> list[str]:
+    """The run ids that were meant, each once; says which id a shorter text stands for."""
+    found: dict[str, str] = {}
+    for text in texts:
+        run = find(runner, text)
+        if text != run and run not in found:
+            say(f"{text} is {run}.")
+        found.setdefault(run, text)
+    return list(found)
 
 
 def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

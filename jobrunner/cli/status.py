@@ -30,7 +30,7 @@ Examples:
 def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
     """Show the stages and the progress of a run.
 
-    RUN is a run's id; without it, or with @latest, the newest run.
+    RUN is a run's id or its start; without it, or with @latest, the newest run.
     """
     runner = reader(place)
     wanted, options = find(runner, run), namespace_option(place.namespace)
@@ -48,6 +48,10 @@ def command(run: str | None, follow: bool, kind: str, place: Place) -> None:
         from jobrunner.cli.run_text import run_text
 
         out(run_text(status))
+        if status.state == "Succeeded":
+            from jobrunner.cli.run_text import model_text
+
+            say(model_text(status))
         say("\n" + "\n".join(f"  {line}" for line in next_commands(status, options)))
 
 
@@ -61,9 +65,10 @@ def next_commands(status: RunStatus, options: str) -> list[str]:
         # Another language shows what fine-tuning made the model forget.
         others = [code for code in ("en", "es") if code not in measured]
         more = [f"jobrunner evaluate{options} --model {run} --lang {code}" for code in others[:1]]
-        return [f"jobrunner report{options} {run}", *more]
+        heard = f"jobrunner transcribe{options} --model {run} speech.wav"
+        return [f"jobrunner report{options} {run}", *more, heard]
     logs = f"jobrunner logs{options} {run}"
     current = status.current
     if status.state == "Failed" and current and current.exit_code in PERMANENT_EXIT_CODES:
         return [logs]  # the reason above says what to do first, or instead
-    return [logs, "Submit it again to continue from its last checkpoint."]
+    return [logs, f"jobrunner resume{options} {run}"]

@@ -76,9 +76,15 @@ def command(options: RunOptions, dry_run: bool, **waiting: Any) -> None:
     """
     from jobrunner.runner.api import open_runner
 
-    configuration = options.load()
+    configuration = options.without_again().load()
     spec, backend = configuration.spec(), configuration.backend
-    runner = None if dry_run else open_runner(backend, namespace=spec.cluster.namespace)
+    runner = None
+    if options.again or not dry_run:
+        runner = open_runner(backend, namespace=spec.cluster.namespace)
+    if options.again and runner:
+        spec = runner.numbered(spec)
+        say(f"--again {spec.again} is the next free number.")
+    runner = None if dry_run else runner
     start(spec, runner, backend=backend, **waiting)
 
 
@@ -103,7 +109,7 @@ def start(
         done: names of stages that have succeeded and are not repeated.
     """
     from jobrunner.cli.plan_text import plan_text
-    from jobrunner.runner.api import prepare
+    from jobrunner.runner.prepare import prepare
 
     for option, given in (("--timeout", timeout), ("--start-timeout", start_timeout)):
         if given is not None and not (wait or follow):

@@ -10,47 +10,24 @@ The command line and the Python SDK share them.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from jobrunner.backends import find_backend, open_backend
 from jobrunner.backends.base import Backend, LogLine, Outcome
-from jobrunner.catalog.backends import BACKENDS, DEFAULT
-from jobrunner.corpora.counts import Counts
+from jobrunner.config.compare import Difference, Field, differences, fields
 from jobrunner.errors import SpecError, UnknownRun, UnreadableRun, UsageError, WaitTimeout
+from jobrunner.runner import again
 from jobrunner.runner import preflight as checks
+from jobrunner.runner.prepare import Submission, prepare
 from jobrunner.runner.space import free
 from jobrunner.runner.space.free import Removal
 from jobrunner.runner.space.inventory import take_run
-from jobrunner.spec import RunSpec, parse
-from jobrunner.spec import plan as plans
+from jobrunner.spec import RunSpec, names, parse
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record, newer
 from jobrunner.states import RunStatus
 from jobrunner.storage import Storage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A run that passed all checks and could start."""
-
-    plan: Plan
-    warnings: tuple[str, ...] = ()
-    """One line each, about things that the user need not correct."""
-    speech: tuple[Counts, ...] = ()
-    """The rows and clips of each language, if the speech is on this machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission(Prepared):
-    """The result of a submit."""
-
-    outcome: Outcome
-
-    @property
-    def run(self) -> str:
-        """The run id."""
-        return self.plan.run
 
 
 def open_runner(backend: str, *, namespace: str = "") -> Runner:
@@ -74,30 +51,6 @@ def open_reader(*, namespace: str, warn: Callable[[str], None] = lambda line: No
         warn: gets one line if the cluster cannot be asked for its runs.
     """
     return Runner(find_backend(namespace=namespace, warn=warn))
-
-
-def prepare(asked: RunSpec | RunRecord, *, backend: str) -> Prepared:
-    """Plans a run after all checks that are possible before a start.
-
-    Works offline, even for a run on a cluster. A spec gets a new record; a run that has a record
-    keeps its id.
-
-    Raises:
-        SpecError: a folder, model, language or storage cannot be used.
-        DeviceError: a run on this machine requests more GPUs than it has.
-    """
-    spec = asked if isinstance(asked, RunSpec) else asked.spec
-    found = checks.preflight(spec, BACKENDS.get(backend, BACKENDS[DEFAULT]))
-    resolved = checks.resolve(spec)
-    record = new_record(resolved) if isinstance(asked, RunSpec) else asked.with_spec(resolved)
-    return Prepared(plan=plans.plan(record), warnings=found.warnings, speech=found.speech)
-
-
-def manifests(plan: Plan) -> str:
-    """The Kubernetes objects of a run as YAML, exactly as a submit sends them."""
-    from jobrunner.chart import manifests as chart
-
-    return chart.render(plan)
 
 
 def _lost(plan: Plan) -> set[str]:
@@ -136,6 +89,19 @@ class Runner:
         """Starts a plan of `prepare`, continues its run, or finds that it already exists."""
         return self.backend.submit(plan, look=lambda: _lost(plan))
 
+    def numbered(self, spec: RunSpec) -> RunSpec:
+        """The spec with the smallest number of `again`, from 1, that no run has yet.
+
+        Runs count that the backend knows, or whose record is in the spec's storage.
+
+        Raises:
+            SpecError: a folder of the spec is missing, or differs from its revision.
+            StorageError: storage cannot be asked.
+        """
+        resolved = checks.resolve(spec)
+        numbers = (resolved.model_copy(update={"again": n}) for n in itertools.count(1))
+        return again.first_free(self.backend, map(new_record, numbers)).spec
+
     def evaluate(self, run: str, languages: Sequence[str]) -> Submission:
         """Adds evaluations of more languages to a run; those that it has are not repeated.
 
@@ -155,14 +121,26 @@ class Runner:
         """
         if not languages:
             raise SpecError("evaluate.languages", "names no language.")
-        record = self.backend.record(run)
-        if record.unknown:
-            raise UnreadableRun(f"{run} was {newer(record.client)}.")
+        record = self.recorded(run)
         values = record.spec.model_dump(mode="json")
         asked = parse({**values, "evaluate": {"languages": list(dict.fromkeys(languages))}})
         both = dict.fromkeys((*record.spec.evaluation_languages, *asked.evaluate.languages))
         values["evaluate"]["languages"] = list(both)
         return record.with_spec(parse(values))
+
+    def find(self, text: str) -> str:
+        """The id of the run that a text names: a whole id, or the start of exactly one.
+
+        Runs are listed only if the text is not a whole id. A text that no id starts with is
+        returned as it is.
+
+        Raises:
+            SpecError: the text cannot be a run id.
+            UsageError: several ids start with it.
+        """
+        if names.is_whole(names.check_run_id(text)):
+            return text
+        return names.completed(text, [status.run for status in self.list()])
 
     def status(self, run: str) -> RunStatus:
         """The status of a run now. Raises UnknownRun if there is no such run."""
@@ -175,6 +153,37 @@ class Runner:
     def record(self, run: str) -> RunRecord:
         """The run as submitted. Raises UnknownRun, UnreadableRun."""
         return self.backend.record(run)
+
+    def show(self, run: str) -> Sequence[Field]:
+        """Fields of the run's spec as submitted; those that differ from their defaults first.
+
+        Fields that only a newer client knows are left out; `record` names them. Raises UnknownRun,
+        UnreadableRun.
+        """
+        return fields(self.record(run).spec)
+
+    def diff(self, first: str, second: str) -> Sequence[Difference]:
+        """Fields that differ between the specs of two runs. Raises UnknownRun, UnreadableRun."""
+        return differences(self.recorded(first).spec, self.recorded(second).spec)
+
+    def resume(self, run: str) -> Submission:
+        """Continues a run with its recorded spec, as if it were submitted again.
+
+        The outcome is `adopted` for a run that is live or has succeeded. For errors see `submit`.
+        """
+        return self._submit(self.recorded(run), self.status(run).backend)
+
+    def recorded(self, run: str) -> RunRecord:
+        """The record of a run that this client can submit again.
+
+        Raises:
+            UnknownRun: there is no such run.
+            UnreadableRun: a newer client made it.
+        """
+        record = self.backend.record(run)
+        if record.unknown:
+            raise UnreadableRun(f"{run} was {newer(record.client)}.")
+        return record
 
     def watch(self, run: str, *, timeout: float | None = None) -> Iterator[RunStatus]:
         """The status now and at each change, until the run ends or `timeout` s have passed."""

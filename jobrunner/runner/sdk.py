@@ -12,18 +12,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jobrunner import config
 from jobrunner.backends.base import LogLine
 from jobrunner.catalog.backends import LOCAL
 from jobrunner.config import Configuration
+from jobrunner.config.compare import Difference, Field
+from jobrunner.runner import export as exports
 from jobrunner.runner import results
+from jobrunner.runner import transcribe as transcripts
 from jobrunner.runner.api import Runner, open_reader, open_runner
 from jobrunner.runner.space import view as views
 from jobrunner.runner.space.view import StorageView
 from jobrunner.runner.tables import Report, RunList
-from jobrunner.spec import RunSpec
+from jobrunner.runner.transcribe import Segment
+from jobrunner.spec import RunSpec, names
 from jobrunner.states import RunStatus
 
 
@@ -63,6 +68,15 @@ class Run:
         """Adds evaluations of more languages."""
         self._runner().evaluate(self.id, languages)
         return self
+
+    def resume(self) -> Run:
+        """Continues it with its recorded spec, unless it is live or has succeeded."""
+        self._runner().resume(self.id)
+        return self
+
+    def export(self, folder: str | Path) -> Path:
+        """Copies its fine-tuned model to a folder, verified; continues an interrupted copy."""
+        return exports.export(self._runner().record(self.id), Path(folder)).folder
 
     def report(self) -> Report:
         """The results so far."""
@@ -176,6 +190,58 @@ def report(*chosen: Run | str, storage: str = "") -> Report:
     return Report(found.comparisons, results=found)
 
 
+def resume(run: Run | str) -> Run:
+    """Continues a run with its recorded spec, unless it is live or has succeeded."""
+    return _run(run).resume()
+
+
+def show(run: Run | str) -> Sequence[Field]:
+    """Fields of a run's spec with their defaults; those that differ from them first."""
+    found = _run(run)
+    return found._runner().show(found.id)
+
+
+def diff(first: Run | str, second: Run | str) -> Sequence[Difference]:
+    """Fields that differ between the specs of two runs."""
+    return _reader("").diff(str(_run(first)), str(_run(second)))
+
+
+def export(run: Run | str, folder: str | Path) -> Path:
+    """Copies the fine-tuned model of a run to a folder, verified; returns the folder.
+
+    A copy that was interrupted continues. Raises UsageError if the run has no model yet.
+    """
+    return _run(run).export(folder)
+
+
+def transcribe(
+    model: Run | str | Path,
+    files: Sequence[str | Path],
+    *,
+    lang: str = "",
+    device: str = "auto",
+    longest: float | None = None,
+) -> Iterator[Segment]:
+    """The texts of audio files, piece by piece, decoded on this machine.
+
+    Args:
+        model: a run, or a folder with a model.
+        files: audio files that libsndfile reads.
+        lang: language to write; that of the run or of the model unless given.
+        device: `auto`, `cuda` or `cpu`.
+        longest: seconds of a piece at most; the model's window unless given.
+
+    Raises:
+        UsageError: the model or a file cannot be used.
+        DeviceError: a GPU was requested, but none is visible.
+    """
+    runner = model._runner() if isinstance(model, Run) else _reader("")
+    paths = [Path(file) for file in files]
+    return transcripts.transcribe(
+        runner, str(model), paths, language=lang, device=device, longest=longest
+    )
+
+
 def cancel(run: Run | str) -> None:
     """Stops a run and returns when none of its processes or pods runs; results stay."""
     _run(run).cancel()
@@ -207,7 +273,9 @@ def view(storage: str = "") -> StorageView:
 
 
 def _run(run: Run | str) -> Run:
-    return run if isinstance(run, Run) else Run(id=run)
+    if isinstance(run, Run):
+        return run
+    return Run(id=run if names.is_whole(run) else _reader("").find(run))
 
 
 def _reader(namespace: str) -> Runner:

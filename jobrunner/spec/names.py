@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import PurePosixPath
 
-from jobrunner.errors import SpecError
+from jobrunner.errors import SpecError, UsageError
 from jobrunner.spec.types import slug
 
 # A Job's name becomes a pod label, so the limit of labels applies (RFC 1123).
@@ -32,6 +33,10 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 GATE_ANNOTATION = "kueue.x-k8s.io/admission-gated-by"
 GATE = f"{LABEL_PREFIX}/stage"
 RUN_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,44}[a-z0-9])?")
+# Form of the ids that `run_id` gives.
+_WHOLE = re.compile(r"[a-z0-9-]+-[a-z0-9-]+-[0-9a-f]{8}")
+# Ids that the error for an ambiguous prefix names at most.
+_SHOWN = 8
 
 
 def model_name(model: str) -> str:
@@ -62,6 +67,30 @@ def check_run_id(text: str) -> str:
         shown = repr(text[:60])
         raise SpecError("run", f"{shown} is not a run id.", hint="`jobrunner list` shows them.")
     return text
+
+
+def is_whole(text: str) -> bool:
+    """True if the text has the form of a whole run id, not only of the start of one."""
+    return _WHOLE.fullmatch(text) is not None
+
+
+def completed(text: str, known: Collection[str]) -> str:
+    """The one run id that starts with the text; the text itself if it is an id, or if none does.
+
+    Raises:
+        UsageError: several ids start with it.
+    """
+    matching = [run for run in known if run.startswith(text)]
+    if text in matching or not matching:
+        return text
+    if len(matching) > 1:
+        more = len(matching) - _SHOWN
+        shown = ", ".join(matching[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        raise UsageError(
+            f"{text} is the start of {len(matching)} run ids: {shown}.",
+            hint="Type more of the id.",
+        )
+    return matching[0]
 
 
 def job_name(run: str, stage: str) -> str:

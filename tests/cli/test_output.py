@@ -38,7 +38,7 @@ def test_a_plan_is_folded_to_the_terminal() -> None:
     code, seen = on_terminal("submit", "--lang", "el", "--storage", "s3://x-y/z", "--dry-run")
     assert code == 0
     assert "\x1b[1mrun" in seen
-    lines = [COLOUR.sub("", line) for line in seen.splitlines()]
+    lines = shown(seen)
     assert max(map(len, lines)) <= 60
     assert any(line.startswith(" " * 10) for line in lines)
 
@@ -144,3 +144,15 @@ def test_a_list_is_repainted_until_ctrl_c(harness: CliHarness) -> None:
     assert code == 130
     assert "Succeeded" in seen
     assert "Traceback" not in seen
+
+
+def test_a_diff_that_is_too_wide_for_three_columns_has_three_lines_a_field(
+    harness: CliHarness,
+) -> None:
+    first, second = harness.start("el"), harness.start("sw")
+    code, seen = on_terminal("diff", first, second, columns=60)
+    assert code == 0
+    lines = shown(seen)
+    at = lines.index("lang")
+    assert lines[at + 1 : at + 3] == [f"  {first}  el", f"  {second}  sw"]
+    assert max(map(len, lines)) <= 60

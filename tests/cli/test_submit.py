@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 from tests.harness.audiofolders import write_folder
-from tests.harness.commandline import Jobrunner
+from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.paths import MICRO
 
+LOCAL = ("--local", "--device", "cpu")
 S3 = ("--storage", "s3://speech/runs")
 
 
@@ -90,3 +91,39 @@ def test_the_plan_shows_how_many_clips_each_split_gets_of_how_many_rows(
         "left out: 2 in split other, 1 missing\n"
     ) in answer.out
     assert answer.err.startswith("warning: el: 1 of 64 audio files is missing, such as ")
+
+
+def test_again_without_a_number_takes_the_next_that_is_free(
+    jobrunner: Jobrunner, harness: CliHarness
+) -> None:
+    place = ("--storage", str(harness.storage))
+    # Steps and rates as the harness gives them, which starts the spec as it is.
+    like = ("--set", "train.warmup_steps=500", "--set", "train.learning_rate=1.25e-5")
+    options = ("--lang", "el", "--model", "whisper-tiny", *LOCAL, *place, *like)
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
+    first, second, third = (
+        jobrunner("submit", *options, *again, "--dry-run").out.split()[1]
+        for again in ((), ("--again", "1"), ("--again", "2"))
+    )
+    assert first == run
+    for again in (("--again", "--seed", "0"), ("--seed", "0", "--again")):
+        answer = jobrunner("submit", *options, *again, "--dry-run")
+        assert answer.out.split()[1] == second
+        assert answer.err == "--again 1 is the next free number.\n"
+    spec = harness.runner.numbered(harness.runner.record(run).spec)
+    assert harness.runner.submit(spec).run == second
+    harness.runner.wait(second, timeout=30)
+    # A deleted run still has checkpoints in storage, so its number is taken.
+    harness.runner.delete(second)
+    assert jobrunner("submit", *options, "--again", "--dry-run").out.split()[1] == third
+    wrong = jobrunner("submit", *options, "--again", "x", "--dry-run")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err.startswith("error: again: 'x' is not a whole number (from --again).")
+
+
+def test_again_without_a_number_is_for_submit_alone(jobrunner: Jobrunner) -> None:
+    for typed in (("render", "--lang", "el", *S3), ("config", "show")):
+        answer = jobrunner(*typed, "--again")
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err == "error: --again: only `submit` finds the next number. Give one.\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from jobrunner.spec.record import FORMAT, RunRecord, write_record
@@ -43,3 +45,10 @@ def newer_text(record: RunRecord, changes: dict[str, Any]) -> str:
         held = written["spec"].get(name)
         written["spec"][name] = {**held, **value} if isinstance(held, dict) else value
     return json.dumps(written)
+
+
+def rewrite_newer(record: RunRecord, changes: dict[str, Any]) -> None:
+    """Makes a run of this machine one that a later client has submitted."""
+    path = Path(os.environ["JOBRUNNER_STATE"]) / "runs" / record.run / "record.json"
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps({**written, "record": json.loads(newer_text(record, changes))}))

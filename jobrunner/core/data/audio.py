@@ -25,7 +25,7 @@ from jobrunner.corpora import heads
 # No model here hears more at once, and a file of several hours must not fill the memory.
 LONGEST_SECONDS = 30.0
 # In Hz; rates outside this range come from damaged headers.
-_RATES = range(2_000, 768_001)
+RATES = range(2_000, 768_001)
 # libsndfile's scale from FLAC's fastest (0) to its smallest (1).
 COMPRESSION = 0.5
 
@@ -52,7 +52,7 @@ def decode(audio: Audio) -> Pcm:
         if rate != SAMPLE_RATE:
             samples = soxr.resample(samples, rate, SAMPLE_RATE, quality="HQ")
     except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-        raise Unusable("unreadable", _one_line(error)) from None
+        raise Unusable("unreadable", one_line(error)) from None
     if not len(samples) or not np.isfinite(samples).all():
         raise Unusable("unreadable", "it holds no audio")
     pcm: Pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
@@ -66,7 +66,7 @@ def _read(audio: Audio) -> tuple[npt.NDArray[np.float32], int]:
         raise Unusable("unreadable", kind)
     with _quiet(), soundfile.SoundFile(opened) as file:
         rate = int(file.samplerate)
-        if rate not in _RATES:
+        if rate not in RATES:
             raise ValueError(f"its rate is {rate} Hz")
         longest = int(LONGEST_SECONDS * rate)
         # The length in a header may be wrong, so one frame more than the limit is read.
@@ -121,7 +121,8 @@ def encode(pcm: Pcm) -> bytes:
     return target.getvalue()
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The reason why a file cannot be read, in a few words."""
     message = str(error) or type(error).__name__
     if isinstance(error, soundfile.LibsndfileError):
         message = error.error_string

@@ -189,3 +189,12 @@ def test_what_comes_after_the_end_of_a_text_is_not_scored() -> None:
 )
 def test_a_text_that_repeats_itself_is_marked(text: str, looped: bool) -> None:
     assert repeats(text) == looped
+
+
+def test_weights_that_were_cut_are_an_error_of_one_line(tmp_path: Path) -> None:
+    folder = make_whisper(tmp_path / "cut")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    spec = builders.spec(model=str(folder))
+    with pytest.raises(DataError, match=r"cannot be read as a Whisper model: .*header"):
+        whisper.load(folder, spec, "cpu", torch.float32)
