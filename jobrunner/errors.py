@@ -114,7 +114,8 @@ class Lost(NotFound):
     exit_code = 69
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint or "Submit the run again: that makes it again first.")
+        again = "Submit the run again; the missing part is then made again."
+        super().__init__(message, hint=hint or again)
 
 
 class WaitTimeout(JobrunnerError):

@@ -21,7 +21,7 @@ from tests.harness.speech import rows, write_speech
 from tests.harness.tiny import make_whisper
 from tests.harness.waiting import until
 
-HINT = "Submit the run again: that makes it again first."
+HINT = "Submit the run again; the missing part is then made again."
 SECONDS = 240.0
 
 

@@ -42,8 +42,13 @@ def load_weights(setup: Setup, weights: dict[str, torch.Tensor]) -> None:
             parameter.copy_(weights[name])
 
 
-def load(setup: Setup, restored: Restored) -> TrainState:
+def load(setup: Setup, restored: Restored, *, another: int = 1) -> TrainState:
     """Puts a checkpoint into model and optimiser; returns the state to continue from.
+
+    Args:
+        setup: model and optimiser.
+        restored: the checkpoint.
+        another: number for --again that makes another run of the same spec.
 
     Raises:
         CheckpointError: it belongs to another model or another version of this project.
@@ -57,5 +62,5 @@ def load(setup: Setup, restored: Restored) -> TrainState:
     except (ValueError, TypeError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"The checkpoint of step {restored.step} does not fit this run: {error}.",
-            hint="Submit with --again to start over.",
+            hint=f"To start over, submit it with --again {another}.",
         ) from error

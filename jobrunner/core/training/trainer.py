@@ -114,7 +114,7 @@ class Trainer:
         self._report("training")
 
     def _load(self, restored: Restored) -> None:
-        self.state = content.load(self.setup, restored)
+        self.state = content.load(self.setup, restored, another=self.spec.again + 1)
         state, now = self.state, versions()
         self.health.load(state.health)
         self.curve.load(state.history)

@@ -137,7 +137,7 @@ def test_what_a_reader_finds_damaged_is_prepared_again_byte_for_byte(
 
     with pytest.raises(Lost, match=re.escape(key)) as caught:
         read()
-    assert caught.value.hint == "Submit the run again: that makes it again first."
+    assert caught.value.hint == "Submit the run again; the missing part is then made again."
     assert storage.stat(key) is None
     prepare.run(make_context(spec))
     assert _stored(spec) == before
