@@ -1,4 +1,4 @@
-"""What the commands about room in storage share: sizes, questions, the storage that is meant."""
+"""Shared by the commands about room in storage: sizes, questions, the storage that is meant."""
 
 from __future__ import annotations
 

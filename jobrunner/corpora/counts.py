@@ -1,4 +1,4 @@
-"""What a check of a corpus finds: warnings, and how many rows become clips of which split."""
+"""Findings of a check of a corpus: warnings, and how many rows become clips of which split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What is known of the speech of a language before anything is decoded."""
+    """Facts about the speech of a language that are known before anything is decoded."""
 
     warnings: tuple[str, ...] = ()
     """One line each."""

@@ -1,4 +1,4 @@
-"""What the first bytes of a file show: audio, or one of the things that stand in its place."""
+"""Recognises a file by its first bytes: audio, or one of the things that stand in its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a file is instead of what it should be."""
+    """The kind of a file that is not what it should be."""
 
     one: str
     """For one file: `a Git LFS pointer`."""
@@ -77,7 +77,7 @@ _OTHERS = (
 
 
 def instead_of_audio(head: bytes, name: str) -> Kind | None:
-    """What a file is that should be audio; None if it may be audio.
+    """The kind of a file that should be audio and is not; None if it may be audio.
 
     Args:
         head: its first `SIZE` bytes, or all of them.
@@ -96,7 +96,7 @@ def instead_of_audio(head: bytes, name: str) -> Kind | None:
 
 
 def instead_of_text(head: bytes) -> tuple[str, str]:
-    """What a file is that should be text in UTF-8, and what to do; empty texts if it may be."""
+    """Says what a file is that should be text in UTF-8, and what to do; empty if it may be."""
     utf8 = "Save it as UTF-8."
     if head.startswith(_LFS_START):
         return LFS.one, LFS.hint

@@ -218,7 +218,7 @@ class Runner:
         self.backend.delete(run)
 
     def removal(self, run: str, *, storage: Storage | None = None) -> Removal:
-        """What a purge of a run would remove.
+        """Lists what a purge of a run would remove.
 
         Args:
             run: the run id.

@@ -25,7 +25,7 @@ SUSPICIOUS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What the checks before a start found."""
+    """Findings of the checks before a start."""
 
     warnings: tuple[str, ...] = ()
     """One line each."""

@@ -1,4 +1,4 @@
-"""What the storage of a run lacks, for a submit of a run that exists."""
+"""Finds what the storage of a run lacks, for a submit of a run that exists."""
 
 from __future__ import annotations
 

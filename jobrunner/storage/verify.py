@@ -43,7 +43,7 @@ def problem(
     deep: bool = False,
     on_read: Callable[[int], None] = lambda size: None,
 ) -> str:
-    """What is wrong with an object, to follow its key in a sentence; empty if nothing is.
+    """The problem of an object, to follow its key in a sentence; empty if there is none.
 
     Args:
         storage: its storage.
@@ -73,7 +73,7 @@ def problem(
 
 
 def problems(storage: Storage, prefix: str, *, deep: bool = False) -> list[str]:
-    """What is wrong with a published folder, a line for each object.
+    """Problems of a published folder, a line for each object.
 
     Args:
         storage: its storage.

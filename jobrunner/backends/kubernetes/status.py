@@ -190,8 +190,8 @@ def _last_failure(job: Object, pods: list[Object]) -> str:
     count, most = job.get("status", {}).get("failed", 0), job["spec"].get("backoffLimit", 0) + 1
     if not failed or not count:
         return ""
-    _, told, _ = reasons.ended(failed[-1])
-    return f"attempt {count} of {most} failed: {told}" if told else ""
+    _, reason, _ = reasons.ended(failed[-1])
+    return f"attempt {count} of {most} failed: {reason}" if reason else ""
 
 
 def _failed_before(job: Object) -> str:

@@ -23,7 +23,7 @@ __all__ = ["Clip", "check", "checked", "locate", "pinned", "read"]
 
 
 def checked(source: Source, spec: RunSpec, language: str) -> Checked:
-    """What is known of the speech of one language; see `LightReader.checked`."""
+    """Facts about the speech of one language; see `LightReader.checked`."""
     wanted = splits.wanted(spec, language)
     return check(_root(source), language, spec.data, own=language == spec.lang, wanted=wanted)
 

@@ -1,4 +1,4 @@
-"""Checks of audio files: those that are missing, and those that are no audio."""
+"""Checks of audio files: those that are missing, and those that are not audio."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Faults:
     missing: frozenset[str]
     """Names of those that do not exist."""
     unreadable: frozenset[str]
-    """Names of those that certainly are no audio."""
+    """Names of those that certainly are not audio."""
 
 
 def faults(roles: Mapping[str, Sequence[Clip]], present: Mapping[str, int], names: Names) -> Faults:
@@ -103,9 +103,9 @@ def faults(roles: Mapping[str, Sequence[Clip]], present: Mapping[str, int], name
 
 
 def _kinds(clips: Sequence[Clip], sizes: Mapping[str, int]) -> dict[str, heads.Kind]:
-    """Name → what it is, of the files that are no audio.
+    """Name → what it is, of the files that are not audio.
 
-    Of many files only the small ones and some others are opened, unless one of these is no audio.
+    Of many files only the small ones and some others are opened, unless one of these is not audio.
     """
     every = range(len(clips))
     step = max(1, len(clips) // SAMPLE)

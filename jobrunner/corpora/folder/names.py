@@ -62,7 +62,7 @@ class Names:
         return alike[0] if len(alike) == 1 else name
 
     def nearest(self, name: str) -> str:
-        """What tells the most similar file from a missing one, in words; empty if none is similar.
+        """Says how the most similar file differs from a missing one; empty if none is similar.
 
         Differences that eyes do not see are spelled by code points.
         """

@@ -38,7 +38,7 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What the tables of a language hold."""
+    """The content of the tables of a language."""
 
     place: Path
     """The language's folder."""

@@ -1,1 +1,1 @@
-"""What storage holds: how much of it, whether it is sound, and how to free some of it."""
+"""The content of storage: how much it is, whether it is sound, and how to free some of it."""

@@ -18,7 +18,7 @@ ABANDONED = 86_400.0
 
 @dataclass(frozen=True, kw_only=True)
 class CheckUp:
-    """What a check of a storage found."""
+    """Findings of a check of a storage."""
 
     url: str
     folders: int
@@ -87,7 +87,7 @@ def repair(storage: Storage, folder: Complete, found: Collection[Damage]) -> Non
         found: what is wrong with it.
 
     Raises:
-        StorageError: storage refused; a second call goes on.
+        StorageError: storage refused; a second call continues.
     """
     storage.delete(folder.marker)
     gone = [entry.key for entry in storage.list(folder.prefix)] if folder.whole else []
@@ -136,7 +136,7 @@ def _leftovers(held: Inventory, live: Collection[str]) -> list[Folder]:
         if shared.runs or shared.newest > oldest:
             continue
         complete = {folder.prefix for folder in complete_folders(shared.entries)}
-        # Besides a complete split, only what lies in the folders of the others is half-written.
+        # Besides a complete split, only what is in the folders of the others is half-written.
         half = tuple(
             entry
             for entry in shared.entries

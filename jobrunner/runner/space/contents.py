@@ -1,4 +1,4 @@
-"""What a complete folder in storage must have: base models, exports, splits, checkpoints."""
+"""Requirements of a complete folder in storage: base models, exports, splits, checkpoints."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def damages(
     deep: bool = False,
     on_read: Callable[[int], None] = lambda size: None,
 ) -> list[Damage]:
-    """What is wrong with a folder; nothing for one whose marker is gone.
+    """Problems of a folder; none for one whose marker is gone.
 
     Args:
         storage: its storage.
@@ -193,5 +193,5 @@ def _sizes_of_shards(
             record = json.loads(storage.read(key))
             sizes[record["shard"]] = max(row["offset"] + row["size"] for row in record["rows"])
         except (NotFound, KeyError, TypeError, ValueError):
-            continue  # a shard without a sound record is told by its digest only
+            continue  # a shard without a sound record is known by its digest only
     return sizes

@@ -1,4 +1,4 @@
-"""What a run has in storage, and its removal."""
+"""The objects of a run in storage, and their removal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobrunner.storage.folders import MANIFEST
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """What would be removed of a run, until `carry_out` removes it."""
+    """The objects of a run that `carry_out` removes."""
 
     run: str
     storage: Storage
@@ -35,14 +35,14 @@ class Removal:
         """Removes the objects.
 
         Raises:
-            StorageError: storage refused; a second removal goes on.
+            StorageError: storage refused; a second removal continues.
         """
         for entry in self.entries:
             self.storage.delete(entry.key)
 
 
 def everything(storage: Storage, run: str) -> Removal:
-    """The removal of all that a run has. Prepared speech and base models are no run's own."""
+    """The removal of all that a run has. Prepared speech and base models are not part of it."""
     return _removal(storage, run, (*keys.PARTS.values(), REST))
 
 
@@ -63,7 +63,7 @@ def _removal(storage: Storage, run: str, names: tuple[str, ...]) -> Removal:
 
 
 def _order(entry: Entry) -> tuple[int, str]:
-    """What makes a folder count goes first; the run's record last, for a second try."""
+    """Puts what makes a folder count first, and the run's record last, for a second try."""
     name = entry.key.rpartition("/")[2]
     place = keys.part_of_run(entry.key)
     record = place is not None and entry.key == keys.run_file(place[0])

@@ -62,7 +62,7 @@ class StoredRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What a storage holds. Objects of others in the same folder or bucket are not in it."""
+    """The content of a storage. Objects of others in the same folder or bucket are not in it."""
 
     url: str
     data: tuple[SharedFolder, ...]
@@ -95,7 +95,7 @@ def take(storage: Storage) -> Inventory:
 
 
 def take_run(storage: Storage, run: str) -> StoredRun | None:
-    """What a run has in storage; None if it has nothing there."""
+    """The objects of a run in storage; None if it has none."""
     found = _runs(storage, storage.list(keys.run_prefix(names.check_run_id(run))))
     return found[0] if found else None
 

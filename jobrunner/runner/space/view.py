@@ -26,11 +26,11 @@ class StorageView:
         return self.storage.url
 
     def inventory(self) -> Inventory:
-        """What it holds. Raises StorageError if storage refuses."""
+        """The content of the storage. Raises StorageError if storage refuses."""
         return inventory.take(self.storage)
 
     def check(self, *, deep: bool = False, live: Collection[str] = ()) -> CheckUp:
-        """What is damaged or half-written; see `check.check`."""
+        """Everything that is damaged or half-written; see `check.check`."""
         return check.check(self.storage, deep=deep, live=live)
 
     def repair(self, found: CheckUp, damaged: Iterable[Complete]) -> None:
@@ -41,7 +41,7 @@ class StorageView:
             damaged: the folders of it to repair.
 
         Raises:
-            StorageError: storage refused; a second repair goes on.
+            StorageError: storage refused; a second repair continues.
         """
         for folder in damaged:
             check.repair(self.storage, folder, [d for d in found.damages if d.folder == folder])
