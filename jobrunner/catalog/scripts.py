@@ -60,7 +60,7 @@ def words(code: str) -> frozenset[str]:
 
 
 def word(character: str) -> str:
-    """First word of a letter's Unicode name; empty for a character that is not a letter of one script."""
+    """First word of a letter's Unicode name; empty if it is not a letter of one script."""
     if not unicodedata.category(character).startswith("L"):
         return ""
     first = unicodedata.name(character, "").partition(" ")[0]

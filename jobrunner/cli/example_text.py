@@ -36,7 +36,8 @@ def example_text(found: Examples, width: int) -> str:
     lines = [paint(head, "", bold=True), paint(LEGEND, "bright_black")]
     for words, chosen in (("worst", found.worst), ("median", found.median)):
         if chosen:
-            lines += ["", f"The {len(chosen)} {words} of {result.scores.utterances} utterances"]
+            which = f"{len(chosen)} {words}" if len(chosen) > 1 else words
+            lines += ["", f"The {which} of {result.scores.utterances} utterances"]
         for number, example in enumerate(chosen, 1):
             lines += ["", *_example(example, number, found, width)]
     return "\n".join(lines)

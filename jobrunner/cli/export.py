@@ -8,6 +8,7 @@ import click
 
 from jobrunner.cli.output import escape, out, say
 from jobrunner.cli.select import Place, complete_run, find, place_options, reader
+from jobrunner.cli.space import size as shown
 
 
 @click.command(
@@ -38,4 +39,4 @@ def command(run: str, folder: Path, place: Place) -> None:
 
 
 def _announce(name: str, size: int) -> None:
-    say(f"{escape(name)}, {size / 1e6:,.1f} MB")
+    say(f"{escape(name)}, {shown(size)}")

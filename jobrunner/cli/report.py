@@ -155,7 +155,7 @@ def print_results_as(
         stream = sys.stderr if err else sys.stdout
         width = None if stream.isatty() else WIDTH
         console = Console(width=width, highlight=False, stderr=err)
-        console.print(reports.table(comparisons, wide=kind == "wide"))
+        console.print(reports.table(comparisons, wide=kind == "wide", room=console.width))
         for each in examples or ():
             out(f"\n{example_text(each, console.width)}")
 

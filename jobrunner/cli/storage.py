@@ -164,10 +164,10 @@ def _shared(title: str, folders: tuple[Any, ...]) -> str:
         for folder, shown in zip(folders, sizes, strict=True)
     ]
     first, *lines = columns(head, rows).splitlines()
-    lines = [first]
+    table = [first]
     for line, folder in zip(lines, folders, strict=True):
-        lines += [line, f"    {folded(_names(folder.runs) or 'no run in storage', 4)}"]
-    return "\n".join(lines)
+        table += [line, f"    {folded(_names(folder.runs) or 'no run in storage', 4)}"]
+    return "\n".join(table)
 
 
 def _names(runs: tuple[str, ...]) -> str:

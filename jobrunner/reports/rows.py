@@ -13,7 +13,8 @@ from jobrunner.scoring.result import Comparison, Result
 from jobrunner.scoring.text import LEADING, WAYS
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
+    from rich.table import Column, Table
 
 # Shown beside the leading metric: it can be compared across all languages.
 SECOND = RATES[-1]
@@ -25,27 +26,48 @@ CAPTION = (
 )
 
 
-def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
+def table(comparisons: Sequence[Comparison], *, wide: bool = False, room: int = 0) -> Table | Group:
     """One row for each run, language and test set.
 
     Args:
         comparisons: the rows, in this order.
         wide: adds the run, hours, the other normalisations, the number of empty texts (references
             and hypotheses) and decode speed.
+        room: columns of the terminal; where several runs do not fit, each gets a table with its
+            id above. 0: as wide as it needs to be.
     """
+    from rich.console import Group
+
+    runs = list(dict.fromkeys(comparison.run for comparison in comparisons))
+    whole = _table(comparisons, wide=wide, named=len(runs) > 1 or wide)
+    if wide or len(runs) < 2 or not room or _width(whole) <= room:
+        return whole
+    tables = []
+    for run in runs:
+        own = _table([c for c in comparisons if c.run == run], wide=False, named=False)
+        own.title, own.title_justify, own.title_style = run, "left", "bold"
+        # The columns of all tables stand below each other.
+        for column, common in zip(own.columns, whole.columns[1:], strict=True):
+            column.min_width = _cell_width(common)
+        own.caption = own.caption if run == runs[-1] else None
+        tables.append(own)
+    return Group(*tables)
+
+
+def _table(comparisons: Sequence[Comparison], *, wide: bool, named: bool) -> Table:
     from rich import box
     from rich.table import Table
 
-    several = len({comparison.run for comparison in comparisons}) > 1
     rich_table = Table(
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         padding=0,
         caption=f"{CAPTION} {_whose_second(comparisons)}",
         caption_justify="left",
         caption_style="dim",
     )
     # Narrow enough for 80 columns: the metric's own column has no heading.
-    for name in (["Run"] if several or wide else []) + ["Language", "Test"]:
+    for name in (["Run"] if named else []) + ["Lang", "Test"]:
         rich_table.add_column(name, overflow="fold")
     rich_table.add_column("", no_wrap=True)
     right = ["Base", "Fine-tuned", "Change", SECOND.label, "Clips"]
@@ -54,9 +76,18 @@ def table(comparisons: Sequence[Comparison], *, wide: bool = False) -> Table:
     ):
         rich_table.add_column(name, justify="right", no_wrap=True)
     for comparison in comparisons:
-        run = [comparison.run] if several or wide else []
+        run = [comparison.run] if named else []
         rich_table.add_row(*run, *_cells(comparison), *(_wide_cells(comparison) if wide else []))
     return rich_table
+
+
+def _cell_width(column: Column) -> int:
+    return max(len(str(text)) for text in (column.header, *column.cells))
+
+
+def _width(rich_table: Table) -> int:
+    """Columns of the terminal that a table needs, with one between two of its own."""
+    return sum(_cell_width(column) + 1 for column in rich_table.columns) - 1
 
 
 def _whose_second(comparisons: Sequence[Comparison]) -> str:

@@ -84,3 +84,16 @@ def test_records_are_plain_data_with_all_six_rates() -> None:
                 rate = measured[metric][way]
                 assert rate["low"] <= rate["value"] <= rate["high"]
     assert record["tuned"]["rtfx"] == pytest.approx(14.0)
+
+
+def test_several_runs_on_a_narrow_terminal_get_a_table_each() -> None:
+    both = compare([*measure("el", 0.5, 0.4), *measure("hi", 0.5, 0.4, run=OTHER)])
+    lines = text(table(both, room=80), 80).splitlines()
+    assert [line.strip() for line in lines if line.strip() in {both[0].run, OTHER}] == [
+        both[0].run,
+        OTHER,
+    ]
+    assert sum("Rates in %" in line for line in lines) == 1
+    greek, hindi = (next(line for line in lines if name in line) for name in ("Greek", "Hindi"))
+    assert greek.index("WER") == hindi.index("WER")
+    assert "Run" in text(table(both, room=200), 200).splitlines()[0]

@@ -77,7 +77,7 @@ def _read(audio: Audio) -> tuple[npt.NDArray[np.float32], int]:
 
 
 def _instead(opened: BinaryIO | str) -> str:
-    """Names the kind of a file that libsndfile cannot know, such as a Git LFS pointer; else empty."""
+    """Names a kind that libsndfile cannot know, such as a Git LFS pointer; else empty."""
     if isinstance(opened, str):
         with Path(opened).open("rb") as file:
             head = file.read(heads.SIZE)
