@@ -42,6 +42,7 @@ def test_more_languages_can_be_measured_of_a_run(
 def test_a_typing_error_in_a_run_names_the_run(jobrunner: Jobrunner, harness: CliHarness) -> None:
     run = harness.start()
     harness.runner.wait(run, timeout=30)
-    answer = jobrunner("evaluate", "--model", run[:-1], "--lang", "en", "--dry-run")
+    typed = run[:-1] + ("1" if run[-1] == "0" else "0")
+    answer = jobrunner("evaluate", "--model", typed, "--lang", "en", "--dry-run")
     assert (answer.code, answer.out) == (2, "")
     assert f"and there is no such run. The nearest run is {run}." in answer.err

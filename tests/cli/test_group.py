@@ -166,7 +166,7 @@ def test_a_run_whose_id_cannot_be_printed_is_named_in_the_error(here: Path, tmp_
         + "".join(f"{n}.wav,καλημέρα {n},{s}\n" for n, s in enumerate(["train", "test"] * 3))
     )
     for number in range(6):
-        (here / f"el/{number}.wav").write_bytes(b"no audio %d" % number)
+        (here / f"el/{number}.wav").write_bytes(b"RIFF, but no audio %d" % number + bytes(40))
     options = "--local --device cpu --lang el --model ./model --data folder:."
     try:
         done = _shell(f"$J submit {options} > /dev/full")

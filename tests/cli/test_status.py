@@ -59,12 +59,12 @@ def test_a_failure_that_would_come_again_is_not_to_be_submitted_as_it_is(
     answer = jobrunner("status", run)
     assert "train cannot go on, try 1." in answer.out
     assert f"jobrunner logs {run}" in answer.err
-    assert "Submit it again" not in answer.err
+    assert "jobrunner resume" not in answer.err
 
     (harness.control / "codes-train").write_text("65\n1\n1\n1\n1")
     harness.start()
     harness.runner.wait(run, timeout=30)
-    assert "Submit it again to go on from its last checkpoint." in jobrunner("status", run).err
+    assert f"jobrunner resume {run}" in jobrunner("status", run).err
 
 
 def test_every_form_of_status_and_list_tells_the_same(

@@ -131,7 +131,7 @@ def test_a_scratch_folder_that_cannot_be_is_told_before_the_start(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("JOBRUNNER_SCRATCH", str(tmp_path / "file" / "deeper"))
-    with pytest.raises(UsageError, match=r"^JOBRUNNER_SCRATCH: .*file is a file\. Set it to"):
+    with pytest.raises(UsageError, match=r"^JOBRUNNER_SCRATCH: .*file: not a directory\. "):
         preflight.preflight(spec(), LOCAL)
     monkeypatch.setenv("JOBRUNNER_SCRATCH", str(tmp_path / "new"))
     preflight.preflight(spec(), LOCAL)

@@ -141,10 +141,13 @@ class Checkpoints:
                 continue
             return Restored(step=step, folder=folder, passed_over=len(self._damaged))
         if steps:
+            only = len(steps) == 1
             raise CheckpointError(
-                f"None of the {len(steps)} checkpoints of {self._run} verifies.",
-                hint=f"To start over, submit it with --again {self._another}. Or restore them from "
-                "a backup and submit it as before.",
+                f"The only checkpoint of {self._run} does not verify."
+                if only
+                else f"None of the {len(steps)} checkpoints of {self._run} verifies.",
+                hint=f"To start over, submit it with --again {self._another}. Or restore "
+                f"{'it' if only else 'them'} from a backup and submit the run as before.",
             )
         return None
 

@@ -132,11 +132,11 @@ def test_checkpoints_of_which_none_verifies_are_an_error_of_their_own(
 ) -> None:
     attempt("a").save(10)
     storage.delete(key(10, "a/model"))
-    with pytest.raises(CheckpointError, match="None of the 1 checkpoints") as caught:
+    with pytest.raises(CheckpointError, match="The only checkpoint of") as caught:
         attempt("b").restore()
     assert caught.value.hint == (
-        "To start over, submit it with --again 1. Or restore them from a backup and submit it as "
-        "before."
+        "To start over, submit it with --again 1. Or restore it from a backup and submit the run "
+        "as before."
     )
 
 

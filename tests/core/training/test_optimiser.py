@@ -14,11 +14,15 @@ from tests.harness.stored import export_of
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
-    options = TrainSpec(steps=10, warmup_steps=4, learning_rate=8.0)
+    options = TrainSpec(steps=10, warmup_steps=4, learning_rate=0.08)
     rates = [learning_rate(options, step) for step in range(1, 11)]
-    assert rates == pytest.approx([2, 4, 6, 8, 8, 8 * 5 / 6, 8 * 4 / 6, 4, 8 * 2 / 6, 8 / 6])
-    flat = TrainSpec(steps=4, warmup_steps=0, learning_rate=8.0)
-    assert [learning_rate(flat, step) for step in range(1, 5)] == [8, 6, 4, 2]
+    assert rates == pytest.approx(
+        [0.02, 0.04, 0.06, 0.08, 0.08, 0.08 * 5 / 6, 0.08 * 4 / 6, 0.04, 0.08 * 2 / 6, 0.08 / 6]
+    )
+    flat = TrainSpec(steps=4, warmup_steps=0, learning_rate=0.08)
+    assert [learning_rate(flat, step) for step in range(1, 5)] == pytest.approx(
+        [0.08, 0.06, 0.04, 0.02]
+    )
 
 
 def test_norms_and_biases_do_not_decay(finished: RunSpec, tmp_path: Path) -> None:
