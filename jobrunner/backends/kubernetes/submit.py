@@ -102,11 +102,13 @@ def _stale(
     done = {stage.stage for stage in status.stages if stage.state is State.SUCCEEDED}
     before, now = snapshot.record, planned.record
     placed = before.spec.resources != now.spec.resources or before.spec.cluster != now.spec.cluster
+    more = not set(now.spec.languages) <= set(before.spec.languages)
     found = []
     for stage in planned.stages:
         if snapshot.job(stage.name) is None:
             continue
-        other = placed and stage.name not in done
+        # A `prepare` that has not ended knows the languages of its own pod only.
+        other = (placed or (more and stage.kind == "prepare")) and stage.name not in done
         if stage.name in failed or other or stage.name in again:
             found.append(stage.name)
     return found

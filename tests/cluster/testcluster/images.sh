@@ -64,7 +64,10 @@ load() { # image: only the layers that the node lacks travel; nothing to do wher
   else
     all_layers "$1" "$work"
   fi
-  tar -C "$work" --exclude-from="$work.there" -cf - . | containers images import - >/dev/null
+  # The node may just be collecting layers of an older image that this one shares; the second
+  # time it has them all.
+  tar -C "$work" --exclude-from="$work.there" -cf - . | containers images import - >/dev/null ||
+    tar -C "$work" -cf - . | containers images import - >/dev/null
   rm -rf "$work"
   containers images label "$1" "testcluster.id=$id" >/dev/null
   [[ -z $old ]] || containers images rm "sha256:$old" >/dev/null 2>&1 || true

@@ -95,6 +95,20 @@ class SubmitContract:
         assert sorted(began) == ["evaluate-el", "evaluate-sw", "prepare", "prepare", "train"]
         assert began.index("evaluate-sw") > len(began) - 1 - began[::-1].index("prepare")
 
+    def test_a_run_that_is_being_prepared_takes_up_more_languages(self, harness: Harness) -> None:
+        harness.hold("prepare")
+        harness.backend.submit(harness.plan("el"))
+        harness.begun("prepare")
+
+        assert harness.backend.submit(harness.plan("el", "sw")) == "continued"
+
+        harness.release("prepare")
+        status = harness.ended(harness.plan("el").run)
+        assert status.state is State.SUCCEEDED
+        began = harness.began()
+        assert sorted(began) == ["evaluate-el", "evaluate-sw", "prepare", "prepare", "train"]
+        assert began.index("evaluate-sw") > len(began) - 1 - began[::-1].index("prepare")
+
     def test_a_failed_attempt_is_repeated(self, harness: Harness) -> None:
         harness.codes("train", 1, 1)
         plan = harness.plan()
