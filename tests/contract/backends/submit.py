@@ -81,28 +81,15 @@ class SubmitContract:
         stages = list(states(harness.ended(run)))
         assert stages == ["prepare", "train", "evaluate-el", "evaluate-sw"]
 
-    def test_a_live_run_takes_up_more_languages(self, harness: Harness) -> None:
-        harness.hold("train")
+    @pytest.mark.parametrize("at", ["prepare", "train"])
+    def test_a_live_run_takes_up_more_languages(self, harness: Harness, at: str) -> None:
+        harness.hold(at)
         harness.backend.submit(harness.plan("el"))
-        harness.begun("train")
+        harness.begun(at)
 
         assert harness.backend.submit(harness.plan("el", "sw")) == "continued"
 
-        harness.release("train")
-        status = harness.ended(harness.plan("el").run)
-        assert status.state is State.SUCCEEDED
-        began = harness.began()
-        assert sorted(began) == ["evaluate-el", "evaluate-sw", "prepare", "prepare", "train"]
-        assert began.index("evaluate-sw") > len(began) - 1 - began[::-1].index("prepare")
-
-    def test_a_run_that_is_being_prepared_takes_up_more_languages(self, harness: Harness) -> None:
-        harness.hold("prepare")
-        harness.backend.submit(harness.plan("el"))
-        harness.begun("prepare")
-
-        assert harness.backend.submit(harness.plan("el", "sw")) == "continued"
-
-        harness.release("prepare")
+        harness.release(at)
         status = harness.ended(harness.plan("el").run)
         assert status.state is State.SUCCEEDED
         began = harness.began()
