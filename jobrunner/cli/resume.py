@@ -32,14 +32,15 @@ def command(run: str, place: Place, dry_run: bool, **waiting: Any) -> None:
     """Continue a run that failed, stopped or was cancelled.
 
     Submits it again exactly as it was recorded: stages that succeeded are not repeated, and
-    training continues from its last checkpoint. RUN is a run's id, its start or @latest.
+    training continues from its last checkpoint. A run that succeeded is continued only if storage
+    has lost its model. RUN is a run's id, its start or @latest.
     """
     from jobrunner.runner import api
 
     runner = reader(place)
     [wanted] = find_each(runner, [run])
     record, status = runner.recorded(wanted), runner.status(wanted)
-    if status.state == "Succeeded":
+    if status.state == "Succeeded" and not runner.lost(wanted):
         options = namespace_option(place.namespace)
         say(f"{wanted} has already succeeded; there is nothing to resume.")
         out(wanted)

@@ -24,6 +24,7 @@ from jobrunner.runner.space import free
 from jobrunner.runner.space.free import Removal
 from jobrunner.runner.space.inventory import take_run
 from jobrunner.spec import RunSpec, names, parse
+from jobrunner.spec import plan as plans
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record, newer
 from jobrunner.states import RunStatus
@@ -172,6 +173,15 @@ class Runner:
         The outcome is `adopted` for a run that is live or has succeeded. For errors see `submit`.
         """
         return self._submit(self.recorded(run), self.status(run).backend)
+
+    def lost(self, run: str) -> set[str]:
+        """Stages of a run that has succeeded which a submit repeats: storage lost their results.
+
+        Prepared speech is not missed until a stage needs it.
+        """
+        ready = plans.plan(self.recorded(run))
+        prepare = {stage.name for stage in ready.stages if stage.kind == "prepare"}
+        return _lost(ready) - prepare
 
     def recorded(self, run: str) -> RunRecord:
         """The record of a run that this client can submit again.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobrunner.catalog import models
-from jobrunner.errors import UsageError
+from jobrunner.errors import Lost, StorageError, UsageError
 from jobrunner.reports.usage import Usage, python
 from jobrunner.spec import keys
 from jobrunner.spec.record import RunRecord
@@ -40,12 +41,13 @@ def export(
 
     Raises:
         UsageError: the run has no model yet, or trains none; or the folder has other files.
-        StorageError: storage does not answer, or a file differs from the manifest.
+        StorageError: storage does not answer, or a file is missing or damaged.
     """
     spec = record.spec
     storage, prefix = _published(record)
     folder = folder.expanduser()
-    copied = copy_out(storage, prefix, folder, changing=[keys.CARD], before_file=before_file)
+    with _made_again(record):
+        copied = copy_out(storage, prefix, folder, changing=[keys.CARD], before_file=before_file)
     family = models.family_in((folder / "config.json").read_bytes(), shown=str(folder))
     lines = python(str(folder), lang=spec.lang, model=spec.model, family=family)
     usage = Usage(place=str(folder), command="", python=lines)
@@ -64,8 +66,21 @@ def here(record: RunRecord) -> Path:
     from platformdirs import user_cache_path
 
     folder = user_cache_path("jobrunner") / "models" / record.run
-    copy_out(storage, prefix, folder)
+    with _made_again(record):
+        copy_out(storage, prefix, folder)
     return folder
+
+
+@contextmanager
+def _made_again(record: RunRecord) -> Iterator[None]:
+    """Says how a model that storage lost comes back."""
+    try:
+        yield
+    except Lost as error:
+        raise StorageError(
+            f"{record.spec.storage}: {error.message}",
+            hint=f"`jobrunner resume {record.run}` makes it again from the last checkpoint.",
+        ) from None
 
 
 def _published(record: RunRecord) -> tuple[Storage, str]:
@@ -80,6 +95,7 @@ def _published(record: RunRecord) -> tuple[Storage, str]:
     if storage.stat(prefix + folders.MANIFEST) is None:
         raise UsageError(
             f"{record.run} has no model in {spec.storage} yet.",
-            hint=f"`jobrunner status {record.run}` shows how far it is.",
+            hint=f"`jobrunner status {record.run}` shows how far it is; of a run that has ended, "
+            f"`jobrunner resume {record.run}` makes the model again.",
         )
     return storage, prefix

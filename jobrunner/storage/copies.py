@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobrunner.errors import NotFound, StorageError, UsageError, disk_errors
+from jobrunner.errors import NotFound, UsageError, disk_errors
 from jobrunner.storage import folders
 from jobrunner.storage.base import Storage
 
@@ -48,9 +48,9 @@ def copy_out(
         before_file: gets name and size in bytes of each file that is fetched.
 
     Raises:
-        NotFound: there is no complete folder at `prefix`, or one of its files is missing.
+        NotFound: there is no complete folder at `prefix`.
         UsageError: the destination has another model, or other files of these names.
-        StorageError: a file differs from the manifest.
+        Lost: a file is missing or differs from the manifest; storage then counts it as missing.
         StorageFull: no room left on this machine.
     """
     manifest = storage.read(prefix + folders.MANIFEST)
@@ -112,12 +112,10 @@ def _refuse_others(
 
 def _bring(storage: Storage, key: str, path: Path, expected: str = "") -> None:
     def fetch(part: Path) -> None:
-        found = folders.fetch_file(storage, key, part)
-        if expected and found != expected:
-            raise StorageError(
-                f"{storage.url}: {key} differs from its manifest.",
-                hint="Try again; if it stays damaged, submit the run with --again.",
-            )
+        if expected:
+            folders.fetch_verified(storage, key, part, expected)
+        else:
+            folders.fetch_file(storage, key, part)
 
     _replace(path, fetch)
 

@@ -47,7 +47,8 @@ def test_a_run_without_a_model_says_why(
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == (
         f"error: {run} has no model in {harness.storage} yet. "
-        f"`jobrunner status {run}` shows how far it is.\n"
+        f"`jobrunner status {run}` shows how far it is; of a run that has ended, "
+        f"`jobrunner resume {run}` makes the model again.\n"
     )
     spec = builders.spec(
         task="evaluate",
@@ -87,3 +88,23 @@ def test_status_and_follow_say_where_the_model_is(
     place = f"The model is in {harness.storage}/{keys.export_prefix(run)}".rstrip("/")
     assert place in jobrunner("status", run).err
     assert place in jobrunner("status", "--follow", run).err
+
+
+def test_a_damaged_model_comes_back_as_the_hint_says(
+    jobrunner: Jobrunner, harness: CliHarness, here: Path
+) -> None:
+    run = _with_model(harness)
+    weights = harness.storage / keys.export_prefix(run) / "model.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    assert "nothing to resume" in jobrunner("resume", run, "--dry-run").err
+    answer = jobrunner("export", run, "greek")
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err.endswith(
+        "model.safetensors differs from its manifest. "
+        f"`jobrunner resume {run}` makes it again from the last checkpoint.\n"
+    )
+    # It was deleted, so that everybody sees that it is missing.
+    assert not weights.exists()
+    assert "nothing to resume" not in jobrunner("resume", run, "--dry-run").err
+    assert harness.runner.resume(run).outcome == "continued"
+    assert harness.runner.wait(run, timeout=30).state == "Succeeded"
