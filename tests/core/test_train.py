@@ -279,7 +279,8 @@ def test_who_starts_over_as_the_hint_says_has_another_run_that_ends_well(tmp_pat
 
 def test_an_export_that_lost_a_file_is_made_again_from_the_last_checkpoint(tmp_path: Path) -> None:
     spec = make_run(tmp_path)
-    train.run(stage_context(spec, tmp_path / "scratch"))
+    first = stage_context(spec, tmp_path / "scratch")
+    train.run(first)
     path = export_of(spec) / "model.safetensors"
     before = path.read_bytes()
     path.unlink()
@@ -287,6 +288,9 @@ def test_an_export_that_lost_a_file_is_made_again_from_the_last_checkpoint(tmp_p
     train.run(context)
     assert path.read_bytes() == before
     assert "continuing from the checkpoint of step 6" in context.lines
+    shown, was = context.progress.now, first.progress.now
+    assert (shown.loss, shown.learning_rate, shown.rate) == (was.loss, was.learning_rate, was.rate)
+    assert shown.loss is not None
 
 
 def test_a_run_that_diverges_names_the_usual_rate_and_is_not_tried_again(
