@@ -279,18 +279,15 @@ def test_who_starts_over_as_the_hint_says_has_another_run_that_ends_well(tmp_pat
 
 def test_an_export_that_lost_a_file_is_made_again_from_the_last_checkpoint(tmp_path: Path) -> None:
     spec = make_run(tmp_path)
-    first = stage_context(spec, tmp_path / "scratch")
-    train.run(first)
+    train.run(first := stage_context(spec, tmp_path / "scratch"))
     path = export_of(spec) / "model.safetensors"
     before = path.read_bytes()
     path.unlink()
-    context = stage_context(spec, tmp_path / "scratch")
-    train.run(context)
+    train.run(context := stage_context(spec, tmp_path / "scratch"))
     assert path.read_bytes() == before
     assert "continuing from the checkpoint of step 6" in context.lines
-    shown, was = context.progress.now, first.progress.now
-    assert (shown.loss, shown.learning_rate, shown.rate) == (was.loss, was.learning_rate, was.rate)
-    assert shown.loss is not None
+    assert (was := first.progress.now).loss == context.progress.now.loss is not None
+    assert was.rate == context.progress.now.rate
 
 
 def test_a_run_that_diverges_names_the_usual_rate_and_is_not_tried_again(

@@ -112,8 +112,9 @@ class Trainer:
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
         # Shown again at once: an attempt may have nothing left to do but the export.
-        last = next((each for each in reversed(state.history) if each.get("loss") is not None), {})
-        self._report("training", **{k: last[k] for k in ("loss", "learning_rate") if k in last})
+        steps = (record for record in reversed(state.history) if record.get("loss") is not None)
+        last = next(steps, {"loss": None, "learning_rate": None})
+        self._report("training", loss=last["loss"], learning_rate=last["learning_rate"])
 
     def _load(self, restored: Restored) -> None:
         self.state = content.load(self.setup, restored, another=self.spec.again + 1)
