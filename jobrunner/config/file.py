@@ -60,7 +60,11 @@ def read(path: Path, shown: str) -> ConfigFile:
             "backend", f"must be one of {', '.join(BACKENDS)}, not {backend!r} ({shown})."
         )
     if profile is not None and not isinstance(profile, str):
-        raise SpecError("profile", f"must be the name of a profile, not {profile!r} ({shown}).")
+        raise SpecError(
+            "profile",
+            f"is not the name of a profile ({shown}).",
+            hint="A profile itself is a table [profiles.NAME].",
+        )
     return ConfigFile(
         shown=shown,
         folder=path.absolute().parent,
