@@ -30,7 +30,8 @@ def _file(tmp_path: Path, text: str | bytes) -> Path:
         ("[trian]\nsteps = 3", "trian: there is no such key (F). Did you mean train?"),
         (
             "[profile.x]\nseed = 1",
-            "profile: is not the name of a profile (F). A profile itself is a table [profiles.NAME].",
+            "profile: is not the name of a profile (F). A profile itself is a table "
+            "[profiles.NAME].",
         ),
         ("[profiles.x]\nsed = 1", "sed: there is no such key (F, x). Did you mean seed?"),
         ("profiles = 3", "profiles: must be a table of tables, [profiles.NAME] (F)."),
