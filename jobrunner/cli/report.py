@@ -73,6 +73,8 @@ def command(
         out(_page(found, examples))
     else:
         print_results_as(found, kind, found.examples(examples, warn=warn) if examples else None)
+    if kind in {"table", "wide"} and (model := found.model(warn=warn)):
+        say("\n".join(["", *map(escape, model.splitlines())]))
 
 
 def print_results(runner: Runner, runs: Sequence[str], *, err: bool = False) -> None:

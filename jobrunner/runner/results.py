@@ -11,6 +11,7 @@ from jobrunner.errors import UnknownRun, UsageError
 from jobrunner.reports.details import Details, Setting, read_run
 from jobrunner.reports.examples import Examples
 from jobrunner.reports.examples import read as read_examples
+from jobrunner.reports.usage import usage
 from jobrunner.runner.api import Runner
 from jobrunner.scoring.result import Comparison, compare
 from jobrunner.spec import RunSpec, keys, names
@@ -72,6 +73,18 @@ class Results:
             settings = _settings(details.record.spec) if details.record else ()
             found.append(replace(details, settings=settings, examples=chosen))
         return found
+
+    def model(self, *, warn: Warn = _silent) -> str:
+        """The place of the model and the lines that load it; empty unless one run has a model."""
+        runs = {comparison.run for comparison in self.comparisons if comparison.tuned}
+        if len(runs) != 1:
+            return ""
+        [run] = runs
+        details = read_run(self.storages[run], run, warn=warn)
+        if details.record is None or not details.exported:
+            return ""
+        spec = details.record.spec
+        return str(usage(details.storage, run, lang=spec.lang, model=spec.model))
 
     def _of(self, run: str) -> list[Comparison]:
         return [comparison for comparison in self.comparisons if comparison.run == run]

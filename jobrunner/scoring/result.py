@@ -74,6 +74,11 @@ class Result(BaseModel):
         return self.audio_seconds / self.decode_seconds if self.decode_seconds else 0.0
 
 
+def _run(key: str) -> str:
+    """The run that a result's key `runs/RUN/…` names."""
+    return [*key.split("/"), "RUN"][1]
+
+
 def parse(data: bytes, key: str) -> Result:
     """Reads the result in a `result.json`.
 
@@ -87,7 +92,8 @@ def parse(data: bytes, key: str) -> Result:
         place = ".".join(str(part) for part in problem["loc"]) or "file"
         raise StorageError(
             f"{key} is not a result that this version can read ({place}: {problem['msg']}).",
-            hint="Delete it and evaluate again.",
+            hint=f"Delete it, and `jobrunner delete {_run(key)}`; submitted again, that run "
+            "measures only what is missing.",
         ) from None
 
 

@@ -11,8 +11,11 @@ import yaml
 
 from jobrunner.cli import follow
 from jobrunner.spec import keys
-from jobrunner.storage import open_storage
+from jobrunner.spec.record import RunRecord, write_record
+from jobrunner.storage import folders, open_storage
+from tests import builders
 from tests.harness.commandline import CliHarness, Jobrunner
+from tests.harness.paths import MICRO
 from tests.harness.results import pair, store
 
 REFERENCES = [f"καλημέρα κόσμε {number}" for number in range(40)]
@@ -93,6 +96,41 @@ def test_a_page_is_written_beside_the_table(jobrunner: Jobrunner, here: Path) ->
     closed = jobrunner("report", "--storage", "there", "--html", "no/such/page.html")
     assert closed.code == 2
     assert closed.err == "error: --html: no/such/page.html: no such file or directory.\n"
+
+
+def test_the_report_of_one_run_says_where_its_model_is_and_what_loads_it(
+    jobrunner: Jobrunner, here: Path
+) -> None:
+    storage = open_storage(str(here / "there"))
+    _write(here / "there", RUN)
+    record = RunRecord(run=RUN, digest="", spec=builders.spec(model="whisper-tiny"))
+    storage.write(keys.run_file(RUN), write_record(record).encode())
+    assert jobrunner("report", "--storage", "there").err == ""
+    folders.publish(storage, keys.export_prefix(RUN), MICRO)
+    answer = jobrunner("report", "--storage", "there")
+    assert f"The model is in {storage.url}/runs/{RUN}/export\n" in answer.err
+    assert 'pipeline("automatic-speech-recognition"' in answer.err
+    assert jobrunner("report", "--storage", "there", "-o", "json").err == ""
+    _write(here / "there", "el-whisper-tiny-00c0ffee")
+    assert jobrunner("report", "--storage", "there").err == ""
+
+
+def test_a_result_that_cannot_be_read_is_measured_again_as_the_hint_says(
+    jobrunner: Jobrunner, harness: CliHarness
+) -> None:
+    run = harness.start()
+    harness.runner.wait(run, timeout=30)
+    _write(harness.storage, run)
+    result = harness.storage / keys.result_file(run, "tuned", "fleurs", "el")
+    result.write_text("{}")
+    answer = jobrunner("report", run)
+    assert f"Delete it, and `jobrunner delete {run}`; submitted again, that run" in answer.err
+    result.unlink()
+    assert jobrunner("delete", "--yes", run).code == 0
+    assert harness.start() == run
+    assert harness.runner.wait(run, timeout=30).state == "Succeeded"
+    began = [line.split()[2] for line in (harness.control / "journal").read_text().splitlines()]
+    assert began.count("evaluate-el") >= 4  # begins and ends, twice
 
 
 FORMS = ((), ("-o", "json"), ("-o", "csv"), ("-o", "html"), ("--html", "page.html"))

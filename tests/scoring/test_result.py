@@ -44,5 +44,8 @@ def test_a_result_of_version_1_is_read_and_can_be_compared() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"version": 3}'])
 def test_a_file_that_is_no_result_is_named(data: bytes) -> None:
-    with pytest.raises(StorageError, match=r"^some/key is not a result .* evaluate again"):
-        parse(data, "some/key")
+    with pytest.raises(
+        StorageError,
+        match=r"^runs/el-x/key is not a result .* `jobrunner delete el-x`; submitted again",
+    ):
+        parse(data, "runs/el-x/key")

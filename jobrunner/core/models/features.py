@@ -68,7 +68,7 @@ class LogMel:
             raise DataError(
                 f"A window of {len(audio) / self.rate:.2f} s is longer than the model's "
                 f"{self.samples / self.rate:.0f} s.",
-                hint="Prepare the data again.",
+                hint="The plan of the windows should have left it out: report this as a bug.",
             )
         # A frame reaches fft/2 samples to each side; after these come frames of pure silence.
         touched = -(-(len(audio) + self.fft // 2) // self.hop)
