@@ -86,7 +86,7 @@ def find(runner: Runner, text: str | None) -> str:
     if not newest:
         raise UsageError(
             "There are no runs yet.",
-            hint="Start one: `jobrunner submit --lang el --model whisper-tiny --local`.",
+            hint="`jobrunner submit --help` shows how to start one.",
         )
     return newest[0].run
 

@@ -42,10 +42,11 @@ def visible(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
 def check(found: int, wanted: int) -> None:
     """Raises DeviceError if fewer GPUs were found than a stage wants."""
     if found < wanted:
+        fewer = f", or --gpus {found} for fewer" if found else ""
         raise DeviceError(
             f"The run asks for {wanted} GPU{'s' * (wanted > 1)}, but this machine shows "
             f"{found or 'none'}.",
-            hint="Use --device cpu to train on the CPU, or --gpus N for fewer.",
+            hint=f"Use --device cpu to train on the CPU{fewer}.",
         )
 
 
