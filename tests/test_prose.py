@@ -1,4 +1,4 @@
-"""What docstrings and messages of the package must not sound like (CONTRIBUTING.md, "English")."""
+"""What docstrings and messages of the package must not sound like (CONTRIBUTING.md, "Habits")."""
 
 from __future__ import annotations
 
