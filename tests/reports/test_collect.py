@@ -40,4 +40,4 @@ def test_a_result_that_cannot_be_read_is_named_and_left_out(tmp_path: Path) -> N
     assert len(collect(storage, warn=lines.append)) == 2
     assert len(lines) == 1
     assert lines[0].startswith(broken)
-    assert "evaluate again" in lines[0]
+    assert "submitted again, that run measures" in lines[0]

@@ -111,10 +111,7 @@ class Trainer:
         state, train = self.state, self.spec.train
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
-        # Shown again at once: an attempt may have nothing left to do but the export.
-        steps = (record for record in reversed(state.history) if record.get("loss") is not None)
-        last = next(steps, {"loss": None, "learning_rate": None})
-        self._report("training", loss=last["loss"], learning_rate=last["learning_rate"])
+        self._report("training")
 
     def _load(self, restored: Restored) -> None:
         self.state = content.load(self.setup, restored, another=self.spec.again + 1)
@@ -253,7 +250,11 @@ class Trainer:
         """
         self.saver.wait()
         if self.setup.first:
-            self._report("exporting")
+            # This attempt may have had nothing left to do but the export.
+            history = reversed(self.state.history)
+            last = next((record for record in history if record.get("loss") is not None), None)
+            shown = {name: last[name] for name in ("loss", "learning_rate")} if last else {}
+            self._report("exporting", **shown)
             export.publish_best(self.context, self.setup, self.checkpoints, self.state)
             export.free_checkpoints(self.context, self.checkpoints, self.state)
             self.log(self.pace.summary(self.state.audio_seconds))
