@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jobrunner.config.differences import settings_of
+from jobrunner.config.compare import fields
 from jobrunner.errors import UnknownRun, UsageError
 from jobrunner.reports.details import Details, Setting, read_run
 from jobrunner.reports.examples import Examples
@@ -163,7 +163,7 @@ def _unknown(runner: Runner, run: str, storage: str, *, only: bool) -> UnknownRu
 def _settings(spec: RunSpec) -> tuple[Setting, ...]:
     """The settings that determine what a run does; folders by their names."""
     shown = []
-    for each in settings_of(spec):
+    for each in fields(spec):
         section = each.path.partition(".")[0]
         # Where a run runs and keeps its files changes nothing of its results.
         if section in {"cluster", "resources", "storage"}:

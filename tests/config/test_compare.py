@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobrunner import config
 from jobrunner.config import compare
 from jobrunner.spec.paths import settings
 from tests import builders
@@ -49,3 +50,34 @@ def test_differences_name_each_field_with_both_values() -> None:
         ("data.source", "fleurs", "folder:speech"),
     ]
     assert compare.differences(first, first) == []
+
+
+def _differing_from(**arguments: object) -> set[str]:
+    spec = config.load(
+        arguments={"lang": "el", "storage": "s3://speech/runs", **arguments}, backend="kubernetes"
+    ).spec()
+    return {each.path for each in compare.fields(spec) if each.differs} - {"lang", "storage"}
+
+
+def test_a_run_of_defaults_as_they_are_loaded_differs_in_nothing() -> None:
+    assert _differing_from() == set()
+
+
+def test_loaded_values_that_follow_from_others_are_defaults() -> None:
+    assert _differing_from(model="whisper-medium") == {"model"}
+    assert _differing_from(**{"train.steps": 100}) == {"train.steps"}
+
+
+def test_what_was_chosen_differs() -> None:
+    chosen = {"train.learning_rate": 1e-4, "train.warmup_steps": 7, "seed": 3}
+    assert _differing_from(**chosen) == set(chosen)
+
+
+def test_data_and_model_are_shown_as_people_set_them() -> None:
+    spec = builders.spec(data__source="folder:/speech/welsh", data__revision="ab12")
+    found = {each.path: each for each in compare.fields(spec)}
+    assert (found["data.source"].value, found["data.source"].default) == (
+        "folder:/speech/welsh",
+        "fleurs",
+    )
+    assert found["data.revision"].value == "ab12"
