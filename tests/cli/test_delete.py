@@ -9,7 +9,7 @@ from jobrunner.storage.local import LocalStorage
 from tests.contract.space import RUN
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import fill, write_run
-from tests.harness.session import on_terminal
+from tests.harness.terminal import on_terminal
 
 
 def _ended(harness: CliHarness, lang: str = "el") -> tuple[str, LocalStorage]:
@@ -78,7 +78,7 @@ def test_a_run_that_was_forgotten_before_is_purged_where_its_objects_are(
 def test_a_purge_asks_on_a_terminal(harness: CliHarness) -> None:
     run, storage = _ended(harness)
     before = _keys(storage)
-    refused = on_terminal("delete", run, "--purge", typed="n\n")
+    refused = on_terminal("delete", run, "--purge", answer="n\n")
     assert f"Delete {run} and all of this for good? [y/N]: " in refused.screen
     assert _keys(storage) == before
     assert on_terminal("delete", run, "--purge", "--yes").code == 0

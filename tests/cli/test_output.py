@@ -14,10 +14,9 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture(autouse=True)
 def colourful(here: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal of 60 columns that shows colours."""
+    """A terminal that shows colours."""
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "60")
 
 
 def test_a_followed_run_is_repainted_in_colours(harness: CliHarness) -> None:
@@ -35,7 +34,8 @@ def test_a_followed_run_is_repainted_in_colours(harness: CliHarness) -> None:
 
 
 def test_a_plan_is_folded_to_the_terminal() -> None:
-    code, seen = on_terminal("submit", "--lang", "el", "--storage", "s3://x-y/z", "--dry-run")
+    typed = ("submit", "--lang", "el", "--storage", "s3://x-y/z", "--dry-run")
+    code, seen = on_terminal(*typed, columns=60)
     assert code == 0
     assert "\x1b[1mrun" in seen
     lines = shown(seen)

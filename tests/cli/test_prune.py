@@ -10,7 +10,7 @@ from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import write_run
-from tests.harness.session import on_terminal
+from tests.harness.terminal import on_terminal
 
 
 def test_prune_forgets_what_ended_before_a_day_and_nothing_that_goes_on(
@@ -37,7 +37,7 @@ def test_an_age_that_is_no_number_of_days_is_refused(jobrunner: Jobrunner, days:
 def test_prune_asks_on_a_terminal(jobrunner: Jobrunner, harness: CliHarness) -> None:
     run = harness.start()
     harness.runner.wait(run, timeout=30)
-    refused = on_terminal("prune", "--older-than", "0", typed="n\n")
+    refused = on_terminal("prune", "--older-than", "0", answer="n\n")
     assert f"  {run} (Succeeded)\nForget 1 run? Storage is not touched. [y/N]: " in refused.screen
     assert "Nothing was changed." in refused.screen
     assert jobrunner("list", "-o", "name").out.split() == [run]
@@ -90,7 +90,7 @@ def test_checkpoints_of_live_runs_and_of_younger_ones_stay(
     harness.release("train")
     harness.runner.wait(live, timeout=30)
     assert jobrunner("prune", "--checkpoints", "--older-than", "1").out == ""
-    asked = on_terminal("prune", "--checkpoints", typed="n\n")
+    asked = on_terminal("prune", "--checkpoints", answer="n\n")
     assert "Remove 6 objects of 1 run, " in asked.screen
     assert jobrunner("prune", "--checkpoints").out.split() == [live]
     assert jobrunner("prune", "--unfinished", "--older-than", "1").code == 2

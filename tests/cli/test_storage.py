@@ -14,7 +14,7 @@ from tests import builders
 from tests.contract.space import DATA, MODEL, RUN
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import fill
-from tests.harness.session import on_terminal
+from tests.harness.terminal import on_terminal
 
 WEIGHTS = f"{MODEL}weights"
 
@@ -128,11 +128,11 @@ def test_repair_says_what_it_does_and_a_dry_run_does_nothing(
 def test_repair_asks_on_a_terminal(here: Path, full: LocalStorage) -> None:
     full.delete(WEIGHTS)
     asked = ("storage", "check", "--repair", "--storage", full.url)
-    refused = on_terminal(*asked, typed="n\n")
+    refused = on_terminal(*asked, answer="n\n")
     assert refused.code == 1
     assert "Repair 1 folder? [y/N]: Nothing was changed." in refused.screen
     assert full.stat(f"{MODEL}manifest.json")
-    agreed = on_terminal(*asked, typed="y\n")
+    agreed = on_terminal(*asked, answer="y\n")
     assert agreed.code == 0
     assert not full.stat(f"{MODEL}manifest.json")
     full.write(f"{MODEL}manifest.json", b"{")

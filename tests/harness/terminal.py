@@ -6,38 +6,43 @@ import fcntl
 import os
 import pty
 import re
-import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from typing import NamedTuple
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
 # What Rich writes before it paints over the last picture.
 REPAINT = re.compile(r"\x1b\[2K|\x1b\[\d*A")
 
 
+class Session(NamedTuple):
+    """The exit code of a command, and all that its terminal got."""
+
+    code: int
+    screen: str
+
+
 def on_terminal(
     *arguments: str,
     answer: str = "",
-    columns: int = 0,
+    columns: int = 80,
     seeing: Callable[[str], object] = lambda seen: None,
     stop: Callable[[str], bool] = lambda seen: False,
-) -> tuple[int, str]:
-    """Exit code of a command on a terminal of its own, and all that the terminal got.
+) -> Session:
+    """Runs `jobrunner` on a terminal of its own until it ends.
 
     Args:
         arguments: what is typed after `jobrunner`.
         answer: what is typed when it has started.
-        columns: width of the terminal; 0 leaves what the environment says.
+        columns: width of the terminal.
         seeing: called with what was seen so far, each time that there is more.
         stop: says, of what was seen so far, whether Ctrl-C is typed.
     """
     ours, theirs = pty.openpty()
-    environment = dict(os.environ)
-    if columns:
-        environment.pop("COLUMNS", None)
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    termios.tcsetwinsize(theirs, (50, columns))
     seen, stopped = b"", False
     with subprocess.Popen(
         [sys.executable, "-m", "jobrunner", *arguments],
@@ -60,7 +65,7 @@ def on_terminal(
                 stopped = True
                 os.write(ours, b"\x03")
     os.close(ours)
-    return process.returncode, seen.decode()
+    return Session(process.returncode, seen.decode().replace("\r\n", "\n"))
 
 
 def pictures(seen: str) -> list[str]:
