@@ -22,7 +22,7 @@ def open_backend(name: str, *, namespace: str = "") -> Backend:
         namespace: namespace of the cluster, in which to look for runs.
 
     Raises:
-        UsageError: there is no cluster to talk to, or no such backend.
+        UsageError: no cluster is configured, or there is no such backend.
     """
     if name not in BACKENDS:
         known = " and ".join(BACKENDS)

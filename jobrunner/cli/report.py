@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobrunner.catalog.backends import LOCAL
 from jobrunner.cli.options import output_option
 from jobrunner.cli.output import escape, out, say, structured, warn
-from jobrunner.cli.select import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import (
+    Place,
+    complete_run,
+    configured_storage,
+    find,
+    place_options,
+    reader,
+)
 from jobrunner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,17 +100,14 @@ def results(runner: Runner, runs: Sequence[str], storage: str | None) -> Results
         runs: run ids; empty means all.
         storage: storage to look in instead.
     """
-    from jobrunner import config
     from jobrunner.runner import results as stored
 
-    flags = [config.Flag(origin="--storage", path="storage", text=storage)] if storage else []
-    configured = config.load(flags=flags, backend=LOCAL)
-    configured.check()
+    place, endpoint = configured_storage(storage)
     return stored.results(
         runner,
         runs,
-        storage=str(configured.values["storage"].value),
-        endpoint=str(configured.values["cluster.storage_endpoint"].value),
+        storage=place,
+        endpoint=endpoint,
         only=storage is not None,
         warn=warn,
     )

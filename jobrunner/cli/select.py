@@ -29,6 +29,21 @@ class Place:
     namespace: str | None = None
 
 
+def configured_storage(url: str | None) -> tuple[str, str]:
+    """URL and endpoint of the storage that `--storage` names, or of the configured one.
+
+    Raises:
+        UsageError: the configuration cannot be used.
+    """
+    from jobrunner import config
+
+    flags = [config.Flag(origin="--storage", path="storage", text=url)] if url else []
+    configured = config.load(flags=flags, backend=LOCAL)
+    configured.check()
+    values = configured.values
+    return str(values["storage"].value), str(values["cluster.storage_endpoint"].value)
+
+
 def place_options(function: Command) -> Command:
     """Adds `--local` and `--namespace`; the command gets them as one `place`."""
 

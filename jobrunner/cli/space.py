@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobrunner.catalog.backends import LOCAL
 from jobrunner.cli.output import say
+from jobrunner.cli.select import configured_storage
 
 if TYPE_CHECKING:
     from jobrunner.runner.space.free import Removal
@@ -64,13 +64,7 @@ def open_storage(url: str | None) -> StorageView:
     Raises:
         UsageError: it is a folder that is not there.
     """
-    from jobrunner import config
     from jobrunner.runner.space.view import view
 
-    flags = [config.Flag(origin="--storage", path="storage", text=url)] if url else []
-    configured = config.load(flags=flags, backend=LOCAL)
-    configured.check()
-    return view(
-        str(configured.values["storage"].value),
-        endpoint=str(configured.values["cluster.storage_endpoint"].value),
-    )
+    place, endpoint = configured_storage(url)
+    return view(place, endpoint=endpoint)
