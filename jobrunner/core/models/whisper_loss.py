@@ -35,6 +35,9 @@ class ScoringWhisper(WhisperForConditionalGeneration):  # type: ignore[misc]
     ) -> Any:
         if targets is None or places is None:
             return super().forward(*arguments, **named)
+        # Without a mask transformers looks into the positions for packed sequences, and waits for
+        # the device in the middle of each forward.
+        named.setdefault("decoder_attention_mask", _causal(named["decoder_input_ids"]))
         hidden = self.model(*arguments, use_cache=False, **named).last_hidden_state
         counting = hidden.flatten(0, 1).index_select(0, places)
         return summed_cross_entropy(counting, self.proj_out.weight, targets)
@@ -42,6 +45,12 @@ class ScoringWhisper(WhisperForConditionalGeneration):  # type: ignore[misc]
 
 # `save_pretrained` writes it to config.json as the architecture, and exports are ordinary Whispers.
 ScoringWhisper.__name__ = WhisperForConditionalGeneration.__name__
+
+
+def _causal(ids: torch.Tensor) -> torch.Tensor:
+    """The mask (1, 1, tokens, tokens) with which each token attends to itself and those before."""
+    tokens = ids.shape[1]
+    return torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device=ids.device).tril()
 
 
 def summed_cross_entropy(
