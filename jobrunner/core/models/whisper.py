@@ -20,6 +20,7 @@ from transformers import (
 
 from jobrunner.catalog import languages
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.whisper_compile import compile_layers
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
@@ -108,8 +109,9 @@ class Whisper:
         return groups_by_decay(self.module)
 
     def compile(self) -> None:
-        """Compiles the encoder, whose shapes never change."""
-        self.module.model.encoder.compile(dynamic=False)
+        """Compiles one layer of the encoder, for all of them. The decoder stays as it is: its
+        lengths are as many as there are texts, and it has a tenth of the work."""
+        compile_layers(self.module.model.encoder.layers)
 
     def export(self, folder: Path) -> None:
         base = WhisperConfig.from_pretrained(self._base, local_files_only=True)

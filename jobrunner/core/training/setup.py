@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DDPCommunicationHookType, DistributedDataParallelKwargs
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Dataset
@@ -88,8 +88,18 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
-        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+        kwargs_handlers=[ddp_options(dtype)],
     )
+
+
+def ddp_options(dtype: torch.dtype) -> DistributedDataParallelKwargs:
+    """How ranks add up their gradients: those of a model that computes in bf16 travel in bf16.
+
+    That halves what they send, 6 GB a step for the largest model. Sums over micro-batches, norm and
+    optimiser stay in fp32.
+    """
+    hook = DDPCommunicationHookType.BF16 if dtype == torch.bfloat16 else DDPCommunicationHookType.NO
+    return DistributedDataParallelKwargs(gradient_as_bucket_view=True, comm_hook=hook)
 
 
 def set_up(context: StageContext) -> Setup:
