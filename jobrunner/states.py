@@ -48,6 +48,8 @@ class Progress(_Record):
     losses: tuple[float, ...] = ()
     """Loss from the first step to the last: means of equal stretches, a few dozen at most."""
     learning_rate: float | None = None
+    waiting: float | None = None
+    """Share of this attempt's training that was spent waiting for data."""
     metric: str = ""
     """Metric of `rate` and `best_rate`: a name of `scoring.metrics`, such as `wer`."""
     rate: float | None = None
@@ -90,6 +92,13 @@ MEASURES = (
         form=".2g",
         gauge="train_learning_rate",
         description="Learning rate of the last step",
+    ),
+    Measure(
+        field="waiting",
+        label="waiting for data",
+        form=".1%",
+        gauge="train_waiting_ratio",
+        description="Share of this attempt's training that was spent waiting for data",
     ),
 )
 

@@ -294,7 +294,7 @@ def test_a_run_that_diverges_names_the_usual_rate_and_is_not_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = make_run(tmp_path, train__steps=8)
-    monkeypatch.setattr(gradient, "of_mean", lambda *arguments: (math.nan, 1.0))
+    monkeypatch.setattr(gradient, "of_mean", lambda *_: (torch.tensor(math.nan), torch.tensor(1.0)))
     with pytest.raises(Diverged, match=r"usual one, --learning-rate 1\.25e-05\.") as caught:
         train.run(stage_context(spec, tmp_path / "scratch"))
     assert caught.value.exit_code in PERMANENT_EXIT_CODES

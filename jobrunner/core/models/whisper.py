@@ -15,13 +15,13 @@ from transformers import (
     LogitsProcessorList,
     WhisperConfig,
     WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
     WhisperTokenizer,
 )
 
 from jobrunner.catalog import languages
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
-from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
+from jobrunner.core.models.whisper_loss import ScoringWhisper
+from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec
 
@@ -72,10 +72,14 @@ class Whisper:
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
-        logits = (forward or self.module)(
-            input_features=windows.features, decoder_input_ids=windows.inputs, use_cache=False
-        ).logits
-        return summed_loss(logits, windows.labels)
+        places = places_of(windows.labels) if windows.places is None else windows.places
+        loss: torch.Tensor = (forward or self.module)(
+            input_features=windows.features,
+            decoder_input_ids=windows.inputs,
+            targets=windows.labels.flatten()[places],
+            places=places,
+        )
+        return loss
 
     @torch.inference_mode()
     def decode(self, heard: torch.Tensor) -> list[Hypothesis]:
@@ -134,7 +138,7 @@ def load(
         changes["dropout"] = train.dropout
         changes |= _SPEC_AUGMENT if train.spec_augment else {}
     try:
-        model = WhisperForConditionalGeneration.from_pretrained(
+        model = ScoringWhisper.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **changes
         )
         tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
@@ -146,17 +150,6 @@ def load(
         model.freeze_encoder()
     model.to(device).eval()
     return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
-
-
-def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy summed over the tokens of a batch, in nats; a scalar.
-
-    It is the sum, not the mean, so that the sums of micro-batches and ranks can be added up and
-    divided by the tokens of the whole step.
-    """
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
 
 
 def repeats(text: str) -> bool:

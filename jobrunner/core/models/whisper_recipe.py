@@ -54,6 +54,9 @@ class WindowBatch:
     """(windows, tokens), int64; `IGNORED` where nothing is learnt."""
     weight: float
     """Label tokens."""
+    places: torch.Tensor | None = None
+    """Positions in the flattened labels of those that count, int64; found when needed if None.
+    A device could give their number only by waiting for all of its work."""
 
     def pin_memory(self) -> WindowBatch:
         return self._mapped(torch.Tensor.pin_memory)
@@ -67,6 +70,7 @@ class WindowBatch:
             inputs=change(self.inputs),
             labels=change(self.labels),
             weight=self.weight,
+            places=None if self.places is None else change(self.places),
         )
 
 
@@ -182,11 +186,13 @@ class WhisperRecipe:
         for row, item in enumerate(items):
             inputs[row, : len(item.inputs)] = item.inputs
             labels[row, : len(item.labels)] = item.labels
+        places = places_of(torch.from_numpy(labels))
         return WindowBatch(
             features=torch.stack([item.features for item in items]),
             inputs=torch.from_numpy(inputs),
             labels=torch.from_numpy(labels),
-            weight=int((labels != IGNORED).sum()),
+            weight=len(places),
+            places=places,
         )
 
     def listen(self, sounds: Sequence[Samples]) -> torch.Tensor:
@@ -212,6 +218,11 @@ class WhisperRecipe:
             return []
         ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False).input_ids
         return ids
+
+
+def places_of(labels: torch.Tensor) -> torch.Tensor:
+    """Positions of the labels that count, in the flattened labels."""
+    return torch.nonzero(labels.flatten() != IGNORED)[:, 0]
 
 
 def _separator(clip: Utterance) -> str:

@@ -25,7 +25,6 @@ def learning_rate(train: TrainSpec, step: int) -> float:
 
 def make_optimiser(groups: Sequence[ParameterGroup], train: TrainSpec) -> torch.optim.AdamW:
     """AdamW over the groups of trained parameters, in their order."""
-    parameters = [parameter for group in groups for parameter in group.parameters.values()]
     return torch.optim.AdamW(
         [
             {
@@ -37,7 +36,9 @@ def make_optimiser(groups: Sequence[ParameterGroup], train: TrainSpec) -> torch.
         lr=train.learning_rate,
         betas=BETAS,
         eps=EPSILON,
-        fused=all(parameter.is_cuda for parameter in parameters) or None,
+        # One kernel for all weights, which can also leave a step out (`step_if`). It takes a third
+        # of the loop's time on a CPU.
+        fused=True,
     )
 
 
@@ -47,6 +48,22 @@ def set_rate(
     """Sets the learning rate of the next step, times each group's own factor."""
     for held, group in zip(optimiser.param_groups, groups, strict=True):
         held["lr"] = rate * group.rate
+
+
+def step_if(optimiser: torch.optim.Optimizer, fine: torch.Tensor) -> None:
+    """Does the optimiser's step if `fine`, a bool scalar on the device, is true.
+
+    A fused optimiser decides on the device, by the flag that torch's gradient scaler uses; only
+    another one has to wait for the answer.
+    """
+    if getattr(optimiser, "_step_supports_amp_scaling", False):
+        optimiser.found_inf = (~fine).float()  # type: ignore[attr-defined]
+        try:
+            optimiser.step()
+        finally:
+            del optimiser.found_inf  # type: ignore[attr-defined]
+    elif bool(fine):
+        optimiser.step()
 
 
 def _names(groups: Sequence[ParameterGroup]) -> list[str]:

@@ -146,18 +146,13 @@ class Trainer:
         rate = learning_rate(self.spec.train, number)
         set_rate(self.setup.optimiser, self.setup.groups, rate)
         seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
-        total, weight = gradient.accumulate(self.setup, step, micro_batches)
-        total, weight, self._asked_to_stop = gradient.over_ranks(
-            self.setup, total, weight, bool(self.context.stop)
-        )
-        loss, norm = gradient.of_mean(
-            self.setup, step, total, weight, self.spec.train.max_grad_norm
-        )
-        if self.health.accept(number, loss, norm):
-            self.setup.optimiser.step()
-        else:
+        total, own = gradient.accumulate(self.setup, step, self.pace.fed(micro_batches))
+        total, weight, stop = gradient.over_ranks(self.setup, total, own, bool(self.context.stop))
+        measured = gradient.of_mean(self.setup, step, total, weight, self.spec.train.max_grad_norm)
+        gradient.apply(self.setup, *measured)
+        loss, norm, self._asked_to_stop = gradient.read(*measured, stop)
+        if not self.health.accept(number, loss, norm):
             self.context.progress.event("skip")
-        self.setup.optimiser.zero_grad(set_to_none=True)
         self._advance(step, loss, norm, rate)
         self.saver.check()
 
@@ -181,7 +176,12 @@ class Trainer:
         )
         self.curve.add(state.history[-1]["loss"])
         self.pace.passed(state.step, self.spec.train.steps, loss, rate, seconds)
-        self._report("training", loss=state.history[-1]["loss"], learning_rate=rate)
+        self._report(
+            "training",
+            loss=state.history[-1]["loss"],
+            learning_rate=rate,
+            waiting=self.pace.waiting_share,
+        )
 
     def validate(self) -> None:
         """Validates the model and records the result; nothing if SIGTERM comes meanwhile."""
