@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from accelerate.utils import broadcast_object_list
-
 from jobrunner.catalog import models
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.checkpoint.saver import Saver
+from jobrunner.core.checkpoint.saver import Saver, size_of
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState, versions
-from jobrunner.core.training import content, export, gradient
+from jobrunner.core.training import agreement, content, export, gradient, heartbeat, leaving
 from jobrunner.core.training.curve import Curve
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
+from jobrunner.core.training.saves import Saves
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.validation import Validation
 from jobrunner.errors import Interrupted
-
-# Seconds before SIGKILL that are kept free for the process to end.
-SECONDS_TO_END = 5.0
 
 
 class Trainer:
@@ -63,10 +58,10 @@ class Trainer:
             self.log,
             on_saved=partial(context.progress.event, "checkpoint"),
         )
+        self.saves = Saves(self.spec.train)
         self.pace = Pace(self.log)
         self.curve = Curve()
         self._steps: Generator[StepBatches] | None = None
-        self._saved_step = 0
         self._asked_to_stop = False
 
     def log(self, line: str) -> None:
@@ -93,10 +88,10 @@ class Trainer:
 
     @property
     def save_due(self) -> bool:
-        """True at every `save_every` steps and at the end."""
+        """True if the first rank is to save; see `Saves.due`."""
         state = self.state
-        here = state.step % self.spec.train.save_every == 0 or self.finished
-        return here and state.step > self._saved_step
+        needed = self.finished or state.validated == state.step
+        return self.saves.due(state.step, needed=needed, busy=self.saver.busy)
 
     def restore(self) -> None:
         """Resumes from the newest checkpoint that verifies, or starts from step 0.
@@ -104,10 +99,12 @@ class Trainer:
         Raises:
             CheckpointError: there are checkpoints, but none can be used.
         """
-        restored: list[Restored | None] = [self.checkpoints.restore() if self.setup.first else None]
-        broadcast_object_list(restored)
-        if restored[0]:
-            self._load(restored[0])
+        restored = agreement.from_first(self.setup.accelerator, self.checkpoints.restore)
+        if restored:
+            self._load(restored)
+        if self.setup.first:
+            self.saver.recall_speed()
+        self.saves.resume(self.state.step)
         state, train = self.state, self.spec.train
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
@@ -118,7 +115,6 @@ class Trainer:
         state, now = self.state, versions()
         self.health.load(state.health)
         self.curve.load(state.history)
-        self._saved_step = restored.step
         state.resumes += 1
         self.context.progress.event("resume")
         state.passed_over += restored.passed_over
@@ -140,6 +136,7 @@ class Trainer:
             StorageError: the last save failed for good.
         """
         assert self._steps is not None  # restore comes first
+        heartbeat.beat(heartbeat.STEP_SECONDS)
         with self.pace.waiting():
             step, micro_batches = next(self._steps)
         number = self.state.step + 1
@@ -185,6 +182,7 @@ class Trainer:
 
     def validate(self) -> None:
         """Validates the model and records the result; nothing if SIGTERM comes meanwhile."""
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
         with self.pace.pausing():
             self._report("validating")
             measured = self.validation.measure()
@@ -207,7 +205,8 @@ class Trainer:
         Raises:
             StorageError: the save before this one failed for good.
         """
-        self._saved_step = self.state.step
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
+        self.saves.saved(self.state.step)
         if not self.setup.first:
             return
         self.state.health = self.health.state()
@@ -225,41 +224,35 @@ class Trainer:
         Raises:
             Interrupted: always.
         """
-        asked = self.context.stop.requested_at or time.monotonic()
-        end = asked + self.context.grace_seconds - SECONDS_TO_END
-        size = sum(
-            t.nbytes for group in content.tensors_of(self.setup).values() for t in group.values()
-        )
-        if self.state.step > self._saved_step:
-            if self.saver.expected_seconds(size) < end - time.monotonic():
-                self.save()
-            else:
-                self.log("too little time is left to save once more")
-        if not self.saver.wait(timeout=max(0.0, end - time.monotonic())):
-            self.log("the upload did not end in time")
+        if self.setup.first:
+            size = size_of(content.tensors_of(self.setup))
+            unsaved = self.state.step > self.saves.step
+            save = self.save if unsaved else None
+            leaving.save_once_more(self.context, self.saver, size=size, save=save)
         raise Interrupted(
             f"Stopped after step {self.state.step} of {self.spec.train.steps}.",
             hint="Submit the run again; it continues from its last checkpoint.",
         )
 
     def finish(self) -> None:
-        """Publishes the best model and the history.
+        """Publishes the best model and the history, on the first rank; the others need not wait.
 
         Raises:
             StorageError: the last save failed for good.
         """
-        self.saver.wait()
-        if self.setup.first:
-            # This attempt may have had nothing left to do but the export.
-            history = reversed(self.state.history)
-            last = next((record for record in history if record.get("loss") is not None), None)
-            shown = {name: last[name] for name in ("loss", "learning_rate")} if last else {}
-            self._report("exporting", **shown)
-            export.publish_best(self.context, self.setup, self.checkpoints, self.state)
-            export.free_checkpoints(self.context, self.checkpoints, self.state)
-            self.log(self.pace.summary(self.state.audio_seconds))
-            self.context.progress.update(message="trained", done=1.0, urgent=True)
-        self.setup.accelerator.wait_for_everyone()
+        if not self.setup.first:
+            return
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
+        self.saver.finish()
+        # This attempt may have had nothing left to do but the export.
+        history = reversed(self.state.history)
+        last = next((record for record in history if record.get("loss") is not None), None)
+        shown = {name: last[name] for name in ("loss", "learning_rate")} if last else {}
+        self._report("exporting", **shown)
+        export.publish_best(self.context, self.setup, self.checkpoints, self.state)
+        export.free_checkpoints(self.context, self.checkpoints, self.state)
+        self.log(self.pace.summary(self.state.audio_seconds))
+        self.context.progress.update(message="trained", done=1.0, urgent=True)
 
     def close(self) -> None:
         """Ends the processes that load data."""
