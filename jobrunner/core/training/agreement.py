@@ -38,7 +38,7 @@ def from_first(accelerator: Any, make: Callable[[], T]) -> T:
     store = torch.distributed.distributed_c10d._get_default_store()
     if accelerator.is_main_process:
         value = make()
-        store.set(key, pickle.dumps(value))
+        store.set(key, pickle.dumps(value))  # type: ignore[arg-type]
         return value
     store.wait([key], timedelta(seconds=heartbeat.LONGEST_SECONDS))
     found: T = pickle.loads(store.get(key))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.checkpoint.saver import Saver
+from jobrunner.errors import Interrupted
 
 # Seconds before SIGKILL that are kept free for the process to end.
 SECONDS_TO_END = 5.0
@@ -43,3 +44,11 @@ def save_once_more(
             save()
     if not saver.wait(timeout=left()):
         context.log("the upload did not end in time")
+
+
+def interrupted(step: int, steps: int) -> Interrupted:
+    """The end of an attempt that was asked to stop."""
+    return Interrupted(
+        f"Stopped after step {step} of {steps}.",
+        hint="Submit the run again; it continues from its last checkpoint.",
+    )

@@ -23,7 +23,6 @@ from jobrunner.core.training.pace import Pace
 from jobrunner.core.training.saves import Saves
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.validation import Validation
-from jobrunner.errors import Interrupted
 
 
 class Trainer:
@@ -32,14 +31,17 @@ class Trainer:
     Args:
         context: the stage.
         setup: model, optimiser and data.
+        lowered: times that the learning rate is to be halved.
     """
 
-    def __init__(self, context: StageContext, setup: Setup) -> None:
+    def __init__(self, context: StageContext, setup: Setup, *, lowered: int = 0) -> None:
         self.context = context
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        self.health = Health(self.spec.train, models.learning_rate(self.spec.model))
+        usual = models.learning_rate(self.spec.model)
+        self.health = Health(self.spec.train, usual, self.log)
+        self._lowered = lowered
         self.validation = Validation(context, setup)
         self.checkpoints = Checkpoints(
             context.storage,
@@ -105,6 +107,9 @@ class Trainer:
         if self.setup.first:
             self.saver.recall_speed()
         self.saves.resume(self.state.step)
+        if self._lowered > self.health.lowered:
+            self.health.lowered = self._lowered
+            self.state.history.append({"step": self.state.step, "rate_factor": self.health.factor})
         state, train = self.state, self.spec.train
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
@@ -112,18 +117,16 @@ class Trainer:
 
     def _load(self, restored: Restored) -> None:
         self.state = content.load(self.setup, restored, another=self.spec.again + 1)
-        state, now = self.state, versions()
+        state = self.state
         self.health.load(state.health)
         self.curve.load(state.history)
         state.resumes += 1
         self.context.progress.event("resume")
         state.passed_over += restored.passed_over
         self.log(f"continuing from the checkpoint of step {state.step}")
-        if state.versions != now:
-            old = state.versions
-            changed = [f"{n} {old.get(n)} → {now[n]}" for n in now if old.get(n) != now[n]]
-            self.log(f"other versions than before, last bits may differ: {', '.join(changed)}")
-            state.versions = now
+        if changed := state.changed_versions():
+            self.log(f"other versions than before, last bits may differ: {changed}")
+            state.versions = versions()
         self.setup.accelerator.wait_for_everyone()
         if self.setup.first:
             shutil.rmtree(restored.folder, ignore_errors=True)
@@ -140,7 +143,7 @@ class Trainer:
         with self.pace.waiting():
             step, micro_batches = next(self._steps)
         number = self.state.step + 1
-        rate = learning_rate(self.spec.train, number)
+        rate = learning_rate(self.spec.train, number) * self.health.factor
         set_rate(self.setup.optimiser, self.setup.groups, rate)
         seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
         total, weight = gradient.accumulate(self.setup, step, micro_batches)
@@ -180,6 +183,16 @@ class Trainer:
         self.pace.passed(state.step, self.spec.train.steps, loss, rate, seconds)
         self._report("training", loss=state.history[-1]["loss"], learning_rate=rate)
 
+    def measure_base(self) -> None:
+        """Measures the base model's validation loss, before the first step."""
+        if self.state.step or self.health.base is not None:
+            return
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
+        with self.pace.pausing():
+            self.health.base = self.validation.loss()
+        if self.health.base is not None:
+            self.state.history.append({"step": 0, "validation_loss": self.health.base})
+
     def validate(self) -> None:
         """Validates the model and records the result; nothing if SIGTERM comes meanwhile."""
         heartbeat.beat(heartbeat.LONGEST_SECONDS)
@@ -189,15 +202,20 @@ class Trainer:
         if measured is None:
             return
         state, metric, rate = self.state, measured.metric, measured.value
-        best = state.judge(state.step, metric, rate, self.spec.train.patience)
+        # Before it counts as the best: what diverged is nothing to go back to.
+        if measured.loss is not None:
+            self.health.validated(state.step, measured.loss)
+        state.judge(state.step, metric, rate, self.spec.train.patience)
         state.history.append(
             {"step": state.step, "metric": metric.name, "rate": rate, **measured.others}
         )
-        so_far = "best so far" if best else f"best {metric.shown(state.best_rate or 0.0)}"
-        self.log(f"step {state.step} · validation {metric.label} {metric.shown(rate)} · {so_far}")
+        self.log(measured.line(state))
         if state.stopped_early:
-            self.log(f"no better {metric.label} in {state.worse} validations: stopping")
-        self._report("training")
+            self.log(
+                f"no better {metric.label} in {state.worse} validations since step "
+                f"{state.best_step}: stopping early"
+            )
+        self._report("training", validation_loss=measured.loss)
 
     def save(self) -> None:
         """Begins to save the state as it is now; returns once it is copied.
@@ -229,10 +247,7 @@ class Trainer:
             unsaved = self.state.step > self.saves.step
             save = self.save if unsaved else None
             leaving.save_once_more(self.context, self.saver, size=size, save=save)
-        raise Interrupted(
-            f"Stopped after step {self.state.step} of {self.spec.train.steps}.",
-            hint="Submit the run again; it continues from its last checkpoint.",
-        )
+        raise leaving.interrupted(self.state.step, self.spec.train.steps)
 
     def finish(self) -> None:
         """Publishes the best model and the history, on the first rank; the others need not wait.
@@ -244,11 +259,7 @@ class Trainer:
             return
         heartbeat.beat(heartbeat.LONGEST_SECONDS)
         self.saver.finish()
-        # This attempt may have had nothing left to do but the export.
-        history = reversed(self.state.history)
-        last = next((record for record in history if record.get("loss") is not None), None)
-        shown = {name: last[name] for name in ("loss", "learning_rate")} if last else {}
-        self._report("exporting", **shown)
+        self._report("exporting", **self.state.last_measures())
         export.publish_best(self.context, self.setup, self.checkpoints, self.state)
         export.free_checkpoints(self.context, self.checkpoints, self.state)
         self.log(self.pace.summary(self.state.audio_seconds))
@@ -273,6 +284,7 @@ class Trainer:
             best_rate=state.best_rate,
             losses=self.curve.values,
             resumes=state.resumes,
+            concern=self.health.concern,
             done=state.step / train.steps,
             **more,
         )
