@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import ParameterGroup, Recogniser
+from jobrunner.core.training import agreement
 from jobrunner.core.training.feed import Feed, Items
 from jobrunner.core.training.optimiser import make_optimiser, seed_step
 from jobrunner.errors import DeviceError
@@ -88,7 +89,10 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
-        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(gradient_as_bucket_view=True),
+            InitProcessGroupKwargs(timeout=agreement.COLLECTIVE),
+        ],
     )
 
 
