@@ -55,6 +55,10 @@ class Progress(_Record):
     rate: float | None = None
     """The latest value on the validation split."""
     best_rate: float | None = None
+    validation_loss: float | None = None
+    """The latest mean loss on the validation split, nats a token."""
+    concern: str = ""
+    """What people should know about the training, in a few words."""
     seconds_left: float | None = None
     resumes: int = 0
     updated: float = 0.0
@@ -85,6 +89,13 @@ MEASURES = (
         form=".3f",
         gauge="train_loss",
         description="Loss of the last step, nats a token",
+    ),
+    Measure(
+        field="validation_loss",
+        label="validation loss",
+        form=".3f",
+        gauge="train_validation_loss",
+        description="Loss of the last validation, nats a token",
     ),
     Measure(
         field="learning_rate",

@@ -29,6 +29,9 @@ _TRAIN_OF_VERSION_1 = {
     *("save_every", "validate_every", "validation_utterances", "patience"),
 }
 
+# Options of training that change no result.
+_WITHOUT_EFFECT = {"save_minutes"}
+
 
 def digest(spec: RunSpec) -> str:
     """SHA-256 (hex) of the fields that determine the result of a run."""
@@ -47,7 +50,9 @@ def of_run(spec: RunSpec) -> dict[str, Any]:
         train = spec.train.model_dump(mode="json", include=_TRAIN_OF_VERSION_1)
         return {**fields, "train": train if trains else None}
     if trains:
-        fields["train"] = spec.train.model_dump(mode="json", exclude_defaults=True)
+        fields["train"] = spec.train.model_dump(
+            mode="json", exclude_defaults=True, exclude=_WITHOUT_EFFECT
+        )
     return {**fields, "version": spec.version}
 
 

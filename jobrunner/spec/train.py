@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from jobrunner.catalog import models
@@ -20,7 +22,7 @@ from jobrunner.spec.types import (
 
 
 class TrainSpec(Section):
-    """Options of fine-tuning. All of them are part of the run's id."""
+    """Options of fine-tuning. All but `save_minutes` are part of the run's id."""
 
     steps: Count = Field(2000, description="Optimiser steps.")
     learning_rate: LearningRate = Field(
@@ -45,6 +47,11 @@ class TrainSpec(Section):
     spec_augment: bool = Field(False, description="Masks times and frequencies of the input.")
     freeze_encoder: bool = Field(False, description="Trains the decoder only.")
     save_every: Count = Field(250, description="Steps between checkpoints.")
+    save_minutes: NotNegative = Field(
+        10.0,
+        description="Minutes between checkpoints as well, sooner at the start of an attempt; "
+        "0: by steps only. Changes no result.",
+    )
     validate_every: Count = Field(
         250, description="Steps between validations; a multiple of `save_every`."
     )
@@ -54,6 +61,12 @@ class TrainSpec(Section):
     )
     patience: CountOrZero = Field(
         0, description="Stops after this many validations without a better WER; 0: never."
+    )
+
+    on_unhealthy: Literal["stop", "lower-lr", "continue"] = Field(
+        "stop",
+        description="When training goes wrong: `stop` ends the run; `lower-lr` goes back to the "
+        "best checkpoint and halves the rate from there; `continue` only says so.",
     )
 
     @model_validator(mode="after")

@@ -72,6 +72,17 @@ class TrainState:
             self.best_rate, self.best_step = rate, step
         return best
 
+    def changed_versions(self) -> str:
+        """The versions that differ from those of this process, as text; empty if none do."""
+        old, now = self.versions, versions()
+        return ", ".join(f"{n} {old.get(n)} → {now[n]}" for n in now if old.get(n) != now[n])
+
+    def last_measures(self) -> dict[str, float]:
+        """Loss and learning rate of the last step that had a finite loss; empty before it."""
+        steps = (record for record in reversed(self.history) if record.get("loss") is not None)
+        last = next((record for record in steps if "learning_rate" in record), {})
+        return {name: last[name] for name in ("loss", "learning_rate") if last}
+
     def to_json(self) -> tuple[bytes, bytes]:
         """The state without its history, and the history as JSON lines."""
         loop = asdict(self)

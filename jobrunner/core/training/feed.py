@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 
 from jobrunner.core.data.ahead import ShardsAhead
 from jobrunner.core.data.dataset import Dataset, Utterance
+from jobrunner.core.data.loading import fitting, worker_count
 from jobrunner.core.models.base import Batch, Recipe, Unit
 from jobrunner.core.training import order
-from jobrunner.core.training.loading import fitting, worker_count
 from jobrunner.core.training.order import MicroBatch, Order, Step
 from jobrunner.errors import DataError, JobrunnerError
 from jobrunner.spec import RunSpec

@@ -9,7 +9,6 @@ from contextlib import nullcontext
 import torch
 
 from jobrunner.core.models.base import Batch
-from jobrunner.core.training.optimiser import step_if
 from jobrunner.core.training.order import MicroBatch, Step
 from jobrunner.core.training.setup import Setup
 
@@ -75,24 +74,3 @@ def of_mean(
     return (
         total / weight if isinstance(weight, torch.Tensor) or weight else total * math.nan
     ), norm
-
-
-def apply(setup: Setup, mean: torch.Tensor, norm: torch.Tensor) -> None:
-    """Updates the weights unless loss or gradient is not finite; frees the gradients.
-
-    The device decides by itself, so that the optimiser need not wait until this process has read
-    the loss.
-    """
-    step_if(setup.optimiser, torch.isfinite(mean) & torch.isfinite(norm))
-    setup.optimiser.zero_grad(set_to_none=True)
-
-
-def read(
-    mean: torch.Tensor, norm: torch.Tensor, stop: bool | torch.Tensor
-) -> tuple[float, float, bool]:
-    """The numbers of a step, as soon as the device has them: the only wait for it in a step."""
-    if isinstance(stop, torch.Tensor):
-        loss, norm_before, stops = torch.stack([mean, norm, stop.to(mean.dtype)]).tolist()
-        return loss, norm_before, stops > 0
-    loss, norm_before = torch.stack([mean, norm]).tolist()
-    return loss, norm_before, stop

@@ -50,22 +50,6 @@ def set_rate(
         held["lr"] = rate * group.rate
 
 
-def step_if(optimiser: torch.optim.Optimizer, fine: torch.Tensor) -> None:
-    """Does the optimiser's step if `fine`, a bool scalar on the device, is true.
-
-    A fused optimiser decides on the device, by the flag that torch's gradient scaler uses; only
-    another one has to wait for the answer.
-    """
-    if getattr(optimiser, "_step_supports_amp_scaling", False):
-        optimiser.found_inf = (~fine).float()  # type: ignore[attr-defined]
-        try:
-            optimiser.step()
-        finally:
-            del optimiser.found_inf  # type: ignore[attr-defined]
-    elif bool(fine):
-        optimiser.step()
-
-
 def _names(groups: Sequence[ParameterGroup]) -> list[str]:
     """Names in the order in which the optimiser numbers its parameters."""
     return [name for group in groups for name in group.parameters]

@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DDPCommunicationHookType, DistributedDataParallelKwargs
+from accelerate.utils import InitProcessGroupKwargs
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Dataset
 from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import ParameterGroup, Recogniser
+from jobrunner.core.training import agreement
 from jobrunner.core.training.feed import Feed, Items
 from jobrunner.core.training.optimiser import make_optimiser, seed_step
+from jobrunner.core.training.step.exchange import ddp_options
 from jobrunner.errors import DeviceError
 from jobrunner.spec import keys
 from jobrunner.spec.placement import ResourcesSpec
@@ -88,18 +90,11 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
-        kwargs_handlers=[ddp_options(dtype)],
+        kwargs_handlers=[
+            ddp_options(dtype),
+            InitProcessGroupKwargs(timeout=agreement.COLLECTIVE),
+        ],
     )
-
-
-def ddp_options(dtype: torch.dtype) -> DistributedDataParallelKwargs:
-    """How ranks add up their gradients: those of a model that computes in bf16 travel in bf16.
-
-    That halves what they send, 6 GB a step for the largest model. Sums over micro-batches, norm and
-    optimiser stay in fp32.
-    """
-    hook = DDPCommunicationHookType.BF16 if dtype == torch.bfloat16 else DDPCommunicationHookType.NO
-    return DistributedDataParallelKwargs(gradient_as_bucket_view=True, comm_hook=hook)
 
 
 def set_up(context: StageContext) -> Setup:

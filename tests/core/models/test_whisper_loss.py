@@ -57,11 +57,11 @@ def gradients(loss: torch.Tensor, module: torch.nn.Module) -> dict[str, torch.Te
     return {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
 
 
-class Largest(TorchDispatchMode):
+class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The size in bytes of the largest tensor that any operation makes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from jobrunner.core.training import pace as paces
 from jobrunner.core.training.pace import Pace
 
 
@@ -15,7 +15,7 @@ class Clock:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        patch.setattr(paces.time, "perf_counter", lambda: self.now)
+        patch.setattr(time, "perf_counter", lambda: self.now)
 
 
 def test_waiting_counts_for_each_micro_batch_and_work_for_none(

@@ -10,7 +10,7 @@ import torch
 from accelerate.utils import DDPCommunicationHookType
 
 from jobrunner.core.training import ranks
-from jobrunner.core.training.setup import ddp_options
+from jobrunner.core.training.step.exchange import ddp_options
 
 PROGRAM = """
 import json, os, sys, torch

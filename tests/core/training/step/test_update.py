@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.training import gradient
-from jobrunner.core.training.optimiser import step_if
 from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.step.update import step_if
 from jobrunner.core.training.trainer import Trainer
 from tests.builders import stage_context
 from tests.harness.tiny import make_run
@@ -26,14 +26,14 @@ WAITS = (LIST, "aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero",
 FORWARD, UPDATE = "aten::index_select", "aten::_fused_adamw_"
 
 
-class Calls(TorchDispatchMode):
+class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Names of the operations that are called, in their order.
 
     A list of a CPU's numbers takes no operation, so that is noted by itself.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: list[str] = []
         tolist = torch.Tensor.tolist
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobrunner.core.data import pool
-from jobrunner.core.training import loading
-from jobrunner.core.training.loading import fitting, worker_count
+from jobrunner.core.data import loading, pool
+from jobrunner.core.data.loading import fitting, worker_count
 
 GIB = 2**30
 
@@ -19,7 +19,7 @@ def with_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, affinity: int, l
     file = tmp_path / "cpu.max"
     file.write_text(limit)
     monkeypatch.setattr(pool, "_CGROUP", file)
-    monkeypatch.setattr(pool.os, "sched_getaffinity", lambda process: set(range(affinity)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(affinity)))
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_batches_ahead_fit_into_half_of_shared_memory(
 ) -> None:
     def usage(path: Any) -> Any:
         assert path == loading.SHARED_MEMORY
-        return shutil._ntuple_diskusage(free, 0, free)  # type: ignore[attr-defined]
+        return shutil._ntuple_diskusage(free, 0, free)
 
-    monkeypatch.setattr(loading.shutil, "disk_usage", usage)
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     monkeypatch.setattr(loading, "SHARED_MEMORY", Path("/dev"))
     workers, ahead = fitting(wanted, batch, ranks)
     assert (workers, ahead) == found
