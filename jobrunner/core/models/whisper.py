@@ -11,8 +11,6 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperTokenizer,
@@ -21,6 +19,7 @@ from transformers import (
 from jobrunner.catalog import languages
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
 from jobrunner.core.models.whisper_compile import compile_layers
+from jobrunner.core.models.whisper_decode import Heard, greedy, rules_of
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
@@ -69,7 +68,10 @@ class Whisper:
         )
         self._extractor = extractor
         self._base = base
-        _set_language(model, tokenizer, language, self.recipe.head(language, "transcribe"))
+        head = self.recipe.head(language, "transcribe")
+        _set_language(model, tokenizer, language, head)
+        prompt = [int(model.config.decoder_start_token_id), *head]
+        self._rules = rules_of(model, prompt, tokenizer.eos_token_id, languages.find(language))
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
@@ -82,27 +84,31 @@ class Whisper:
         )
         return loss
 
-    @torch.inference_mode()
-    def decode(self, heard: torch.Tensor) -> list[Hypothesis]:
-        """Greedy transcripts of windows (windows, mels, frames)."""
+    def decode(self, heard: Heard) -> list[Hypothesis]:
+        """Greedy transcripts; half of the clips at a time where the memory is too small."""
         model = self.module
         training = model.training
         model.eval()
-        scores = _Scores(self.tokenizer.eos_token_id)
         try:
-            ids = model.generate(
-                heard.to(model.device, model.dtype),
-                do_sample=False,
-                logits_processor=LogitsProcessorList([scores]),
-            )
+            written = greedy(model, heard, self._rules)
+        except torch.OutOfMemoryError:
+            if len(heard) == 1:
+                raise
+            written = []
         finally:
             model.train(training)
+        if not written:
+            # Out of the handler, whose error keeps the tensors of the failed attempt alive.
+            half = (len(heard) + 1) // 2
+            return [*self.decode(heard[:half]), *self.decode(heard[half:])]
         texts: list[str] = self.tokenizer.batch_decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            [each.ids for each in written],
+            skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
         )
         return [
-            Hypothesis(text=text.strip(), score=score, looped=repeats(text.strip()))
-            for text, score in zip(texts, scores.means(), strict=True)
+            Hypothesis(text=text.strip(), score=each.score, looped=repeats(text.strip()))
+            for text, each in zip(texts, written, strict=True)
         ]
 
     def groups(self) -> list[ParameterGroup]:
@@ -158,41 +164,6 @@ def repeats(text: str) -> bool:
     """True if a text compresses so well that it must repeat itself."""
     data = text.encode()
     return bool(data) and len(data) > _MOST_COMPRESSED * len(zlib.compress(data))
-
-
-class _Scores(LogitsProcessor):  # type: ignore[misc]
-    """Adds up the log-probabilities of the tokens that greedy decoding chooses; changes nothing.
-
-    It must be the last processor, and it is: `generate` puts its own before those it is given.
-
-    Args:
-        end: id of the token that ends a text.
-    """
-
-    def __init__(self, end: int) -> None:
-        self._end = end
-        self._sums: torch.Tensor | None = None
-        self._counts: torch.Tensor | None = None
-        self._alive: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        logits = scores.float()
-        best = logits.max(dim=-1).values - logits.logsumexp(dim=-1)
-        if self._sums is None or self._counts is None or self._alive is None:
-            self._sums, self._counts = torch.zeros_like(best), torch.zeros_like(best)
-            self._alive = torch.ones_like(best, dtype=torch.bool)
-        else:
-            self._alive &= input_ids[:, -1] != self._end
-        self._sums += torch.where(self._alive, best, 0.0)
-        self._counts += self._alive
-        return scores
-
-    def means(self) -> list[float]:
-        """Mean log-probability of each text's tokens, its end included."""
-        if self._sums is None or self._counts is None:
-            return []
-        means: list[float] = (self._sums / self._counts.clamp(min=1)).tolist()
-        return means
 
 
 def _is_multilingual(generation: Any) -> bool:

@@ -20,6 +20,7 @@ from jobrunner.catalog.languages import Language
 from jobrunner.core.data.layout import Utterance
 from jobrunner.core.models.base import Samples
 from jobrunner.core.models.features import LogMel
+from jobrunner.core.models.whisper_decode import Heard
 from jobrunner.core.models.windows import Limits, Measure, WindowPacking
 from jobrunner.errors import UsageError
 from jobrunner.spec import RunSpec
@@ -195,9 +196,11 @@ class WhisperRecipe:
             places=places,
         )
 
-    def listen(self, sounds: Sequence[Samples]) -> torch.Tensor:
-        """Features (clips, mels, frames), each clip padded to a window."""
-        return torch.stack([self.features(clip) for clip in sounds])
+    def listen(self, sounds: Sequence[Samples]) -> Heard:
+        return Heard(
+            features=torch.stack([self.features(clip) for clip in sounds]),
+            seconds=tuple(len(clip) / self.rate for clip in sounds),
+        )
 
     def _overhead(self, clip: Utterance) -> int:
         """Label tokens of a window besides its text."""
