@@ -21,22 +21,15 @@ from transformers import (
 
 from jobrunner.catalog import languages
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.spec_augment import masked
+from jobrunner.core.models.whisper_encoder import let_crop
 from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec
 
-# SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
-# smallest number of masks. By default transformers masks no mel bands.
-_SPEC_AUGMENT = {
-    "apply_spec_augment": True,
-    "mask_time_prob": 0.05,
-    "mask_time_length": 10,
-    "mask_feature_prob": 0.1,
-    "mask_feature_length": 10,
-    "mask_feature_min_masks": 0,
-}
-# Set only for training; the export has the base model's values.
-_OPTIONS = ("dropout", *_SPEC_AUGMENT)
+# Set only for training; the export has the base model's values. The masks of transformers are never
+# on: they would cover silence as well, and wait for the device.
+_OPTIONS = ("dropout", "apply_spec_augment")
 # A text that compresses better repeats itself (Radford et al. 2022, section 4.5).
 _MOST_COMPRESSED = 2.4
 
@@ -50,12 +43,20 @@ class Whisper:
         extractor: its feature extractor.
         language: code of the language to write.
         base: the folder that it was loaded from.
+        augments: masks times and mel bands of what it is trained on.
     """
 
     criterion = "rate"
 
     def __init__(
-        self, model: Any, tokenizer: Any, extractor: Any, language: str, base: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        extractor: Any,
+        language: str,
+        base: Path,
+        *,
+        augments: bool = False,
     ) -> None:
         self.module = model
         self.tokenizer = tokenizer
@@ -68,12 +69,17 @@ class Whisper:
         )
         self._extractor = extractor
         self._base = base
+        self._augments = augments
+        let_crop(model)
         _set_language(model, tokenizer, language, self.recipe.head(language, "transcribe"))
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
+        features = windows.features
+        if self._augments and self.module.training:
+            features = masked(features, windows.heard)
         logits = (forward or self.module)(
-            input_features=windows.features, decoder_input_ids=windows.inputs, use_cache=False
+            input_features=features, decoder_input_ids=windows.inputs, use_cache=False
         ).logits
         return summed_loss(logits, windows.labels)
 
@@ -104,7 +110,7 @@ class Whisper:
         return groups_by_decay(self.module)
 
     def compile(self) -> None:
-        """Compiles the encoder, whose shapes never change."""
+        """Compiles the encoder, which sees few shapes."""
         self.module.model.encoder.compile(dynamic=False)
 
     def export(self, folder: Path) -> None:
@@ -132,7 +138,6 @@ def load(
     changes: dict[str, Any] = {"apply_spec_augment": False}
     if train:
         changes["dropout"] = train.dropout
-        changes |= _SPEC_AUGMENT if train.spec_augment else {}
     try:
         model = WhisperForConditionalGeneration.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **changes
@@ -145,7 +150,8 @@ def load(
     if train and train.freeze_encoder:
         model.freeze_encoder()
     model.to(device).eval()
-    return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
+    augments = bool(train and train.spec_augment)
+    return Whisper(model, tokenizer, extractor, language or spec.lang, folder, augments=augments)
 
 
 def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
