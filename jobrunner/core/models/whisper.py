@@ -18,25 +18,18 @@ from transformers import (
 
 from jobrunner.catalog import languages
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.spec_augment import masked
 from jobrunner.core.models.whisper_compile import compile_layers
 from jobrunner.core.models.whisper_decode import Heard, greedy, rules_of
+from jobrunner.core.models.whisper_encoder import let_crop
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec
 
-# SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
-# smallest number of masks. By default transformers masks no mel bands.
-_SPEC_AUGMENT = {
-    "apply_spec_augment": True,
-    "mask_time_prob": 0.05,
-    "mask_time_length": 10,
-    "mask_feature_prob": 0.1,
-    "mask_feature_length": 10,
-    "mask_feature_min_masks": 0,
-}
-# Set only for training; the export has the base model's values.
-_OPTIONS = ("dropout", *_SPEC_AUGMENT)
+# Set only for training; the export has the base model's values. The masks of transformers are never
+# on: they would cover silence as well, and wait for the device.
+_OPTIONS = ("dropout", "apply_spec_augment")
 # A text that compresses better repeats itself (Radford et al. 2022, section 4.5).
 _MOST_COMPRESSED = 2.4
 
@@ -50,12 +43,20 @@ class Whisper:
         extractor: its feature extractor.
         language: code of the language to write.
         base: the folder that it was loaded from.
+        augments: masks times and mel bands of what it is trained on.
     """
 
     criterion = "rate"
 
     def __init__(
-        self, model: Any, tokenizer: Any, extractor: Any, language: str, base: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        extractor: Any,
+        language: str,
+        base: Path,
+        *,
+        augments: bool = False,
     ) -> None:
         self.module = model
         self.tokenizer = tokenizer
@@ -68,6 +69,8 @@ class Whisper:
         )
         self._extractor = extractor
         self._base = base
+        self._augments = augments
+        let_crop(model)
         head = self.recipe.head(language, "transcribe")
         _set_language(model, tokenizer, language, head)
         prompt = [int(model.config.decoder_start_token_id), *head]
@@ -75,9 +78,12 @@ class Whisper:
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
+        features = windows.features
+        if self._augments and self.module.training:
+            features = masked(features, windows.heard)
         places = places_of(windows.labels) if windows.places is None else windows.places
         loss: torch.Tensor = (forward or self.module)(
-            input_features=windows.features,
+            input_features=features,
             decoder_input_ids=windows.inputs,
             targets=windows.labels.flatten()[places],
             places=places,
@@ -144,7 +150,6 @@ def load(
     changes: dict[str, Any] = {"apply_spec_augment": False}
     if train:
         changes["dropout"] = train.dropout
-        changes |= _SPEC_AUGMENT if train.spec_augment else {}
     try:
         model = ScoringWhisper.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **changes
@@ -157,7 +162,8 @@ def load(
     if train and train.freeze_encoder:
         model.freeze_encoder()
     model.to(device).eval()
-    return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
+    augments = bool(train and train.spec_augment)
+    return Whisper(model, tokenizer, extractor, language or spec.lang, folder, augments=augments)
 
 
 def repeats(text: str) -> bool:
