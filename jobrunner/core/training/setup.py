@@ -13,7 +13,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Dataset
-from jobrunner.core.devices import choose_device, choose_dtype
+from jobrunner.core.devices import choose_device, choose_precision
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import ParameterGroup, Recogniser
 from jobrunner.core.training.feed import Feed, Items
@@ -77,7 +77,7 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
             f"The run asks for {resources.gpus} GPUs and sees {seen}.",
             hint=f"Submit it with --gpus {seen}; it continues where it stopped.",
         )
-    dtype = choose_dtype(resources, device)
+    precision = choose_precision(resources, device)
     # Matrix products that stay in fp32 run on tensor cores with 10 bits of mantissa (TF32).
     torch.set_float32_matmul_precision("high")
     if device.type == "cpu":
@@ -85,11 +85,16 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
         # differed from the first gradient.
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=device.type == "cpu",
-        mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
+        mixed_precision="no" if precision == "fp32" else precision,
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
+    if precision == "fp16":
+        # Accelerate itself does so on GPUs only.
+        accelerator.native_amp = True
+        accelerator.scaler = torch.amp.GradScaler(device.type)
+    return accelerator
 
 
 def set_up(context: StageContext) -> Setup:

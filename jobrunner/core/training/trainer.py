@@ -23,6 +23,7 @@ from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
+from jobrunner.core.training.scaling import Scaling
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.validation import Validation
 from jobrunner.errors import Interrupted
@@ -45,6 +46,7 @@ class Trainer:
         self.setup = setup
         self.state = TrainState(versions=versions())
         self.health = Health(self.spec.train, models.learning_rate(self.spec.model))
+        self.scaling = Scaling(setup, self.spec.seed, self.log)
         self.validation = Validation(context, setup)
         self.checkpoints = Checkpoints(
             context.storage,
@@ -117,6 +119,7 @@ class Trainer:
         self.state = content.load(self.setup, restored, another=self.spec.again + 1)
         state, now = self.state, versions()
         self.health.load(state.health)
+        self.scaling.load(state.scaling)
         self.curve.load(state.history)
         self._saved_step = restored.step
         state.resumes += 1
@@ -146,7 +149,7 @@ class Trainer:
         rate = learning_rate(self.spec.train, number)
         set_rate(self.setup.optimiser, self.setup.groups, rate)
         seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
-        total, weight = gradient.accumulate(self.setup, step, micro_batches)
+        total, weight = self.scaling.accumulate(number, step, micro_batches)
         total, weight, self._asked_to_stop = gradient.over_ranks(
             self.setup, total, weight, bool(self.context.stop)
         )
@@ -211,6 +214,7 @@ class Trainer:
         if not self.setup.first:
             return
         self.state.health = self.health.state()
+        self.state.scaling = self.scaling.state()
         with self.pace.saving():
             self.saver.save(
                 self.state.step,
