@@ -129,7 +129,7 @@ def _has_token(place: Path, token: str) -> bool:
 def _warn_of_rate(spec: RunSpec) -> list[str]:
     """A warning of a learning rate with which few models learn."""
     preset = models.PRESETS.get(spec.model)
-    usual = preset.learning_rate if preset else models.DEFAULT_LEARNING_RATE
+    usual = models.learning_rate(spec.model, lora=bool(spec.train.lora_rank))
     name, rate = preset.name if preset else "most models", spec.train.learning_rate
     if spec.task == "evaluate" or rate <= SUSPICIOUS * usual:
         return []

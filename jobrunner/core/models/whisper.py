@@ -19,11 +19,12 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, models
+from jobrunner.core.models import adapter, frozen
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
 from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
 from jobrunner.errors import DataError
-from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.spec import RunSpec, TrainSpec, names
 
 # SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
 # smallest number of masks. By default transformers masks no mel bands.
@@ -50,14 +51,26 @@ class Whisper:
         extractor: its feature extractor.
         language: code of the language to write.
         base: the folder that it was loaded from.
+        adapted: peft's view of it, if adapters are trained.
+        name: name of the base model.
     """
 
     criterion = "rate"
 
     def __init__(
-        self, model: Any, tokenizer: Any, extractor: Any, language: str, base: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        extractor: Any,
+        language: str,
+        base: Path,
+        *,
+        adapted: Any = None,
+        name: str = "",
     ) -> None:
         self.module = model
+        self._adapted = adapted
+        self._name = name
         self.tokenizer = tokenizer
         self.recipe = WhisperRecipe(
             tokenizer,
@@ -111,6 +124,11 @@ class Whisper:
         base = WhisperConfig.from_pretrained(self._base, local_files_only=True)
         for option in _OPTIONS:
             setattr(self.module.config, option, getattr(base, option))
+        if frozen.is_lowered(self.module):
+            frozen.restore(self.module.to("cpu"), _exact(self._base))
+        if self._adapted is not None:
+            adapter.save(self._adapted, folder / adapter.FOLDER, base=self._name)
+            self.module = adapter.merge(self._adapted)
         self.module.to(base.dtype or torch.float32)
         self.module.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
@@ -142,10 +160,26 @@ def load(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{spec.model} cannot be read as a Whisper model: {reason}") from error
-    if train and train.freeze_encoder:
-        model.freeze_encoder()
+    adapted = None
+    if train:
+        frozen.freeze(model, train, models.FAMILIES["whisper"])
+        adapted = adapter.add(model, train) if train.lora_rank else None
     model.to(device).eval()
-    return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
+    preset = models.PRESETS.get(spec.model)
+    name = preset.repo if preset else spec.model
+    if models.is_folder(name):
+        name = names.model_name(name)
+    return Whisper(
+        *(model, tokenizer, extractor, language or spec.lang, folder), adapted=adapted, name=name
+    )
+
+
+def _exact(folder: Path) -> dict[str, torch.Tensor]:
+    """Every weight of a model's folder by name, in fp32."""
+    model = WhisperForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True
+    )
+    return dict(model.named_parameters())
 
 
 def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

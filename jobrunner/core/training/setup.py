@@ -13,9 +13,10 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Dataset
-from jobrunner.core.devices import choose_device, choose_precision
+from jobrunner.core.devices import DTYPES, choose_device, choose_precision
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import ParameterGroup, Recogniser
+from jobrunner.core.models.frozen import lower
 from jobrunner.core.training.feed import Feed, Items
 from jobrunner.core.training.optimiser import make_optimiser, seed_step
 from jobrunner.errors import DeviceError
@@ -114,6 +115,9 @@ def set_up(context: StageContext) -> Setup:
     family = family_of(folder)
     model = family.load(folder, spec, accelerator.device, torch.float32, train=spec.train)
     model.module.train()
+    precision = choose_precision(spec.resources, accelerator.device)
+    if precision != "fp32":
+        lower(model.module, DTYPES[precision])
     if spec.resources.compile:
         model.compile()
     prefix = keys.data_prefix(spec, spec.lang)

@@ -45,7 +45,8 @@ class Trainer:
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        self.health = Health(self.spec.train, models.learning_rate(self.spec.model))
+        lora = bool(self.spec.train.lora_rank)
+        self.health = Health(self.spec.train, models.learning_rate(self.spec.model, lora=lora))
         self.scaling = Scaling(setup, self.spec.seed, self.log)
         self.validation = Validation(context, setup)
         self.checkpoints = Checkpoints(
