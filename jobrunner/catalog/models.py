@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, weights
+from jobrunner.catalog.weights import Shapes
 from jobrunner.errors import SpecError
 
 
@@ -32,6 +35,8 @@ class Family:
     """Names below the encoder's of what comes before its layers."""
     fixed: tuple[str, ...] = ()
     """Names of weights that are never trained."""
+    shapes: Callable[[Mapping[str, Any]], Shapes] | None = None
+    """Name → shape of every weight, from the fields of config.json."""
     embedding: tuple[str, str, str] | None = None
     """A tensor, and the fields of config.json that are its height and its width."""
 
@@ -56,6 +61,7 @@ FAMILIES: dict[str, Family] = {
         encoder="model.encoder",
         stem=("conv1", "conv2", "embed_positions"),
         fixed=("model.encoder.embed_positions.weight",),
+        shapes=weights.of_whisper,
         embedding=("model.decoder.embed_tokens.weight", "vocab_size", "d_model"),
     ),
 }

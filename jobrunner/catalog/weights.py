@@ -52,7 +52,7 @@ def _affine(name: str, shape: tuple[int, ...]) -> Shapes:
     return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
 
 
-def layers_of_whisper(shapes: Shapes) -> set[str]:
-    """Names of its linear layers and convolutions."""
+def layers(shapes: Shapes) -> set[str]:
+    """Names of the linear layers and convolutions: all matrices but embeddings."""
     names = (name.removesuffix(".weight") for name, shape in shapes.items() if len(shape) > 1)
     return {name for name in names if ".embed_" not in name}

@@ -9,10 +9,12 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
+from jobrunner.catalog import weights as catalog
 from jobrunner.catalog.models import Family
 from jobrunner.errors import SpecError
 from jobrunner.spec.train import TrainSpec
@@ -33,28 +35,25 @@ class Weights:
     """Frozen norms and embeddings: fp32."""
 
 
-def count(
-    shapes: Mapping[str, Sequence[int]],
-    layers: Collection[str],
-    train: TrainSpec,
-    family: Family,
-) -> Weights:
+def count(config: Mapping[str, Any], train: TrainSpec, family: Family) -> Weights:
     """Numbers of trained and of frozen weights.
 
     Args:
-        shapes: name → shape of every weight.
-        layers: names of the linear layers and convolutions.
+        config: fields of the model's config.json.
         train: options of the run.
-        family: the model's family.
+        family: the model's family, which knows the shapes of its weights.
 
     Raises:
         SpecError: see `frozen` and `adapted`.
     """
+    assert family.shapes is not None
+    shapes = family.shapes(config)
+    layers = catalog.layers(shapes)
     size = {name: math.prod(shape) for name, shape in shapes.items()}
     held = frozen(shapes, train, family)
     added = 0
     if train.lora_rank:
-        linear = [name for name in layers if len(shapes[f"{name}.weight"]) == 2]
+        linear = [name for name in sorted(layers) if len(shapes[f"{name}.weight"]) == 2]
         chosen = adapted([name for name in linear if f"{name}.weight" not in held], train)
         added = sum(train.lora_rank * sum(shapes[f"{name}.weight"]) for name in chosen)
         held = set(shapes)

@@ -27,6 +27,7 @@ def is_t4(including_emulation: bool = True) -> bool:
         (is_a100, "auto", "bf16"),
         (is_t4, "auto", "fp16"),
         (is_a100, "fp16", "fp16"),
+        (is_t4, "fp16", "fp16"),
         (is_t4, "fp32", "fp32"),
         (is_a100, "fp32", "fp32"),
     ],

@@ -155,14 +155,27 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
+# Fields that version 1 did not have. No run of version 1 sets them.
+SINCE_VERSION_2: list[dict[str, Any]] = [
+    {"train": {"freeze_layers": 1}},
+    {"train": {"freeze": ("*.bias",)}},
+    {"train": {"lora_rank": 8}},
+    {"train": {"lora_alpha": 8.0}},
+    {"train": {"lora_targets": ("q_proj",)}},
+    {"train": {"optimiser": "adamw8bit"}},
+]
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_whatever_changes_the_result_changes_the_digest(version: int) -> None:
+    changes = [*CHANGES, *(SINCE_VERSION_2 if version > 1 else [])]
     digests = {
-        identity.digest(builders.spec(version=version, **change)) for change in [{}, *CHANGES]
+        identity.digest(builders.spec(version=version, **change)) for change in [{}, *changes]
     }
-    assert len(digests) == len(CHANGES) + 1
-    set_here = {f"data.{name}" for change in CHANGES for name in change.get("data", {})}
-    set_here |= {f"train.{name}" for change in CHANGES for name in change.get("train", {})}
+    assert len(digests) == len(changes) + 1
+    every = [*CHANGES, *SINCE_VERSION_2]
+    set_here = {f"data.{name}" for change in every for name in change.get("data", {})}
+    set_here |= {f"train.{name}" for change in every for name in change.get("train", {})}
     assert {f"train.{name}" for name in TrainSpec.model_fields} <= set_here
     known = {f"data.{name}" for name in DataSpec.model_fields} - {"data.sources"}
     assert known <= set_here

@@ -56,9 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def counted(config: dict[str, Any], **options: Any) -> Weights:
-    shapes = catalog.of_whisper(config)
-    layers = catalog.layers_of_whisper(shapes)
-    return count(shapes, layers, TrainSpec(**options), FAMILIES["whisper"])
+    return count(config, TrainSpec(**options), FAMILIES["whisper"])
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,15 @@ def test_what_cannot_be_frozen_is_one_clear_error(
         model_of(folder, **options)
 
 
+def test_the_names_that_the_error_offers_can_be_frozen(folder: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        model_of(folder, freeze=("model.decoder.embed_token",))
+    offered = caught.value.hint.removeprefix("Nearest: ").rstrip(".").split(", ")
+    assert offered[0] == "model.decoder.embed_tokens"
+    for name in offered:
+        assert trained(model_of(folder, freeze=(name,))) < names_in(folder)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_frozen_weights_in_half_precision_change_no_bit_of_loss_and_gradient(
     folder: Path, dtype: torch.dtype
