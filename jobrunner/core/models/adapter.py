@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from jobrunner.spec import TrainSpec, weights
+from jobrunner.spec import TrainSpec, keys, weights
 
 # Folder of the adapter, below that of the model it was merged into.
 FOLDER = "adapter"
@@ -57,7 +57,7 @@ def save(adapted: Any, folder: Path, *, base: str) -> None:
     # Otherwise it would ask the hub for the size of the vocabulary.
     adapted.save_pretrained(folder, save_embedding_layers=False)
     # A card without content.
-    (folder / "README.md").unlink(missing_ok=True)
+    (folder / keys.CARD).unlink(missing_ok=True)
     config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base
     # A set, whose order differs from process to process.

@@ -56,9 +56,9 @@ def test_training_in_8_bits_goes_on_from_a_checkpoint_as_if_nothing_had_been(
     steps(again, other, range(3, 6))
     for ours, theirs in zip(module.parameters(), again.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    ours, theirs = state_tensors(optimiser, groups), state_tensors(other, their_groups)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    held, found = state_tensors(optimiser, groups), state_tensors(other, their_groups)
+    assert held.keys() == found.keys()
+    assert all(torch.equal(held[name], found[name]) for name in held)
 
 
 def test_8_bits_are_close_to_32(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_matrices_are_multiplied_in_bf16_and_the_loss_is_summed_in_fp32(tmp_path
     trainer, _ = trainer_of(tmp_path, "bf16")
     setup = trainer.setup
     seen: list[torch.dtype] = []
-    layer = setup.model.module.model.decoder.layers[0].fc1
+    layer = setup.model.module.get_submodule("model.decoder.layers.0.fc1")
     layer.register_forward_hook(lambda module, given, result: seen.append(result.dtype))
     steps = setup.feed.steps(0, 0)
     _, micro_batches = next(steps)
