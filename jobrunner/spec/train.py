@@ -15,6 +15,7 @@ from jobrunner.spec.types import (
     LanguageCode,
     LearningRate,
     NotNegative,
+    Patterns,
     Positive,
     Ratio,
     Section,
@@ -55,6 +56,34 @@ class TrainSpec(Section):
     dropout: Dropout = Field(0.0, description="Dropout in encoder and decoder.")
     spec_augment: bool = Field(False, description="Masks times and frequencies of the input.")
     freeze_encoder: bool = Field(False, description="Trains the decoder only.")
+    freeze_layers: CountOrZero = Field(
+        0,
+        description="First encoder layers that are not trained, with the convolutions and "
+        "positions before them.",
+    )
+    freeze: Patterns = Field(
+        (),
+        strict=False,
+        description="Weights that are not trained, by name, such as `model.decoder.embed_tokens` "
+        "or `*.layer_norm`.",
+    )
+    lora_rank: CountOrZero = Field(
+        0,
+        description="Trains adapters of this rank (LoRA) instead of the weights; 0: the weights. "
+        f"The usual learning rate is {models.LORA_RATE:g} times as high then.",
+    )
+    lora_alpha: Positive = Field(32.0, description="An adapter counts `lora_alpha / lora_rank`.")
+    lora_targets: Patterns = Field(
+        ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
+        strict=False,
+        description="Linear layers that get an adapter, by the end of their names, such as "
+        "`encoder_attn.q_proj`.",
+    )
+    optimiser: Literal["adamw", "adamw8bit"] = Field(
+        "adamw",
+        description="`adamw8bit` keeps the optimiser's state in 8 bits (2 bytes a weight, not 8); "
+        "it needs the package bitsandbytes.",
+    )
     save_every: Count = Field(250, description="Steps between checkpoints.")
     save_minutes: NotNegative = Field(
         10.0,
@@ -77,6 +106,12 @@ class TrainSpec(Section):
         description="When training goes wrong: `stop` ends the run; `lower-lr` goes back to the "
         "best checkpoint and halves the rate from there; `continue` only says so.",
     )
+
+    @model_validator(mode="after")
+    def _adapts_something(self) -> TrainSpec:
+        if self.lora_rank and not self.lora_targets:
+            raise ValueError("lora_targets is empty; no layer would get an adapter")
+        return self
 
     @model_validator(mode="after")
     def _in_step(self) -> TrainSpec:

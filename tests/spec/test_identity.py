@@ -158,7 +158,15 @@ CHANGES: list[dict[str, Any]] = [
 
 
 # Fields that version 1 does not count.
-LATER_CHANGES: list[dict[str, Any]] = [{"train": {"on_unhealthy": "continue"}}]
+LATER_CHANGES: list[dict[str, Any]] = [
+    {"train": {"on_unhealthy": "continue"}},
+    {"train": {"freeze_layers": 1}},
+    {"train": {"freeze": ("*.bias",)}},
+    {"train": {"lora_rank": 8}},
+    {"train": {"lora_alpha": 8.0}},
+    {"train": {"lora_targets": ("q_proj",)}},
+    {"train": {"optimiser": "adamw8bit"}},
+]
 # Options of training that change no result.
 NO_CHANGES: list[dict[str, Any]] = [{"train": {"save_minutes": 1.0}}]
 

@@ -53,6 +53,8 @@ class TrainState:
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of the attempt's libraries."""
     health: dict[str, Any] = field(default_factory=dict)
+    scaling: dict[str, Any] = field(default_factory=dict)
+    """The scale of the loss in fp16; empty in another precision."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One record per step: step, epoch, loss (nats a token), gradient norm, learning rate, audio
     seconds; and one per validation: step, metric, rate, and every rate by its name."""
