@@ -104,7 +104,7 @@ class TrainSpec(Section):
     on_unhealthy: Literal["stop", "lower-lr", "continue"] = Field(
         "stop",
         description="When training goes wrong: `stop` ends the run; `lower-lr` goes back to the "
-        "best checkpoint and halves the rate from there; `continue` only says so.",
+        "last good checkpoint and halves the rate from there; `continue` only says so.",
     )
 
     @model_validator(mode="after")

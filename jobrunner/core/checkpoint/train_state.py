@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from jobrunner.catalog.installed import __version__
-from jobrunner.scoring.metrics import Metric
+from jobrunner.scoring.metrics import METRICS, Metric
 
 # Names in checkpoints of 0.1.0 → names now.
 _RENAMED = {"wer": "rate", "best_wer": "best_rate"}
@@ -73,6 +73,15 @@ class TrainState:
         if best:
             self.best_rate, self.best_step = rate, step
         return best
+
+    def ranked(self) -> list[int]:
+        """Steps of the validations, the best first; of equal ones the last, as in `judge`."""
+        better = METRICS[self.metric or "wer"].direction
+        sign = 1 if better == "lower" else -1
+        # Validations of 0.1.0 have a WER and do not name their metric.
+        rates = {each["step"]: each.get("rate", each.get("wer")) for each in self.history}
+        measured = [(sign * rate, -step) for step, rate in rates.items() if rate is not None]
+        return [-step for _, step in sorted(measured)]
 
     def changed_versions(self) -> str:
         """The versions that differ from those of this process, as text; empty if none do."""

@@ -240,6 +240,7 @@ class Trainer:
                 content.tensors_of(self.setup),
                 content.files_of(self.state),
                 self.state.best_step,
+                () if self.health.good is None else (self.health.good,),
             )
 
     def leave(self) -> None:
