@@ -25,7 +25,7 @@ from jobrunner.core.data.dataset import Utterance
 from jobrunner.core.data.testset import TestSet, open_test_set
 from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import family_of
-from jobrunner.core.models.base import Hypothesis
+from jobrunner.core.models.base import CHARACTERS_A_SECOND, Hypothesis
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
 from jobrunner.reports.collect import collect
@@ -113,6 +113,7 @@ def _candidate(context: StageContext, test: TestSet, which: Which) -> Candidate:
             max_utterances=spec.evaluate.max_utterances,
             precision="bf16" if dtype == torch.bfloat16 else "fp32",
             batch_size=spec.evaluate.batch_size,
+            characters_a_second=CHARACTERS_A_SECOND,
         ),
         device=device,
         dtype=dtype,

@@ -27,6 +27,8 @@ class Settings(BaseModel):
     batch_size: int
     """Part of the settings because padding changes the last bits of the logits."""
     decoding: str = "greedy"
+    characters_a_second: int = 0
+    """Limit of a text by the length of its audio, for the fastest speech; 0 means none."""
 
 
 class Result(BaseModel):

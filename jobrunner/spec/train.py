@@ -37,9 +37,18 @@ class TrainSpec(Section):
         640.0,
         description="Seconds of audio in a step, over all devices (64 utterances of 10 s).",
     )
+    pack: Literal["language", "speaker", "none"] = Field(
+        "language",
+        description="Which utterances share windows: those of one language, of a known speaker "
+        "first; of one known speaker only; none.",
+    )
     pack_probability: Ratio = Field(
-        0.9,
-        description="Chance that an utterance is packed with others of its speaker.",
+        0.9, description="Share of the windows that may hold several utterances."
+    )
+    timestamps: Ratio = Field(
+        0.0,
+        description="Share of the windows whose labels carry the times of their utterances, so "
+        "that the model keeps writing timestamps.",
     )
     weight_decay: NotNegative = Field(0.0, description="AdamW's weight decay.")
     max_grad_norm: Positive = Field(1.0, description="Gradients are clipped to this norm.")

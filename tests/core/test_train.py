@@ -16,6 +16,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from jobrunner.core import train
 from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.models.whisper import Whisper
+from jobrunner.core.models.whisper_decode import Heard
 from jobrunner.core.training import gradient
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.core.training.validation import Measured, Validation
@@ -212,10 +213,10 @@ def test_sigterm_in_a_validation_saves_and_the_next_attempt_validates(
     context = stage_context(spec, tmp_path / "scratch")
     decode, calls = Whisper.decode, []
 
-    def decoding(self: Whisper, features: torch.Tensor) -> list[Hypothesis]:
+    def decoding(self: Whisper, heard: Heard) -> list[Hypothesis]:
         context.stop.requested_at = time.monotonic()
-        calls.append(len(features))
-        return decode(self, features)
+        calls.append(len(heard))
+        return decode(self, heard)
 
     with monkeypatch.context() as patch:
         patch.setattr(Whisper, "decode", decoding)

@@ -141,6 +141,8 @@ CHANGES: list[dict[str, Any]] = [
             "warmup_steps": 1,
             "batch_seconds": 1.0,
             "pack_probability": 0.1,
+            "pack": "speaker",
+            "timestamps": 0.5,
             "weight_decay": 0.1,
             "max_grad_norm": 0.1,
             "dropout": 0.1,

@@ -11,8 +11,6 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperTokenizer,
@@ -20,24 +18,18 @@ from transformers import (
 
 from jobrunner.catalog import languages
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.spec_augment import masked
 from jobrunner.core.models.whisper_compile import compile_layers
+from jobrunner.core.models.whisper_decode import Heard, greedy, rules_of
+from jobrunner.core.models.whisper_encoder import let_crop
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec
 
-# SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
-# smallest number of masks. By default transformers masks no mel bands.
-_SPEC_AUGMENT = {
-    "apply_spec_augment": True,
-    "mask_time_prob": 0.05,
-    "mask_time_length": 10,
-    "mask_feature_prob": 0.1,
-    "mask_feature_length": 10,
-    "mask_feature_min_masks": 0,
-}
-# Set only for training; the export has the base model's values.
-_OPTIONS = ("dropout", *_SPEC_AUGMENT)
+# Set only for training; the export has the base model's values. The masks of transformers are never
+# on: they would cover silence as well, and wait for the device.
+_OPTIONS = ("dropout", "apply_spec_augment")
 # A text that compresses better repeats itself (Radford et al. 2022, section 4.5).
 _MOST_COMPRESSED = 2.4
 
@@ -51,12 +43,20 @@ class Whisper:
         extractor: its feature extractor.
         language: code of the language to write.
         base: the folder that it was loaded from.
+        augments: masks times and mel bands of what it is trained on.
     """
 
     criterion = "rate"
 
     def __init__(
-        self, model: Any, tokenizer: Any, extractor: Any, language: str, base: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        extractor: Any,
+        language: str,
+        base: Path,
+        *,
+        augments: bool = False,
     ) -> None:
         self.module = model
         self.tokenizer = tokenizer
@@ -69,40 +69,52 @@ class Whisper:
         )
         self._extractor = extractor
         self._base = base
-        _set_language(model, tokenizer, language, self.recipe.head(language, "transcribe"))
+        self._augments = augments
+        let_crop(model)
+        head = self.recipe.head(language, "transcribe")
+        _set_language(model, tokenizer, language, head)
+        prompt = [int(model.config.decoder_start_token_id), *head]
+        self._rules = rules_of(model, prompt, tokenizer.eos_token_id, languages.find(language))
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
+        features = windows.features
+        if self._augments and self.module.training:
+            features = masked(features, windows.heard)
         places = places_of(windows.labels) if windows.places is None else windows.places
         loss: torch.Tensor = (forward or self.module)(
-            input_features=windows.features,
+            input_features=features,
             decoder_input_ids=windows.inputs,
             targets=windows.labels.flatten()[places],
             places=places,
         )
         return loss
 
-    @torch.inference_mode()
-    def decode(self, heard: torch.Tensor) -> list[Hypothesis]:
-        """Greedy transcripts of windows (windows, mels, frames)."""
+    def decode(self, heard: Heard) -> list[Hypothesis]:
+        """Greedy transcripts; half of the clips at a time where the memory is too small."""
         model = self.module
         training = model.training
         model.eval()
-        scores = _Scores(self.tokenizer.eos_token_id)
         try:
-            ids = model.generate(
-                heard.to(model.device, model.dtype),
-                do_sample=False,
-                logits_processor=LogitsProcessorList([scores]),
-            )
+            written = greedy(model, heard, self._rules)
+        except torch.OutOfMemoryError:
+            if len(heard) == 1:
+                raise
+            written = []
         finally:
             model.train(training)
+        if not written:
+            # Out of the handler, whose error keeps the tensors of the failed attempt alive.
+            half = (len(heard) + 1) // 2
+            return [*self.decode(heard[:half]), *self.decode(heard[half:])]
         texts: list[str] = self.tokenizer.batch_decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            [each.ids for each in written],
+            skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
         )
         return [
-            Hypothesis(text=text.strip(), score=score, looped=repeats(text.strip()))
-            for text, score in zip(texts, scores.means(), strict=True)
+            Hypothesis(text=text.strip(), score=each.score, looped=repeats(text.strip()))
+            for text, each in zip(texts, written, strict=True)
         ]
 
     def groups(self) -> list[ParameterGroup]:
@@ -138,7 +150,6 @@ def load(
     changes: dict[str, Any] = {"apply_spec_augment": False}
     if train:
         changes["dropout"] = train.dropout
-        changes |= _SPEC_AUGMENT if train.spec_augment else {}
     try:
         model = ScoringWhisper.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **changes
@@ -151,48 +162,14 @@ def load(
     if train and train.freeze_encoder:
         model.freeze_encoder()
     model.to(device).eval()
-    return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
+    augments = bool(train and train.spec_augment)
+    return Whisper(model, tokenizer, extractor, language or spec.lang, folder, augments=augments)
 
 
 def repeats(text: str) -> bool:
     """True if a text compresses so well that it must repeat itself."""
     data = text.encode()
     return bool(data) and len(data) > _MOST_COMPRESSED * len(zlib.compress(data))
-
-
-class _Scores(LogitsProcessor):  # type: ignore[misc]
-    """Adds up the log-probabilities of the tokens that greedy decoding chooses; changes nothing.
-
-    It must be the last processor, and it is: `generate` puts its own before those it is given.
-
-    Args:
-        end: id of the token that ends a text.
-    """
-
-    def __init__(self, end: int) -> None:
-        self._end = end
-        self._sums: torch.Tensor | None = None
-        self._counts: torch.Tensor | None = None
-        self._alive: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        logits = scores.float()
-        best = logits.max(dim=-1).values - logits.logsumexp(dim=-1)
-        if self._sums is None or self._counts is None or self._alive is None:
-            self._sums, self._counts = torch.zeros_like(best), torch.zeros_like(best)
-            self._alive = torch.ones_like(best, dtype=torch.bool)
-        else:
-            self._alive &= input_ids[:, -1] != self._end
-        self._sums += torch.where(self._alive, best, 0.0)
-        self._counts += self._alive
-        return scores
-
-    def means(self) -> list[float]:
-        """Mean log-probability of each text's tokens, its end included."""
-        if self._sums is None or self._counts is None:
-            return []
-        means: list[float] = (self._sums / self._counts.clamp(min=1)).tolist()
-        return means
 
 
 def _is_multilingual(generation: Any) -> bool:

@@ -90,7 +90,7 @@ class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
         for unit in micro.units:
             clips = [self.utterances[clip] for clip in unit.clips]
             sounds = [self._dataset.audio(clip) for clip in clips]
-            items.append(self._recipe.item(clips, sounds))
+            items.append(self._recipe.item(clips, sounds, unit))
         return self._recipe.collate(items)
 
 

@@ -38,7 +38,8 @@ def batch_of(model: Whisper) -> WindowBatch:
     labels[0, :4] = labels[1, 9:] = IGNORED
     frames = model.recipe.features.frames
     features = torch.randn(3, 80, frames, generator=random)
-    return WindowBatch(features=features, inputs=inputs, labels=labels, weight=29)
+    heard = torch.full((3,), frames)
+    return WindowBatch(features=features, inputs=inputs, labels=labels, heard=heard, weight=29)
 
 
 def plain(model: Whisper, batch: WindowBatch) -> torch.Tensor:
@@ -147,6 +148,7 @@ def test_positions_may_be_given_or_found(folder: Path) -> None:
         features=batch.features,
         inputs=batch.inputs,
         labels=batch.labels,
+        heard=batch.heard,
         weight=batch.weight,
         places=(batch.labels.flatten() != IGNORED).nonzero()[:, 0],
     )
