@@ -103,7 +103,13 @@ class _InOrderTrainer(Seq2SeqTrainer):  # type: ignore[misc]
 
 
 def train(
-    folder: Path, spec: RunSpec, dataset: Dataset, batches: list[list[int]], workers: int
+    folder: Path,
+    spec: RunSpec,
+    dataset: Dataset,
+    batches: list[list[int]],
+    workers: int,
+    *,
+    bf16: bool = False,
 ) -> Clock:
     """Trains for as many steps as there are batches of clips (by their place in the split)."""
     model = WhisperForConditionalGeneration.from_pretrained(
@@ -126,6 +132,7 @@ def train(
             save_strategy="no",
             report_to=[],
             use_cpu=not torch.cuda.is_available(),
+            bf16=bf16,
             remove_unused_columns=False,
             disable_tqdm=True,
         )
