@@ -120,13 +120,12 @@ def _whisper(name: str, repo: str, parameters: int, rate: float, tflop: float) -
 
 
 # Rates for tiny to large: Whisper's own divided by 40. The turbo model was distilled with the
-# large model's rate. TFLOP of small to turbo measured with FlopCounterMode on the meta device;
-# tiny and base scaled from small by the number of weights.
+# large model's rate. TFLOP measured with FlopCounterMode on the meta device.
 PRESETS: dict[str, ModelPreset] = {
     preset.name: preset
     for preset in [
-        *_whisper("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.21),
-        *_whisper("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.41),
+        *_whisper("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.16),
+        *_whisper("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.36),
         *_whisper("whisper-small", "openai/whisper-small", 241_734_912, 1.25e-5, 1.36),
         *_whisper("whisper-medium", "openai/whisper-medium", 763_857_920, 6.25e-6, 4.45),
         *_whisper("whisper-large", "openai/whisper-large", 1_543_304_960, 4.375e-6, 8.89),
@@ -136,7 +135,15 @@ PRESETS: dict[str, ModelPreset] = {
     ]
 }
 
-# For a model that is not a preset: the rate of whisper-small, the size in the middle.
+# The names of each preset in lower case: its own, its id on the hub, and the last part of that.
+# OpenAI's short names (`large`) are not among them: to OpenAI that is version 3, here it is the first.
+_BY_NAME = {
+    name.lower(): preset
+    for preset in PRESETS.values()
+    for name in (preset.name, preset.repo, preset.repo.rpartition("/")[2])
+}
+
+# For a model of which nothing is known: the rate of whisper-small, the size in the middle.
 DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
 
 
@@ -144,6 +151,15 @@ def learning_rate(model: str) -> float:
     """The usual peak rate of a model: its preset's, or the default."""
     preset = PRESETS.get(model)
     return preset.learning_rate if preset else DEFAULT_LEARNING_RATE
+
+
+def canonical(model: str) -> str:
+    """The preset's name if the model is a preset under another name, else the model as it is.
+
+    The hub does not tell upper from lower case in ids, so neither does this.
+    """
+    preset = _BY_NAME.get(model.lower())
+    return preset.name if preset else model
 
 
 def is_folder(model: str) -> bool:

@@ -42,11 +42,16 @@ def fields(spec: RunSpec) -> list[Field]:
     values = _values(spec)
     plain = {path: setting.default for path, setting in settings().items()}
     given = {path: value for path, value in values.items() if value != plain[path]}
-    found = []
-    for path, value in values.items():
+
+    def default(path: str) -> Any:
         following = derived({other: v for other, v in given.items() if other != path})
-        default, _ = following.get(path, (plain[path], ""))
-        found.append(Field(path=path, value=value, default=default))
+        return following.get(path, (plain[path], ""))[0]
+
+    # A value that follows from others was not given, so nothing follows from it.
+    for path in list(given):
+        if given[path] == default(path):
+            del given[path]
+    found = [Field(path=path, value=value, default=default(path)) for path, value in values.items()]
     return sorted(found, key=lambda field: not field.differs)
 
 

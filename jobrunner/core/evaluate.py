@@ -26,6 +26,7 @@ from jobrunner.core.data.testset import TestSet, open_test_set
 from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import Hypothesis
+from jobrunner.core.training.schedule import as_scheduled
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
 from jobrunner.reports.collect import collect
@@ -94,7 +95,7 @@ def write_card(context: StageContext) -> None:
     family = models.family_in(config, shown=prefix)
     seen: list[Result] | None = None
     while (results := collect(context.storage, [context.run], warn=context.log)) != seen:
-        card = model_card(context.record, results, family)
+        card = model_card(as_scheduled(context).record, results, family)
         context.storage.write(prefix + keys.CARD, card.encode())
         seen = results
 

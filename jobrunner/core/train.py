@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.training.schedule import scheduled
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import keys
@@ -26,6 +27,7 @@ def run(context: StageContext) -> None:
         context.progress.update(message="trained", done=1.0, urgent=True)
         return
     context.progress.update(message="loading", urgent=True)
+    context = scheduled(context)
     setup = set_up(context)
     for reason, clips in setup.dropped.items():
         context.progress.event("drop", clips, reason)

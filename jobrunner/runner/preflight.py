@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobrunner.catalog import installed, languages, models
+from jobrunner.catalog import installed, languages, models, rates
 from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.corpora.counts import Checked, Counts
@@ -129,8 +129,10 @@ def _has_token(place: Path, token: str) -> bool:
 def _warn_of_rate(spec: RunSpec) -> list[str]:
     """A warning of a learning rate with which few models learn."""
     preset = models.PRESETS.get(spec.model)
-    usual = preset.learning_rate if preset else models.DEFAULT_LEARNING_RATE
-    name, rate = preset.name if preset else "most models", spec.train.learning_rate
+    of_size = rates.of_folder(_absolute(spec.model)) if models.is_folder(spec.model) else None
+    usual = preset.learning_rate if preset else of_size or models.DEFAULT_LEARNING_RATE
+    others = "a model of this size" if of_size else "most models"
+    name, rate = preset.name if preset else others, spec.train.learning_rate
     if spec.task == "evaluate" or rate <= SUSPICIOUS * usual:
         return []
     times = f"{rate / usual:,.0f} times the {usual:g} that suits {name}"

@@ -119,6 +119,11 @@ def history_file(run: str) -> str:
     return f"{run_prefix(run)}{HISTORY}"
 
 
+def schedule_file(run: str) -> str:
+    """Key of the numbers of training that follow from data and model: steps, learning rate."""
+    return f"{run_prefix(run)}schedule.json"
+
+
 def export_prefix(run: str) -> str:
     """Prefix of the fine-tuned model, in Hugging Face form."""
     return f"{run_prefix(run)}export/"

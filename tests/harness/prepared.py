@@ -29,7 +29,7 @@ class Clip:
 def write_split(storage: Storage, prefix: str, split: str, clips: Iterable[Clip]) -> None:
     """Writes a split of one shard."""
     shard_key, index_key = f"{split}/00000.flacs", f"{split}/index.jsonl"
-    shard, lines = b"", []
+    shard, lines, samples = b"", [], 0
     for clip in clips:
         file = io.BytesIO()
         soundfile.write(file, clip.samples, layout.SAMPLE_RATE, format="FLAC")
@@ -45,12 +45,14 @@ def write_split(storage: Storage, prefix: str, split: str, clips: Iterable[Clip]
             }
         )
         shard += file.getvalue()
+        samples += len(clip.samples)
     storage.write(prefix + shard_key, shard)
     index = "".join(json.dumps(line) + "\n" for line in lines)
     storage.write(prefix + index_key, index.encode())
     manifest = {
         "version": layout.VERSION,
         "index": index_key,
+        "samples": samples,
         "shards": {shard_key: hashlib.sha256(shard).hexdigest()},
     }
     storage.write(layout.manifest_key(prefix, split), json.dumps(manifest).encode())

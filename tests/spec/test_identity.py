@@ -154,18 +154,37 @@ CHANGES: list[dict[str, Any]] = [
     ),
 ]
 
+# Fields that version 1 did not have.
+LATER_CHANGES: list[dict[str, Any]] = [{"train": {"epochs": 3.0}}]
+
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_whatever_changes_the_result_changes_the_digest(version: int) -> None:
+    changes = [*CHANGES, *(LATER_CHANGES if version > 1 else [])]
     digests = {
-        identity.digest(builders.spec(version=version, **change)) for change in [{}, *CHANGES]
+        identity.digest(builders.spec(version=version, **change)) for change in [{}, *changes]
     }
-    assert len(digests) == len(CHANGES) + 1
-    set_here = {f"data.{name}" for change in CHANGES for name in change.get("data", {})}
-    set_here |= {f"train.{name}" for change in CHANGES for name in change.get("train", {})}
+    assert len(digests) == len(changes) + 1
+    every = [*CHANGES, *LATER_CHANGES]
+    set_here = {f"data.{name}" for change in every for name in change.get("data", {})}
+    set_here |= {f"train.{name}" for change in every for name in change.get("train", {})}
     assert {f"train.{name}" for name in TrainSpec.model_fields} <= set_here
     known = {f"data.{name}" for name in DataSpec.model_fields} - {"data.sources"}
     assert known <= set_here
+
+
+def test_every_name_of_a_preset_is_the_same_run_but_in_version_1() -> None:
+    for name in ("openai/whisper-large-v3-turbo", "OpenAI/Whisper-Large-v3-Turbo", "Whisper-turbo"):
+        spec = builders.spec(model=name)
+        assert spec.model == "whisper-turbo"
+        assert builders.run_id(spec) == builders.run_id(builders.spec(model="whisper-turbo"))
+        assert keys.model_prefix(spec) == keys.model_prefix(builders.spec(model="whisper-turbo"))
+    first = {"lang": "el", "model": "openai/whisper-tiny", "storage": "s3://bucket/runs"}
+    recorded = read_record(json.dumps(first))
+    assert recorded.run.startswith("el-whisper-tiny-")
+    assert recorded.spec.model == "openai/whisper-tiny"
+    named = read_record(json.dumps({**first, "model": "whisper-tiny"}))
+    assert recorded.run != named.run
 
 
 def test_the_versions_give_ids_of_their_own() -> None:
