@@ -136,7 +136,7 @@ PRESETS: dict[str, ModelPreset] = {
 }
 
 # The names of each preset in lower case: its own, its id on the hub, and the last part of that.
-# OpenAI's short names (`large`) are not among them: to OpenAI that is version 3, here it is the first.
+# OpenAI's short names are not among them: its `large` is version 3, and here it is the first.
 _BY_NAME = {
     name.lower(): preset
     for preset in PRESETS.values()

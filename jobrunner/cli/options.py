@@ -77,6 +77,11 @@ class RunOptions:
         return configured
 
 
+def with_value(options: RunOptions, origin: str, path: str, text: str) -> RunOptions:
+    """The options with one more value, from an option that is not a field's own."""
+    return dataclasses.replace(options, flags=(*options.flags, (origin, path, text)))
+
+
 def complete_language(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:

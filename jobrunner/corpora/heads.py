@@ -95,7 +95,7 @@ def instead_of_audio(head: bytes, name: str) -> Kind | None:
     return _UNKNOWN if _PROMISED.search(name) else None
 
 
-# Thousands of bits a second of a frame of layer III, by index: of MPEG 1, and of MPEG 2 and 2.5.
+# Thousands of bits a second of layer III, by index: of MPEG 1, and of MPEG 2 and 2.5.
 _MPEG_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _MPEG_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
 # Samples a second by index, of MPEG 1; those of MPEG 2 are half of them, of 2.5 a quarter.

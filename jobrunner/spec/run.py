@@ -47,6 +47,10 @@ class RunSpec(Section):
     )
     seed: CountOrZero = Field(0, description="Seed of data order, dropout and masks.")
     again: CountOrZero = Field(0, description="Another run of the same spec, by number.")
+    group: Text = Field(
+        "",
+        description="Name that the runs of a sweep share. Not part of the run's id.",
+    )
     storage: Annotated[Text, AfterValidator(storage_url)] = Field(
         "", description="`s3://BUCKET/PREFIX`, or a folder."
     )
