@@ -20,23 +20,6 @@ class Shape:
     vocabulary: int = 51_865
 
 
-# By the presets' names, without the `.en` of the English-only ones.
-SHAPES: dict[str, Shape] = {
-    "whisper-tiny": Shape(width=384, encoder_layers=4, decoder_layers=4),
-    "whisper-base": Shape(width=512, encoder_layers=6, decoder_layers=6),
-    "whisper-small": Shape(width=768, encoder_layers=12, decoder_layers=12),
-    "whisper-medium": Shape(width=1024, encoder_layers=24, decoder_layers=24),
-    "whisper-large": Shape(width=1280, encoder_layers=32, decoder_layers=32),
-    "whisper-large-v2": Shape(width=1280, encoder_layers=32, decoder_layers=32),
-    "whisper-large-v3": Shape(
-        width=1280, encoder_layers=32, decoder_layers=32, mels=128, vocabulary=51_866
-    ),
-    "whisper-turbo": Shape(
-        width=1280, encoder_layers=32, decoder_layers=4, mels=128, vocabulary=51_866
-    ),
-}
-
-
 def of_window(shape: Shape, *, tokens: int = TOKENS, frozen_encoder: bool = False) -> float:
     """TFLOP of one window of 30 s, forward and backward; a multiply and an add are 2.
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, replace
 
 from jobrunner.catalog import languages
+from jobrunner.catalog.flops import Shape
 from jobrunner.errors import SpecError
 
 
@@ -135,6 +136,20 @@ PRESETS: dict[str, ModelPreset] = {
     ]
 }
 
+_LARGE = Shape(width=1280, encoder_layers=32, decoder_layers=32)
+_LARGE_V3 = replace(_LARGE, mels=128, vocabulary=51_866)
+# By the presets' names, without the `.en` of the English-only ones.
+_SHAPES: dict[str, Shape] = {
+    "whisper-tiny": Shape(width=384, encoder_layers=4, decoder_layers=4),
+    "whisper-base": Shape(width=512, encoder_layers=6, decoder_layers=6),
+    "whisper-small": Shape(width=768, encoder_layers=12, decoder_layers=12),
+    "whisper-medium": Shape(width=1024, encoder_layers=24, decoder_layers=24),
+    "whisper-large": _LARGE,
+    "whisper-large-v2": _LARGE,
+    "whisper-large-v3": _LARGE_V3,
+    "whisper-turbo": replace(_LARGE_V3, decoder_layers=4),
+}
+
 # The names of each preset in lower case: its own, its id on the hub, and the last part of that.
 # OpenAI's short names are not among them: its `large` is version 3, and here it is the first.
 _BY_NAME = {
@@ -151,6 +166,11 @@ def learning_rate(model: str) -> float:
     """The usual peak rate of a model: its preset's, or the default."""
     preset = PRESETS.get(model)
     return preset.learning_rate if preset else DEFAULT_LEARNING_RATE
+
+
+def shape(model: str) -> Shape | None:
+    """The shape of a preset; None for another model."""
+    return _SHAPES[model.removesuffix(".en")] if model in PRESETS else None
 
 
 def canonical(model: str) -> str:

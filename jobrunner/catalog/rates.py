@@ -6,18 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from jobrunner.catalog.models import DEFAULT_LEARNING_RATE, PRESETS
-
-# Width of Whisper's sizes (Radford et al. 2022, table 1) → a preset of that size. The rates of
-# pre-training follow the width: the turbo model, which has the large one's width and half its
-# weights, was distilled with the large one's rate.
-_WIDTHS = {
-    384: "whisper-tiny",
-    512: "whisper-base",
-    768: "whisper-small",
-    1024: "whisper-medium",
-    1280: "whisper-large-v3",
-}
+from jobrunner.catalog.models import DEFAULT_LEARNING_RATE, PRESETS, shape
 
 
 def of_config(config: bytes) -> float:
@@ -32,8 +21,10 @@ def of_config(config: bytes) -> float:
         return DEFAULT_LEARNING_RATE
     if not isinstance(width, int) or width <= 0:
         return DEFAULT_LEARNING_RATE
-    nearest = min(_WIDTHS, key=lambda known: abs(math.log(known / width)))
-    return PRESETS[_WIDTHS[nearest]].learning_rate
+    # The rates of pre-training follow the width: the turbo model, which has the large one's width
+    # and half its weights, was distilled with the large one's rate.
+    widths = {preset: known.width for preset in PRESETS.values() if (known := shape(preset.name))}
+    return min(widths, key=lambda preset: abs(math.log(widths[preset] / width))).learning_rate
 
 
 def of_folder(folder: Path) -> float | None:

@@ -106,7 +106,7 @@ def _of_group(runner: Runner, group: str, *, ranked: bool) -> list[str]:
         hint = "`jobrunner submit --sweep` prints the name of its group."
         raise UsageError(f"--group: no run is of the group {group[:60]!r}.", hint=hint)
     if ranked:
-        from jobrunner.cli.sweep import ranking
+        from jobrunner.cli.ranking import ranking
 
         found = results(runner, list(specs), None)
         out(f"{ranking(found, list(specs), list(specs.values()))}\n")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from jobrunner.catalog.backends import BACKENDS
 from jobrunner.cli.options import RunOptions, with_value
-from jobrunner.cli.output import columns, escape, out, paint, say, text_of, warn
+from jobrunner.cli.output import columns, out, paint, say, warn
 from jobrunner.errors import Detached, JobrunnerError, UsageError, WaitTimeout
 
 if TYPE_CHECKING:
     from jobrunner.config import Configuration
     from jobrunner.runner.api import Runner
     from jobrunner.runner.prepare import Prepared
-    from jobrunner.runner.results import Results
     from jobrunner.spec import RunSpec
 
 
@@ -46,8 +45,8 @@ def start_all(
         raise UsageError("--sweep: --again finds a number for one run.", hint=hint)
     chosen = sweep.combinations(sweep.axes(texts))
     loaded = [_loaded(options, values) for values in chosen]
-    backend = loaded[0].backend
-    ready = sweep.grouped([prepare(each.spec(), backend=backend) for each in loaded])
+    backend, specs = loaded[0].backend, [each.spec() for each in loaded]
+    ready = sweep.grouped([prepare(spec, backend=backend) for spec in specs])
     specs = [each.plan.spec for each in ready]
     for line in dict.fromkeys(line for each in ready for line in each.warnings):
         warn(line)
@@ -136,6 +135,7 @@ def print_ranking(
     Raises:
         JobrunnerError: a run has failed or was stopped; after the table of the others.
     """
+    from jobrunner.cli.ranking import ranking
     from jobrunner.cli.report import results
 
     text = ranking(results(runner, runs, None), runs, specs)
@@ -147,39 +147,3 @@ def print_ranking(
             f"{len(bad)} of {len(runs)} runs did not succeed, such as {bad[0]}.",
             hint=f"`jobrunner logs {bad[0]}` shows why.",
         )
-
-
-def ranking(found: Results, runs: Sequence[str], specs: Sequence[RunSpec]) -> str:
-    """The table of some runs, the best first, and a line about the best."""
-    from jobrunner.reports.format import percent
-    from jobrunner.runner import sweep
-
-    order = sweep.ranked(found.comparisons)
-    if not order:
-        return "There are no results yet."
-    paths = sweep.varied(specs)
-    by_run = {
-        run: [text_of(value) for path, value in sweep.values(spec).items() if path in paths]
-        for run, spec in zip(runs, specs, strict=True)
-    }
-    label = order[0].either.scores.metric.label
-    rows = [(*by_run[c.run], percent(c.either.scores.lead), c.run) for c in order]
-    table = columns((*paths, f"{label} %", "RUN"), rows)
-    return f"{table}\n\n{escape(_verdict(found, label))}"
-
-
-def _verdict(found: Results, label: str) -> str:
-    from jobrunner.reports.format import percent
-    from jobrunner.runner import sweep
-
-    best = sweep.best(found.comparisons)
-    assert best is not None
-    text = f"Best: {best.run}, {label} {percent(best.comparison.either.scores.lead)} %"
-    if best.second is None:
-        return f"{text}. No other run has a result."
-    change = best.difference
-    if change is None:
-        return f"{text}. It cannot be compared with the second on the same utterances here."
-    less = f"{-100 * change.value:.1f} [{-100 * change.high:.1f}, {-100 * change.low:.1f}] points"
-    clear = "a clear difference" if best.clear else "the difference is not clear"
-    return f"{text}; {less} less than the second: {clear}."

@@ -208,11 +208,11 @@ def sweep(
         )
         for each in chosen
     ]
-    place = loaded[0].backend
-    ready = grouped([prepare(each.spec(), backend=place) for each in loaded])
+    place, specs = loaded[0].backend, [each.spec() for each in loaded]
+    ready = grouped([prepare(spec, backend=place) for spec in specs])
     for line in dict.fromkeys(line for each in ready for line in each.warnings):
         warnings.warn(line, stacklevel=2)
-    namespace = ready[0].plan.spec.cluster.namespace
+    namespace = specs[0].cluster.namespace
     runner = open_runner(place, namespace=namespace)
     runs = []
     for each in ready:

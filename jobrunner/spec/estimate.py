@@ -44,7 +44,7 @@ def estimate(spec: RunSpec, seconds: float = 0.0) -> Estimate:
 
 def _gpu_hours(spec: RunSpec, steps: int | None) -> float | None:
     """FLOP of all windows over FLOP that a GPU sustains."""
-    shape = flops.SHAPES.get(spec.model.removesuffix(".en"))
+    shape = models.shape(spec.model)
     if not spec.resources.wanted_gpus or shape is None or not steps or spec.task != "fine-tune":
         return None
     windows = steps * spec.train.batch_seconds / WINDOW

@@ -15,6 +15,7 @@ from tests.harness.paths import EXAMPLES, MICRO
 
 SPEECH = EXAMPLES / "speech/el"
 LIKE = ("--lang", "el", "--model", "whisper-tiny", "--local", "--device", "cpu")
+CPU = {"resources.device": "cpu"}
 SEEDS = ("--sweep", "seed=1,2")
 
 
@@ -128,6 +129,6 @@ def test_a_group_that_no_run_has_is_refused(jobrunner: Jobrunner) -> None:
 
 
 def test_a_sweep_from_python_checks_all_of_its_runs_before_it_starts_one(here: Path) -> None:
-    with pytest.raises(UsageError, match=r"train\.dropout: 5 is more than 0.9"):
-        package.sweep({"train.dropout": [0.0, 5.0]}, lang="el", backend="local")
+    with pytest.raises(UsageError, match=r"train\.dropout: 0.95 is more than 0.9"):
+        package.sweep({"train.dropout": [0.0, 0.95]}, lang="el", backend="local", settings=CPU)
     assert package.runs() == []
