@@ -10,6 +10,7 @@ an interruption continues with the next model, and a repeated stage does nothing
 from __future__ import annotations
 
 import io
+import json
 import time
 from dataclasses import dataclass
 
@@ -205,6 +206,8 @@ def _result(
         split=context.spec.data.test_split,
         model_digest=candidate.digest,
         data_digest=test.digest,
+        model_commit=_commit_of_base(context),
+        data_commit=test.commit,
         settings=candidate.settings,
         scores=score(
             [clip.text for clip in clips],
@@ -224,6 +227,15 @@ def _result(
             "transformers": transformers.__version__,
         },
     )
+
+
+def _commit_of_base(context: StageContext) -> str:
+    """Commit of the hub that the base model is of; empty if it was a folder, or is not known."""
+    try:
+        origin = context.storage.read(keys.model_prefix(context.spec) + keys.ORIGIN)
+        return str(json.loads(origin)["commit"])
+    except (NotFound, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _store(

@@ -32,6 +32,8 @@ HISTORY = "history.jsonl"
 # Files of an export besides the model's own.
 CARD = "README.md"
 TRAINING = "training.json"
+# File of a base model besides its own: where it is from.
+ORIGIN = "origin.json"
 _EVALUATIONS = "evaluations/"
 _RESULT = "result.json"
 _LOG = ".log"
