@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from jobrunner.catalog.installed import __version__
-from jobrunner.scoring.metrics import METRICS, Metric
+from jobrunner.scoring.metrics import METRICS, RATES, Metric
 
 # Names in checkpoints of 0.1.0 → names now.
 _RENAMED = {"wer": "rate", "best_wer": "best_rate"}
@@ -63,12 +63,14 @@ class TrainState:
         """Records a validation; True if none before was better.
 
         The last of several equal ones is the best, because it has learnt more; patience counts
-        only real gains.
+        only real gains. While as much is wrong as was said, or more, it waits: a model that begins
+        to write a language it never heard gets worse by that measure before it gets better.
         """
+        lost = metric in RATES and rate >= 1.0
         gained = self.best_rate is None or metric.better(rate, self.best_rate)
         best = gained or rate == self.best_rate
         self.validated, self.metric, self.rate = step, metric.name, rate
-        self.worse = 0 if gained else self.worse + 1
+        self.worse = 0 if gained else self.worse + (not lost)
         self.stopped_early = bool(patience) and self.worse >= patience
         if best:
             self.best_rate, self.best_step = rate, step

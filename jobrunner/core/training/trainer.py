@@ -8,7 +8,6 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from jobrunner.catalog import models
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.checkpoint.saver import Saver, size_of
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
@@ -22,6 +21,7 @@ from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
 from jobrunner.core.training.saves import Saves
 from jobrunner.core.training.scaling import Scaling
+from jobrunner.core.training.schedule import usual_rate
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.step import update
 from jobrunner.core.training.validation import Validation
@@ -41,8 +41,7 @@ class Trainer:
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        usual = models.learning_rate(self.spec.model, lora=bool(self.spec.train.lora_rank))
-        self.health = Health(self.spec.train, usual, self.log)
+        self.health = Health(self.spec.train, usual_rate(context), self.log)
         self.scaling = Scaling(setup, self.spec.seed, self.log)
         self._lowered = lowered
         self.validation = Validation(context, setup)
