@@ -248,3 +248,15 @@ def test_a_single_window_that_is_too_large_is_the_error_itself(
     monkeypatch.setattr(whisper, "greedy", never)
     with pytest.raises(torch.OutOfMemoryError, match="too large"):
         micro.decode(micro.recipe.listen(speech("en", 2)))
+
+
+def test_half_precision_writes_nearly_every_text_as_full_precision_does(micro: Whisper) -> None:
+    folder = ROOT / "examples" / "whisper-micro"
+    half = whisper.load(
+        folder, builders.spec(model=str(folder)), "cpu", torch.bfloat16, language="en"
+    )
+    heard = micro.recipe.listen(speech("en", 20))
+    pairs = list(zip(half.decode(heard), micro.decode(heard), strict=True))
+    assert sum(one.text == other.text for one, other in pairs) >= 17
+    for one, other in pairs:
+        assert one.score == pytest.approx(other.score, abs=0.1)
