@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, weights
+from jobrunner.catalog.weights import Shapes
 from jobrunner.errors import SpecError
 
 
@@ -26,6 +29,14 @@ class Family:
     """Fields of config.json that are whole and positive numbers."""
     heads: tuple[tuple[str, str], ...] = ()
     """Pairs of a width in config.json and the number of heads that divides it."""
+    encoder: str = ""
+    """Name of its encoder, whose layers are `layers.0`, `layers.1` and so on below it."""
+    stem: tuple[str, ...] = ()
+    """Names below the encoder's of what comes before its layers."""
+    fixed: tuple[str, ...] = ()
+    """Names of weights that are never trained."""
+    shapes: Callable[[Mapping[str, Any]], Shapes] | None = None
+    """Name → shape of every weight, from the fields of config.json."""
     embedding: tuple[str, str, str] | None = None
     """A tensor, and the fields of config.json that are its height and its width."""
 
@@ -47,6 +58,10 @@ FAMILIES: dict[str, Family] = {
             *("decoder_layers", "decoder_attention_heads", "decoder_ffn_dim"),
         ),
         heads=(("d_model", "encoder_attention_heads"), ("d_model", "decoder_attention_heads")),
+        encoder="model.encoder",
+        stem=("conv1", "conv2", "embed_positions"),
+        fixed=("model.encoder.embed_positions.weight",),
+        shapes=weights.of_whisper,
         embedding=("model.decoder.embed_tokens.weight", "vocab_size", "d_model"),
     ),
 }
@@ -138,12 +153,16 @@ PRESETS: dict[str, ModelPreset] = {
 
 # For a model that is not a preset: the rate of whisper-small, the size in the middle.
 DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
+# Times the usual rate for adapters of a low rank, whatever the rank (Schulman et al. 2025, "LoRA
+# without regret": the best rate is 10 times that of training all weights).
+LORA_RATE = 10.0
 
 
-def learning_rate(model: str) -> float:
-    """The usual peak rate of a model: its preset's, or the default."""
+def learning_rate(model: str, *, lora: bool = False) -> float:
+    """The usual peak rate of a model: its preset's, or the default; that of adapters for LoRA."""
     preset = PRESETS.get(model)
-    return preset.learning_rate if preset else DEFAULT_LEARNING_RATE
+    rate = preset.learning_rate if preset else DEFAULT_LEARNING_RATE
+    return rate * LORA_RATE if lora else rate
 
 
 def is_folder(model: str) -> bool:

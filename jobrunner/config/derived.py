@@ -21,8 +21,12 @@ def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     defaults: dict[str, tuple[Any, str]] = {}
     model = given.get("model", settings()["model"].default)
     preset = models.PRESETS.get(model) if isinstance(model, str) else None
-    if preset:
-        defaults["train.learning_rate"] = (preset.learning_rate, f"preset of {preset.name}")
+    lora = bool(_given(given, "train.lora_rank"))
+    if preset or lora:
+        rate = models.learning_rate(preset.name if preset else "", lora=lora)
+        origin = f"preset of {preset.name}" if preset else "default"
+        times = f", times {models.LORA_RATE:g} for LoRA" if lora else ""
+        defaults["train.learning_rate"] = (rate, origin + times)
     steps = _count(given, "train.steps")
     if steps:
         warmup = min(int(settings()["train.warmup_steps"].default), steps // 5)

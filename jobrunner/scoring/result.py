@@ -23,7 +23,7 @@ class Settings(BaseModel):
     """Code of the language that decoding was set to."""
     max_utterances: int
     """Most utterances to use of the test set, evenly spaced in its order; 0 means all."""
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     batch_size: int
     """Part of the settings because padding changes the last bits of the logits."""
     decoding: str = "greedy"

@@ -119,6 +119,11 @@ def history_file(run: str) -> str:
     return f"{run_prefix(run)}{HISTORY}"
 
 
+def upload_file(run: str) -> str:
+    """Key of the upload speed that the last checkpoint had, for later attempts."""
+    return f"{run_prefix(run)}upload.json"
+
+
 def export_prefix(run: str) -> str:
     """Prefix of the fine-tuned model, in Hugging Face form."""
     return f"{run_prefix(run)}export/"

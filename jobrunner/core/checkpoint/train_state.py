@@ -53,6 +53,8 @@ class TrainState:
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of the attempt's libraries."""
     health: dict[str, Any] = field(default_factory=dict)
+    scaling: dict[str, Any] = field(default_factory=dict)
+    """The scale of the loss in fp16; empty in another precision."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One record per step: step, epoch, loss (nats a token), gradient norm, learning rate, audio
     seconds; and one per validation: step, metric, rate, and every rate by its name."""
@@ -71,6 +73,17 @@ class TrainState:
         if best:
             self.best_rate, self.best_step = rate, step
         return best
+
+    def changed_versions(self) -> str:
+        """The versions that differ from those of this process, as text; empty if none do."""
+        old, now = self.versions, versions()
+        return ", ".join(f"{n} {old.get(n)} → {now[n]}" for n in now if old.get(n) != now[n])
+
+    def last_measures(self) -> dict[str, float]:
+        """Loss and learning rate of the last step that had a finite loss; empty before it."""
+        steps = (record for record in reversed(self.history) if record.get("loss") is not None)
+        last: dict[str, Any] = next((each for each in steps if "learning_rate" in each), {})
+        return {name: last[name] for name in ("loss", "learning_rate") if last}
 
     def to_json(self) -> tuple[bytes, bytes]:
         """The state without its history, and the history as JSON lines."""

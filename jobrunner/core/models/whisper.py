@@ -13,29 +13,24 @@ from safetensors import SafetensorError
 from transformers import (
     WhisperConfig,
     WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
     WhisperTokenizer,
 )
 
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, models
+from jobrunner.core.models import adapter, frozen
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.spec_augment import masked
+from jobrunner.core.models.whisper_compile import compile_layers
 from jobrunner.core.models.whisper_decode import Heard, greedy, rules_of
-from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
+from jobrunner.core.models.whisper_encoder import let_crop
+from jobrunner.core.models.whisper_loss import ScoringWhisper
+from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
-from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.spec import RunSpec, TrainSpec, names
 
-# SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
-# smallest number of masks. By default transformers masks no mel bands.
-_SPEC_AUGMENT = {
-    "apply_spec_augment": True,
-    "mask_time_prob": 0.05,
-    "mask_time_length": 10,
-    "mask_feature_prob": 0.1,
-    "mask_feature_length": 10,
-    "mask_feature_min_masks": 0,
-}
-# Set only for training; the export has the base model's values.
-_OPTIONS = ("dropout", *_SPEC_AUGMENT)
+# Set only for training; the export has the base model's values. The masks of transformers are never
+# on: they would cover silence as well, and wait for the device.
+_OPTIONS = ("dropout", "apply_spec_augment")
 # A text that compresses better repeats itself (Radford et al. 2022, section 4.5).
 _MOST_COMPRESSED = 2.4
 
@@ -49,14 +44,28 @@ class Whisper:
         extractor: its feature extractor.
         language: code of the language to write.
         base: the folder that it was loaded from.
+        augments: masks times and mel bands of what it is trained on.
+        adapted: peft's view of it, if adapters are trained.
+        name: name of the base model.
     """
 
     criterion = "rate"
 
     def __init__(
-        self, model: Any, tokenizer: Any, extractor: Any, language: str, base: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        extractor: Any,
+        language: str,
+        base: Path,
+        *,
+        augments: bool = False,
+        adapted: Any = None,
+        name: str = "",
     ) -> None:
         self.module = model
+        self._adapted = adapted
+        self._name = name
         self.tokenizer = tokenizer
         self.recipe = WhisperRecipe(
             tokenizer,
@@ -67,6 +76,8 @@ class Whisper:
         )
         self._extractor = extractor
         self._base = base
+        self._augments = augments
+        let_crop(model)
         head = self.recipe.head(language, "transcribe")
         _set_language(model, tokenizer, language, head)
         prompt = [int(model.config.decoder_start_token_id), *head]
@@ -74,10 +85,17 @@ class Whisper:
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
-        logits = (forward or self.module)(
-            input_features=windows.features, decoder_input_ids=windows.inputs, use_cache=False
-        ).logits
-        return summed_loss(logits, windows.labels)
+        features = windows.features
+        if self._augments and self.module.training:
+            features = masked(features, windows.heard)
+        places = places_of(windows.labels) if windows.places is None else windows.places
+        loss: torch.Tensor = (forward or self.module)(
+            input_features=features,
+            decoder_input_ids=windows.inputs,
+            targets=windows.labels.flatten()[places],
+            places=places,
+        )
+        return loss
 
     def decode(self, heard: Heard) -> list[Hypothesis]:
         """Greedy transcripts; half of the clips at a time where the memory is too small."""
@@ -110,13 +128,19 @@ class Whisper:
         return groups_by_decay(self.module)
 
     def compile(self) -> None:
-        """Compiles the encoder, whose shapes never change."""
-        self.module.model.encoder.compile(dynamic=False)
+        """Compiles one layer of the encoder, for all of them. The decoder stays as it is: its
+        lengths are as many as there are texts, and it has a tenth of the work."""
+        compile_layers(self.module.model.encoder.layers)
 
     def export(self, folder: Path) -> None:
         base = WhisperConfig.from_pretrained(self._base, local_files_only=True)
         for option in _OPTIONS:
             setattr(self.module.config, option, getattr(base, option))
+        if frozen.is_lowered(self.module):
+            frozen.restore(self.module.to("cpu"), _exact(self._base))
+        if self._adapted is not None:
+            adapter.save(self._adapted, folder / adapter.FOLDER, base=self._name)
+            self.module = adapter.merge(self._adapted)
         self.module.to(base.dtype or torch.float32)
         self.module.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
@@ -138,9 +162,8 @@ def load(
     changes: dict[str, Any] = {"apply_spec_augment": False}
     if train:
         changes["dropout"] = train.dropout
-        changes |= _SPEC_AUGMENT if train.spec_augment else {}
     try:
-        model = WhisperForConditionalGeneration.from_pretrained(
+        model = ScoringWhisper.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **changes
         )
         tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
@@ -148,21 +171,27 @@ def load(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{spec.model} cannot be read as a Whisper model: {reason}") from error
-    if train and train.freeze_encoder:
-        model.freeze_encoder()
+    adapted = None
+    if train:
+        frozen.freeze(model, train, models.FAMILIES["whisper"])
+        adapted = adapter.add(model, train) if train.lora_rank else None
     model.to(device).eval()
-    return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
-
-
-def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy summed over the tokens of a batch, in nats; a scalar.
-
-    It is the sum, not the mean, so that the sums of micro-batches and ranks can be added up and
-    divided by the tokens of the whole step.
-    """
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    preset = models.PRESETS.get(spec.model)
+    name = preset.repo if preset else spec.model
+    if models.is_folder(name):
+        name = names.model_name(name)
+    return Whisper(
+        *(model, tokenizer, extractor, language or spec.lang, folder),
+        augments=bool(train and train.spec_augment),
+        adapted=adapted,
+        name=name,
     )
+
+
+def _exact(folder: Path) -> dict[str, torch.Tensor]:
+    """Every weight of a model's folder by name, in fp32."""
+    model = ScoringWhisper.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return dict(model.named_parameters())
 
 
 def repeats(text: str) -> bool:

@@ -59,6 +59,7 @@ def part_of(batch: WindowBatch, rows: slice, tokens: int | None = None) -> Windo
         features=batch.features[rows],
         inputs=batch.inputs[rows, :tokens],
         labels=batch.labels[rows, :tokens],
+        heard=batch.heard[rows],
         weight=0,
     )
 
@@ -155,7 +156,25 @@ def test_options_of_training_reach_the_model(tmp_path: Path) -> None:
     model = whisper.load(tmp_path / "tiny", spec, "cpu", torch.float32, train=spec.train)
     assert not any(p.requires_grad for p in model.module.model.encoder.parameters())
     assert model.module.model.decoder.layers[0].dropout == 0.3
-    assert model.module.config.apply_spec_augment
+
+
+def test_masks_are_drawn_in_training_alone(tmp_path: Path) -> None:
+    spec = make_run(tmp_path, train__dropout=0.0, train__spec_augment=True)
+    model = whisper.load(tmp_path / "tiny", spec, "cpu", torch.float32, train=spec.train)
+    unmasked = whisper.load(tmp_path / "tiny", spec, "cpu", torch.float32)
+    batch = batch_of(model, TEXTS)
+    before = batch.features.clone()
+    torch.manual_seed(0)
+    assert torch.equal(model.loss(batch), unmasked.loss(batch))
+    model.module.train()
+    unmasked.module.train()
+    plain = float(unmasked.loss(batch).detach())
+    torch.manual_seed(0)
+    losses = [float(model.loss(batch).detach()) for _ in range(8)]
+    assert len(set(losses) - {plain}) > 1
+    torch.manual_seed(0)
+    assert [float(model.loss(batch).detach()) for _ in range(8)] == losses
+    assert torch.equal(batch.features, before)
 
 
 def test_a_text_has_the_mean_log_probability_of_its_tokens(model: Whisper) -> None:

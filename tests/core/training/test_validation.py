@@ -58,7 +58,7 @@ def test_a_model_whose_texts_are_measured_gives_every_rate(
     found = Validation(context, set_up(context)).measure()
     assert found is not None
     assert found.metric.name == "wer"
-    assert found.others.keys() == {"wer", "cer"}
+    assert found.others.keys() == {"wer", "cer", "validation_loss"}
     assert found.others["wer"] == found.value
 
 
