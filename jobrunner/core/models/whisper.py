@@ -21,7 +21,7 @@ from jobrunner.core.models import adapter, frozen
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
 from jobrunner.core.models.spec_augment import masked
 from jobrunner.core.models.whisper_compile import compile_layers
-from jobrunner.core.models.whisper_decode import Heard, greedy, rules_of
+from jobrunner.core.models.whisper_decode import Heard, Rules, greedy, rules_of
 from jobrunner.core.models.whisper_encoder import let_crop
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
@@ -80,8 +80,14 @@ class Whisper:
         let_crop(model)
         head = self.recipe.head(language, "transcribe")
         _set_language(model, tokenizer, language, head)
-        prompt = [int(model.config.decoder_start_token_id), *head]
-        self._rules = rules_of(model, prompt, tokenizer.eos_token_id, languages.find(language))
+        self._prompt = [int(model.config.decoder_start_token_id), *head]
+        self._language = languages.find(language)
+
+    @property
+    def rules(self) -> Rules:
+        """What its texts begin and end with, from the generation config as it is now."""
+        end = int(self.tokenizer.eos_token_id)
+        return rules_of(self.module, self._prompt, end, self._language)
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
@@ -103,7 +109,7 @@ class Whisper:
         training = model.training
         model.eval()
         try:
-            written = greedy(model, heard, self._rules)
+            written = greedy(model, heard, self.rules)
         except torch.OutOfMemoryError:
             if len(heard) == 1:
                 raise
