@@ -93,8 +93,8 @@ class TrainState:
     def last_measures(self) -> dict[str, float]:
         """Loss and learning rate of the last step that had a finite loss; empty before it."""
         steps = (record for record in reversed(self.history) if record.get("loss") is not None)
-        last: dict[str, Any] = next((each for each in steps if "learning_rate" in each), {})
-        return {name: last[name] for name in ("loss", "learning_rate") if last}
+        last = next((record for record in steps if "learning_rate" in record), None)
+        return {name: last[name] for name in ("loss", "learning_rate")} if last else {}
 
     def to_json(self) -> tuple[bytes, bytes]:
         """The state without its history, and the history as JSON lines."""

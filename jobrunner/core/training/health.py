@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from jobrunner.catalog import models
-from jobrunner.core.training.overfitting import Overfitting
+from jobrunner.core.training.curve import Overfitting
 from jobrunner.errors import Diverged
 from jobrunner.spec import TrainSpec
 
@@ -80,7 +80,7 @@ class Health:
 
     @property
     def concern(self) -> str:
-        """What people should know now, in a few words; empty if all is well."""
+        """The trouble that people should know of, in a few words; empty if all is well."""
         return self._overfitting.concern or ("unhealthy" if self._said else "")
 
     def accept(self, step: int, loss: float, gradient_norm: float) -> bool:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from jobrunner.core.attempt import heartbeat
 from jobrunner.core.attempt.progress import log
-from jobrunner.core.training import heartbeat
 from jobrunner.errors import Interrupted, JobrunnerError
 
 # Seconds for the other processes to end after one has failed: they wait for it in vain.

@@ -8,18 +8,20 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
+from jobrunner.core.attempt import heartbeat
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.checkpoint import leaving
 from jobrunner.core.checkpoint.saver import Saver, size_of
+from jobrunner.core.checkpoint.saves import Saves
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState, versions
-from jobrunner.core.training import agreement, content, export, gradient, heartbeat, leaving
+from jobrunner.core.training import agreement, content, export, gradient
 from jobrunner.core.training.curve import Curve
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
-from jobrunner.core.training.saves import Saves
 from jobrunner.core.training.scaling import Scaling
 from jobrunner.core.training.schedule import usual_rate
 from jobrunner.core.training.setup import Setup

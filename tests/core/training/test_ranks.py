@@ -79,7 +79,7 @@ def test_an_interrupted_rank_may_use_its_grace_to_upload(monkeypatch: pytest.Mon
 
 HANGS = """
 import os, sys, time
-from jobrunner.core.training import heartbeat
+from jobrunner.core.attempt import heartbeat
 heartbeat.beat(600.0 if os.environ["RANK"] == "0" else 0.2)
 time.sleep(600)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from jobrunner.core import train
 from jobrunner.core.data import audio
 from jobrunner.core.data.sources.folder import FileAudio
+from jobrunner.core.training import gradient
 from jobrunner.core.training.health import WORSE, Health
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import PERMANENT_EXIT_CODES, Diverged
@@ -195,3 +197,13 @@ def test_a_rate_that_was_halved_three_times_is_not_the_problem(
     with pytest.raises(Diverged, match="The rate was halved 3 times already") as caught:
         train.run(stage_context(spec, tmp_path / "scratch"))
     assert caught.value.exit_code == 70
+
+
+def test_a_run_that_diverges_names_the_usual_rate_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_run(tmp_path, train__steps=8)
+    monkeypatch.setattr(gradient, "of_mean", lambda *_: (torch.tensor(math.nan), torch.tensor(1.0)))
+    with pytest.raises(Diverged, match=r"usual one, --learning-rate 1\.25e-05\.") as caught:
+        train.run(stage_context(spec, tmp_path / "scratch"))
+    assert caught.value.exit_code in PERMANENT_EXIT_CODES
