@@ -90,6 +90,7 @@ def _training(spec: RunSpec) -> str:
         f"{train.steps:,} steps of {train.batch_seconds:g} s of audio, "
         f"learning rate {train.learning_rate:g} after {train.warmup_steps:,} steps of warm-up, "
         f"saved every {train.save_every:,} steps"
+        + (f"; adapters of rank {train.lora_rank}" if train.lora_rank else "")
     )
 
 
