@@ -34,8 +34,6 @@ class Family:
     """Name of its encoder, whose layers are `layers.0`, `layers.1` and so on below it."""
     stem: tuple[str, ...] = ()
     """Names below the encoder's of what comes before its layers."""
-    fixed: tuple[str, ...] = ()
-    """Names of weights that are never trained."""
     shapes: Callable[[Mapping[str, Any]], Shapes] | None = None
     """Name → shape of every weight, from the fields of config.json."""
     embedding: tuple[str, str, str] | None = None
@@ -61,7 +59,6 @@ FAMILIES: dict[str, Family] = {
         heads=(("d_model", "encoder_attention_heads"), ("d_model", "decoder_attention_heads")),
         encoder="model.encoder",
         stem=("conv1", "conv2", "embed_positions"),
-        fixed=("model.encoder.embed_positions.weight",),
         shapes=weights.of_whisper,
         embedding=("model.decoder.embed_tokens.weight", "vocab_size", "d_model"),
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from jobrunner.core import train
 from jobrunner.core.data import audio
