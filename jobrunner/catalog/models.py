@@ -162,12 +162,6 @@ _BY_NAME = {
 DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
 
 
-def learning_rate(model: str) -> float:
-    """The usual peak rate of a model: its preset's, or the default."""
-    preset = PRESETS.get(model)
-    return preset.learning_rate if preset else DEFAULT_LEARNING_RATE
-
-
 def shape(model: str) -> Shape | None:
     """The shape of a preset; None for another model."""
     return _SHAPES[model.removesuffix(".en")] if model in PRESETS else None

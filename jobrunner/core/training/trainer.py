@@ -11,7 +11,6 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from jobrunner.catalog import models
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
@@ -23,6 +22,7 @@ from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
+from jobrunner.core.training.schedule import usual_rate
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.validation import Validation
 from jobrunner.errors import Interrupted
@@ -44,7 +44,7 @@ class Trainer:
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        self.health = Health(self.spec.train, models.learning_rate(self.spec.model))
+        self.health = Health(self.spec.train, usual_rate(context))
         self.validation = Validation(context, setup)
         self.checkpoints = Checkpoints(
             context.storage,
