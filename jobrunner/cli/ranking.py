@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def ranking(found: Results, runs: Sequence[str], specs: Sequence[RunSpec]) -> str:
     """The table of some runs, the best first, and a line about the best."""
+    from jobrunner.config.compare import values
     from jobrunner.reports.format import percent
     from jobrunner.runner import sweep
 
@@ -22,7 +23,7 @@ def ranking(found: Results, runs: Sequence[str], specs: Sequence[RunSpec]) -> st
         return "There are no results yet."
     paths = sweep.varied(specs)
     by_run = {
-        run: [text_of(value) for path, value in sweep.values(spec).items() if path in paths]
+        run: [text_of(value) for path, value in values(spec).items() if path in paths]
         for run, spec in zip(runs, specs, strict=True)
     }
     label = order[0].either.scores.metric.label

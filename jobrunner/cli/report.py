@@ -103,7 +103,7 @@ def _of_group(runner: Runner, group: str, *, ranked: bool) -> list[str]:
             if spec.group == group:
                 specs[status.run] = spec
     if not specs:
-        hint = "`jobrunner submit --sweep` prints the name of its group."
+        hint = "A submit with --sweep prints the name of its group."
         raise UsageError(f"--group: no run is of the group {group[:60]!r}.", hint=hint)
     if ranked:
         from jobrunner.cli.ranking import ranking

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jobrunner.catalog.backends import BACKENDS
 from jobrunner.cli.options import RunOptions, with_value
 from jobrunner.cli.output import columns, out, paint, say, warn
+from jobrunner.cli.select import namespace_option
 from jobrunner.errors import Detached, JobrunnerError, UsageError, WaitTimeout
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def start_all(
     if wait or follow:
         _wait(runner, runs, follow=follow, timeout=timeout, start_timeout=start_timeout)
         print_ranking(runner, runs, specs)
-    say(f"  jobrunner report --group {specs[0].group}")
+    place = "" if BACKENDS[backend].is_here else namespace_option(specs[0].cluster.namespace)
+    # Runs that were there before are of no group, or of another.
+    together = all(runner.record(run).spec.group == specs[0].group for run in runs)
+    which = f"--group {specs[0].group}" if together else " ".join(runs)
+    say(f"  jobrunner report{place} {which}")
 
 
 def _loaded(options: RunOptions, values: dict[str, str]) -> Configuration:

@@ -105,7 +105,7 @@ def _opening(record: RunRecord) -> str:
 
 
 def _commits(results: Sequence[Result]) -> str:
-    """What of the hub the model was made from, once a result says it."""
+    """Commits of base model and speech on the hub; empty until a result names one."""
     known = {
         "Base model": {result.model_commit for result in results},
         "Speech": {result.data_commit for result in results},

@@ -9,7 +9,9 @@ import pytest
 
 from jobrunner.core import train
 from jobrunner.core.training import schedule
-from jobrunner.errors import Interrupted, Lost
+from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.trainer import Trainer
+from jobrunner.errors import Diverged, Interrupted, Lost
 from jobrunner.spec import RunSpec, keys
 from tests.builders import run_id, stage_context
 from tests.harness.stored import export_of, history_of, storage_of
@@ -95,3 +97,14 @@ def test_the_card_tells_the_steps_that_were_done(tmp_path: Path) -> None:
     assert "- Steps: 5, " in card
     assert "- Peak learning rate: 3.75e-05, 1 warm-up steps" in card
     assert json.loads((export_of(spec) / "training.json").read_text())["steps"] == 5
+
+
+def test_a_run_that_diverges_is_told_the_usual_rate_of_its_models_size(tmp_path: Path) -> None:
+    spec = make_run(tmp_path, train__learning_rate=0.05)
+    context = stage_context(spec, tmp_path / "scratch")
+    trainer = Trainer(context, set_up(context))
+    for step in range(1, 5):
+        assert not trainer.health.accept(step, float("nan"), 1.0)
+    with pytest.raises(Diverged) as caught:
+        trainer.health.accept(5, float("nan"), 1.0)
+    assert "--learning-rate 3.75e-05" in caught.value.hint
