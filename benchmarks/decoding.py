@@ -291,7 +291,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="the fastest of each counts")
     parser.add_argument("--sizes", default="16,32", help="sizes of our batches")
     parser.add_argument("--beams", action="store_true", help="5 beams, the pipeline's default")
-    parser.add_argument("--ctranslate2", default="", help="its kinds: float32,int8_float32,bfloat16")
+    parser.add_argument(
+        "--ctranslate2", default="", help="its kinds: float32,int8_float32,bfloat16"
+    )
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
