@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as distributed
@@ -25,7 +26,7 @@ def main(kind: str, folder: Path) -> None:
     torch.manual_seed(0)
     line = torch.nn.Linear(4, 1).to(device)
     module = DistributedDataParallel(line)
-    module.register_comm_hook(None, bf16_compress_hook)  # type: ignore[no-untyped-call]
+    module.register_comm_hook(None, bf16_compress_hook)
     optimiser = torch.optim.SGD(line.parameters(), lr=0.1)
     losses = []
     for _ in range(3):
@@ -37,8 +38,9 @@ def main(kind: str, folder: Path) -> None:
         both = loss.detach().clone()
         distributed.all_reduce(both)
         losses.append(float(both))
+    data: Any = module._get_ddp_logging_data()  # type: ignore[no-untyped-call]
     found = {
-        "hook": str(module._get_ddp_logging_data().get("comm_hook", "")),
+        "hook": str(data.get("comm_hook", "")),
         "losses": losses,
         "weight": line.weight.tolist(),
     }
