@@ -10,6 +10,7 @@ from jobrunner.corpora.counts import Counts
 from jobrunner.runner import preflight as checks
 from jobrunner.spec import RunSpec
 from jobrunner.spec import plan as plans
+from jobrunner.spec.fit import Estimate
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record
 
@@ -23,6 +24,8 @@ class Prepared:
     """One line each, about things that the user need not correct."""
     speech: tuple[Counts, ...] = ()
     """The rows and clips of each language, if the speech is on this machine."""
+    memory: Estimate | None = None
+    """The memory that training takes on each GPU, if the model's dimensions are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,12 @@ def prepare(asked: RunSpec | RunRecord, *, backend: str) -> Prepared:
     found = checks.preflight(spec, BACKENDS.get(backend, BACKENDS[DEFAULT]))
     resolved = checks.resolve(spec)
     record = new_record(resolved) if isinstance(asked, RunSpec) else asked.with_spec(resolved)
-    return Prepared(plan=plans.plan(record), warnings=found.warnings, speech=found.speech)
+    return Prepared(
+        plan=plans.plan(record),
+        warnings=found.warnings,
+        speech=found.speech,
+        memory=found.memory,
+    )
 
 
 def manifests(plan: Plan) -> str:

@@ -32,8 +32,13 @@ def measures_of(rows: Sequence[Row]) -> list[Measure]:
 
 def packing_of(measures: Sequence[Measure], **changes: Any) -> WindowPacking:
     """Windows of a second, ten of which a device takes at a time."""
-    options = {"rate": 1000, "device_seconds": 10.0, "pack_probability": 1.0, **changes}
-    return WindowPacking(measures, LIMITS, **options)
+    seconds = changes.pop("device_seconds", 10.0)
+    options: dict[str, Any] = {"rate": 1000, "pack_probability": 1.0, **changes}
+    return WindowPacking(
+        *(measures, LIMITS),
+        fits=lambda windows, samples, _: windows == 1 or windows * samples <= seconds * 1000,
+        **options,
+    )
 
 
 def tokens_of(measures: Sequence[Measure], unit: Unit) -> int:

@@ -20,10 +20,13 @@ from transformers import (
 )
 
 from jobrunner.catalog import languages
+from jobrunner.catalog.dimensions import of_config
+from jobrunner.core.models.activations import recompute, weights_of
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
 from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.spec.memory import Cost
 
 # SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
 # smallest number of masks. By default transformers masks no mel bands.
@@ -102,6 +105,18 @@ class Whisper:
 
     def groups(self) -> list[ParameterGroup]:
         return groups_by_decay(self.module)
+
+    def cost(self, *, half: bool, checkpointing: bool) -> Cost:
+        return Cost(
+            sizes=of_config(self.module.config.to_dict()),
+            weights=weights_of(self.module),
+            half=half,
+            checkpointing=checkpointing,
+            dropout=self.module.config.dropout > 0,
+        )
+
+    def recompute(self) -> None:
+        recompute(self.module)
 
     def compile(self) -> None:
         """Compiles the encoder, whose shapes never change."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.windows import Limits, Measure, WindowPacking
 from jobrunner.errors import UsageError
 from jobrunner.spec import RunSpec
+from jobrunner.spec.memory import Room
 
 # Labels that the loss leaves out (torch's own default).
 IGNORED = -100
@@ -54,6 +55,17 @@ class WindowBatch:
     """(windows, tokens), int64; `IGNORED` where nothing is learnt."""
     weight: float
     """Label tokens."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.features.nbytes + self.inputs.nbytes + self.labels.nbytes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, start: int, end: int) -> WindowBatch:
+        part = self._mapped(lambda tensor: tensor[start:end])
+        return replace(part, weight=int((part.labels != IGNORED).sum()))
 
     def pin_memory(self) -> WindowBatch:
         return self._mapped(torch.Tensor.pin_memory)
@@ -147,8 +159,9 @@ class WhisperRecipe:
         )
 
     def packing(
-        self, clips: Sequence[Utterance], measures: Sequence[Any], spec: RunSpec
+        self, clips: Sequence[Utterance], measures: Sequence[Any], spec: RunSpec, room: Room
     ) -> WindowPacking:
+        rate = self.rate
         limits = Limits(
             samples=self.features.samples,
             tokens=self._positions,
@@ -157,8 +170,8 @@ class WhisperRecipe:
         return WindowPacking(
             measures,
             limits,
-            rate=self.rate,
-            device_seconds=spec.resources.device_seconds,
+            rate=rate,
+            fits=lambda windows, samples, tokens: room.holds(windows, samples / rate, tokens),
             pack_probability=spec.train.pack_probability,
         )
 

@@ -6,12 +6,15 @@ the compute of unpacked batches as padding).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jobrunner.core.models.base import Unit
+
+Fits = Callable[[int, int, int], bool]
+"""Whether a device takes so many windows, of so many samples and label tokens each, at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class WindowPacking:
         measures: measures of all clips; each clip fits into a window by itself.
         limits: limits of a window.
         rate: samples a second.
-        device_seconds: seconds of windows that one device takes at a time.
+        fits: whether a device takes so many windows, of so many samples and label tokens each.
         pack_probability: chance that a clip may share a window.
     """
 
@@ -57,14 +60,14 @@ class WindowPacking:
         limits: Limits,
         *,
         rate: int,
-        device_seconds: float,
+        fits: Fits,
         pack_probability: float,
     ) -> None:
         self._measures = measures
         self._limits = limits
         self._pack_probability = pack_probability
         self._window_seconds = limits.samples / rate
-        self._at_once = max(1, int(device_seconds / self._window_seconds))
+        self._fits = fits
 
     def pack(self, random: np.random.Generator) -> list[Unit]:
         """All clips in windows, both in random order."""
@@ -93,9 +96,17 @@ class WindowPacking:
         return [done[place] for place in random.permutation(len(done)).tolist()]
 
     def split(self, units: Sequence[Unit]) -> list[Sequence[Unit]]:
-        """Micro-batches of nearly equal size."""
-        parts = np.array_split(np.arange(len(units)), -(-len(units) // self._at_once))
-        return [units[part[0] : part[-1] + 1] for part in parts]
+        """The fewest micro-batches of nearly equal size that all fit."""
+        for number in range(1, len(units) + 1):
+            parts = np.array_split(np.arange(len(units)), number)
+            batches = [units[part[0] : part[-1] + 1] for part in parts]
+            if all(self._holds(batch) for batch in batches):
+                break
+        return batches
+
+    def _holds(self, units: Sequence[Unit]) -> bool:
+        tokens = max(unit.size for unit in units)
+        return self._fits(len(units), self._limits.samples, tokens)
 
     def cost(self, units: Sequence[Unit]) -> float:
         """Seconds of audio with padding: every window costs as much as a full one."""

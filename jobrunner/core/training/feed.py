@@ -22,6 +22,7 @@ from jobrunner.core.training import order
 from jobrunner.core.training.order import MicroBatch, Order, Step
 from jobrunner.errors import DataError, JobrunnerError
 from jobrunner.spec import RunSpec
+from jobrunner.spec.memory import Room
 
 MOST_WORKERS = 8
 
@@ -86,6 +87,7 @@ class Feed:
         items: the training split.
         recipe: recipe of the model's family.
         spec: spec of the run.
+        room: what the device takes at a time.
         rank: rank of this process.
         ranks: processes that share each step.
         pin: copies batches to memory from which a GPU can fetch them.
@@ -97,6 +99,7 @@ class Feed:
         recipe: Recipe,
         spec: RunSpec,
         *,
+        room: Room,
         rank: int = 0,
         ranks: int = 1,
         pin: bool = False,
@@ -104,7 +107,7 @@ class Feed:
         self._items = items
         self._rank, self._ranks, self._pin = rank, ranks, pin
         self._workers = worker_count(spec.resources.workers)
-        self._packing = recipe.packing(items.utterances, items.measures, spec)
+        self._packing = recipe.packing(items.utterances, items.measures, spec, room)
         self.order = Order(
             self._packing,
             batch_samples=round(spec.train.batch_seconds * recipe.rate),
@@ -135,6 +138,25 @@ class Feed:
             end_workers = getattr(ready, "_shutdown_workers", None)
             if end_workers:
                 end_workers()
+
+    def largest(self, epoch: int) -> Batch:
+        """The batch of an epoch, of those of this rank, that takes most room.
+
+        Raises:
+            JobrunnerError: its audio cannot be read.
+        """
+        steps = self.order.epoch(epoch)
+        shares = (
+            order.share(step, self._packing, rank=self._rank, ranks=self._ranks) for step in steps
+        )
+        batch = self._items[max((micro for own in shares for micro in own), key=self._taken)]
+        if isinstance(batch, JobrunnerError):
+            raise batch
+        return batch
+
+    def _taken(self, micro: MicroBatch) -> tuple[float, int]:
+        longest = max(unit.size for unit in micro.units)
+        return self._packing.cost(micro.units), longest * len(micro.units)
 
     def _loader(self, sampler: Iterable[MicroBatch]) -> DataLoader[Batch | JobrunnerError]:
         return DataLoader(

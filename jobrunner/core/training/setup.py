@@ -17,6 +17,7 @@ from jobrunner.core.devices import choose_device, choose_dtype
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import ParameterGroup, Recogniser
 from jobrunner.core.training.feed import Feed, Items
+from jobrunner.core.training.memory import Memory, make_room
 from jobrunner.core.training.optimiser import make_optimiser, seed_step
 from jobrunner.errors import DeviceError
 from jobrunner.spec import keys
@@ -37,6 +38,8 @@ class Setup:
     optimiser: torch.optim.Optimizer
     dataset: Dataset
     feed: Feed
+    memory: Memory
+    """What goes through the model at a time."""
     dropped: Mapping[str, int]
     """Clips that are not trained on, by reason."""
 
@@ -109,6 +112,9 @@ def set_up(context: StageContext) -> Setup:
     family = family_of(folder)
     model = family.load(folder, spec, accelerator.device, torch.float32, train=spec.train)
     model.module.train()
+    half = accelerator.mixed_precision != "no"
+    ranks = accelerator.num_processes
+    room = make_room(model, spec, accelerator.device, half=half, ranks=ranks)
     if spec.resources.compile:
         model.compile()
     prefix = keys.data_prefix(spec, spec.lang)
@@ -118,6 +124,7 @@ def set_up(context: StageContext) -> Setup:
         items,
         model.recipe,
         spec,
+        room=room,
         rank=accelerator.process_index,
         ranks=accelerator.num_processes,
         pin=accelerator.device.type == "cuda",
@@ -132,5 +139,6 @@ def set_up(context: StageContext) -> Setup:
         optimiser=make_optimiser(groups, spec.train),
         dataset=dataset,
         feed=feed,
+        memory=Memory(spec, room, context.log, context.progress.event),
         dropped=items.dropped,
     )

@@ -109,9 +109,20 @@ class Trainer:
         if restored[0]:
             self._load(restored[0])
         state, train = self.state, self.spec.train
+        self._rehearse()
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
         self._report("training")
+
+    def _rehearse(self) -> None:
+        """Tries the largest micro-batch on a GPU, whose memory is full at once if it is full.
+
+        The CPU's allocator promises more than there is, so trying would show nothing.
+        """
+        if line := self.setup.memory.described():
+            self.log(line)
+        if self.setup.device.type == "cuda" and not self.finished:
+            gradient.rehearse(self.setup, self.setup.feed.largest(self.state.epoch))
 
     def _load(self, restored: Restored) -> None:
         self.state = content.load(self.setup, restored, another=self.spec.again + 1)
@@ -145,8 +156,10 @@ class Trainer:
         number = self.state.step + 1
         rate = learning_rate(self.spec.train, number)
         set_rate(self.setup.optimiser, self.setup.groups, rate)
-        seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
-        total, weight = gradient.accumulate(self.setup, step, micro_batches)
+        rank, before = self.setup.accelerator.process_index, self.setup.memory.retries
+        seed = partial(seed_step, self.spec.seed, number, rank)
+        seed()
+        total, weight = gradient.accumulate(self.setup, step, micro_batches, seed)
         total, weight, self._asked_to_stop = gradient.over_ranks(
             self.setup, total, weight, bool(self.context.stop)
         )
@@ -159,6 +172,8 @@ class Trainer:
             self.context.progress.event("skip")
         self.setup.optimiser.zero_grad(set_to_none=True)
         self._advance(step, loss, norm, rate)
+        if retries := self.setup.memory.retries - before:
+            self.state.history[-1]["out_of_memory_retries"] = retries
         self.saver.check()
 
     def _advance(self, step: Step, loss: float, norm: float, rate: float) -> None:
