@@ -18,6 +18,7 @@
     ├── Superseded          68   another attempt at the same training has begun
     ├── Diverged            70   training went wrong, and would in the same way again
     ├── Repeated            71   an unexpected error, the same as that of the attempt before
+    ├── OutOfMemory         72   not even one window fits into the device's memory
     └── Interrupted        143   SIGTERM: the stage stopped between steps and can resume
     Detached               130   Ctrl-C while following; the run continues
 
@@ -32,7 +33,7 @@ from contextlib import contextmanager
 
 # Exit codes after which a second attempt would fail in the same way. The chart's
 # podFailurePolicy and the local supervisor read this one list.
-PERMANENT_EXIT_CODES = (2, 65, 66, 67, 68, 69, 70, 71)
+PERMANENT_EXIT_CODES = (2, 65, 66, 67, 68, 69, 70, 71, 72)
 
 
 class JobrunnerError(Exception):
@@ -158,6 +159,12 @@ class Repeated(JobrunnerError):
     """An unexpected error, the same and at the same step as that of the attempt before."""
 
     exit_code = 71
+
+
+class OutOfMemory(JobrunnerError):
+    """Training needs more memory than the device has, however little it takes at a time."""
+
+    exit_code = 72
 
 
 class Interrupted(JobrunnerError):

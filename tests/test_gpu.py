@@ -17,7 +17,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from jobrunner.core.models.whisper_recipe import WindowBatch
+from jobrunner.core.models.whisper_batch import WindowBatch
 from jobrunner.core.training import ranks
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer

@@ -16,7 +16,8 @@ from transformers import WhisperFeatureExtractor
 from jobrunner.catalog import languages, native
 from jobrunner.core.models import whisper
 from jobrunner.core.models.features import LogMel
-from jobrunner.core.models.whisper_recipe import IGNORED, WhisperRecipe
+from jobrunner.core.models.whisper_batch import IGNORED
+from jobrunner.core.models.whisper_recipe import WhisperRecipe
 from jobrunner.errors import UsageError
 from jobrunner.scoring.text import basic
 from tests import builders

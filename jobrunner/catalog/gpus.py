@@ -15,6 +15,8 @@ class Gpu:
     """Label that NVIDIA's GPU feature discovery gives its nodes."""
     name: str
     """Text that the label of every product of this kind contains."""
+    memory_gib: float
+    """Memory that CUDA shows of one device, rounded down; the rest is for error correction."""
     peak_tflops: float
     """bf16 matrix peak of one device (vendor's data sheet, dense)."""
     profile: str = ""
@@ -23,44 +25,41 @@ class Gpu:
     """Values that the profile sets besides the product, by dotted path."""
 
 
-# `device_seconds` is sized for the largest model, so that no preset runs out of memory; smaller
-# models can take more (`--set resources.device_seconds=…`).
 GPUS: tuple[Gpu, ...] = (
     Gpu(
         product="NVIDIA-A100-SXM4-80GB",
         name="A100",
+        memory_gib=79.1,
         peak_tflops=312.0,
         profile="a100-80gb",
-        settings={"resources.device_seconds": 960.0, "resources.memory": "96Gi"},
+        settings={"resources.memory": "96Gi"},
     ),
     Gpu(
         product="NVIDIA-A100-SXM4-40GB",
         name="A100",
+        memory_gib=39.3,
         peak_tflops=312.0,
         profile="a100-40gb",
-        settings={"resources.device_seconds": 480.0},
     ),
     Gpu(
         product="NVIDIA-H100-80GB-HBM3",
         name="H100",
+        memory_gib=79.1,
         peak_tflops=989.0,
         profile="h100",
-        settings={"resources.device_seconds": 960.0, "resources.memory": "96Gi"},
+        settings={"resources.memory": "96Gi"},
     ),
-    Gpu(product="NVIDIA-H200", name="H200", peak_tflops=989.0),
+    Gpu(product="NVIDIA-H200", name="H200", memory_gib=139.7, peak_tflops=989.0),
     Gpu(
         product="NVIDIA-L4",
         name="L4",
+        memory_gib=22.0,
         peak_tflops=121.0,
         profile="l4",
-        settings={
-            "resources.device_seconds": 240.0,
-            "resources.cpu": "6",
-            "resources.memory": "24Gi",
-        },
+        settings={"resources.cpu": "6", "resources.memory": "24Gi"},
     ),
-    Gpu(product="NVIDIA-L40S", name="L40S", peak_tflops=362.0),
-    Gpu(product="Tesla-T4", name="T4", peak_tflops=65.0),
+    Gpu(product="NVIDIA-L40S", name="L40S", memory_gib=44.3, peak_tflops=362.0),
+    Gpu(product="Tesla-T4", name="T4", memory_gib=14.5, peak_tflops=65.0),
 )
 # Values that each profile sets, by its name.
 PROFILES: dict[str, dict[str, Any]] = {
@@ -75,3 +74,8 @@ def peak_tflops(product: str) -> float:
     names = sorted({gpu.name: gpu for gpu in GPUS}.values(), key=lambda gpu: -len(gpu.name))
     known = (gpu.peak_tflops for gpu in names if gpu.name in product.upper())
     return next(known, GPUS[0].peak_tflops)
+
+
+def memory_gib(product: str) -> float | None:
+    """Memory of a product in GiB; None if the product is not known."""
+    return next((gpu.memory_gib for gpu in GPUS if gpu.product == product), None)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jobrunner.catalog.backends import BackendFacts
     from jobrunner.runner.prepare import Prepared
     from jobrunner.spec import RunSpec
+    from jobrunner.spec.fit import MemoryEstimate
     from jobrunner.spec.plan import Plan
 
 
@@ -39,6 +40,7 @@ def plan_text(
         ("training", "done before" if "train" in done else _training(ready)),
         ("stages", _stages(plan)),
         ("device", _device(plan, backend)),
+        *((("memory", _memory(ready.memory)),) if ready.memory and "train" not in done else ()),
         ("storage", spec.storage or "none"),
         ("cost", "that of the new evaluations" if "train" in done else _cost(ready)),
     ]
@@ -132,6 +134,20 @@ def _device(plan: Plan, backend: BackendFacts) -> str:
         return f"CPU {where}"
     product = f" {resources.gpu_product}" if resources.gpu_product else ""
     return f"{gpus} GPU{'s' * (gpus > 1)}{product} {where}"
+
+
+def _memory(found: MemoryEstimate) -> str:
+    """The estimate of a GPU's memory, by which the windows at a time were chosen."""
+    how = "on" if found.cost.checkpointing else "off"
+    at_a_time = f"{found.windows} window{'s' * (found.windows > 1)} at a time"
+    gib = f"{found.bytes / 2**30:.0f}"
+    if found.gib is None:
+        return f"at least {gib} GiB on each GPU, {at_a_time}, activation checkpointing {how}"
+    least = "at least " if found.windows > 1 else ""
+    return (
+        f"about {gib} of {found.gib:.0f} GiB on each GPU, activation checkpointing {how}, "
+        f"{least}{at_a_time}"
+    )
 
 
 def _cost(ready: Prepared) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jobrunner.catalog import models
+from jobrunner.catalog.dimensions import DIMENSIONS, Dimensions, of_config
 from jobrunner.catalog.models import Family
 from jobrunner.errors import SpecError
 
@@ -53,6 +54,16 @@ def check(folder: Path) -> None:
     if missing := sorted(_mapped(contents.get(INDEX), names) - shapes.keys()):
         raise SpecError("model", f"{folder}: the weights lack {missing[0]}.", hint="Copy it again.")
     _check_embedding(folder, config, family, shapes)
+
+
+def dimensions(model: str) -> Dimensions | None:
+    """Dimensions of a preset, or of a folder that was checked; None if they are not known."""
+    if not models.is_folder(model):
+        return DIMENSIONS.get(model)
+    try:
+        return of_config(json.loads((Path(model).expanduser() / "config.json").read_bytes()))
+    except KeyError:
+        return None
 
 
 def _names(folder: Path) -> set[str]:

@@ -17,7 +17,8 @@ from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.corpora.counts import Checked, Counts
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.runner import model_folder
-from jobrunner.spec import RunSpec, weights
+from jobrunner.spec import RunSpec, fit, weights
+from jobrunner.spec.fit import MemoryEstimate
 from jobrunner.spec.types import is_remote
 
 # Times the usual learning rate.
@@ -32,6 +33,8 @@ class Findings:
     """One line each."""
     speech: tuple[Counts, ...] = ()
     """The rows and clips of each language, if the speech is on this machine."""
+    memory: MemoryEstimate | None = None
+    """The memory that training takes on each GPU, if the model's dimensions are known."""
 
 
 def preflight(spec: RunSpec, backend: BackendFacts) -> Findings:
@@ -44,13 +47,16 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> Findings:
     Raises:
         UsageError: for a local run, the core packages are not installed, or JOBRUNNER_SCRATCH
             cannot be used.
-        SpecError: a folder, model, language or storage cannot be used.
+        SpecError: a folder, model, language or storage cannot be used, or the model cannot be
+            trained in the memory of the GPU.
         DeviceError: a local run requests more GPUs than this machine shows.
     """
     if models.is_folder(spec.model):
         model_folder.check(_existing("model", _absolute(spec.model)))
         _check_language(spec)
         _check_weights(spec)
+    sizes = model_folder.dimensions(spec.model)
+    memory = fit.check(spec, sizes, profiles=not backend.is_here) if sizes else None
     checked = _check_data(spec)
     if backend.is_here:
         _check_packages()
@@ -67,7 +73,9 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> Findings:
         )
     lines = [*_warn_of_rate(spec), *(line for each in checked for line in each.warnings)]
     return Findings(
-        warnings=tuple(dict.fromkeys(lines)), speech=tuple(each.counts for each in checked)
+        warnings=tuple(dict.fromkeys(lines)),
+        speech=tuple(each.counts for each in checked),
+        memory=memory,
     )
 
 

@@ -14,6 +14,7 @@ from jobrunner.spec import RunSpec
 from jobrunner.spec import estimate as estimates
 from jobrunner.spec import plan as plans
 from jobrunner.spec.estimate import Estimate
+from jobrunner.spec.fit import MemoryEstimate
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record
 
@@ -31,6 +32,8 @@ class Prepared:
     """The size of the training, as far as it is known."""
     rate: float | None = None
     """Peak learning rate; None if only `prepare` will know the model's size."""
+    memory: MemoryEstimate | None = None
+    """The memory that training takes on each GPU, if the model's dimensions are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ def prepare(asked: RunSpec | RunRecord, *, backend: str) -> Prepared:
         speech=found.speech,
         estimate=estimates.estimate(resolved, next(own, 0.0)),
         rate=estimates.usual_rate(resolved, rates.of_folder(place) if place else None),
+        memory=found.memory,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from jobrunner.spec.types import (
-    AudioSeconds,
+    AudioSecondsOrZero,
     Bytes,
     CountOrZero,
     Endpoint,
@@ -37,9 +37,15 @@ class ResourcesSpec(Section):
         "",
         description="Exact GPU product, such as `NVIDIA-A100-SXM4-80GB`; empty: any.",
     )
-    device_seconds: AudioSeconds = Field(
-        480.0,
-        description="Seconds of audio that one device takes at a time; the rest accumulates.",
+    device_seconds: AudioSecondsOrZero = Field(
+        0.0,
+        description="Seconds of audio that one device takes at a time, the rest accumulates; "
+        "0: as many as its memory holds.",
+    )
+    activation_checkpointing: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Keeps less in memory and computes it twice; `auto`: where fewer than four "
+        "windows would fit at a time.",
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",

@@ -216,6 +216,7 @@ Dropout = Annotated[Ratio, _AtMost(0.9)]
 Holdout = Annotated[Ratio, _AtMost(0.5)]
 # A day of audio, 135 times the default of a step.
 AudioSeconds = Annotated[Positive, _AtMost(86_400)]
+AudioSecondsOrZero = Annotated[NotNegative, _AtMost(86_400)]
 # A process needs 0.5 GB, and no node has more cores or GPUs than these.
 Workers = Annotated[CountOrZero, _AtMost(256)]
 Gpus = Annotated[CountOrZero, _AtMost(64)]

@@ -27,6 +27,7 @@ from jobrunner.core.models.base import (
     groups_by_decay,
 )
 from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.spec.memory import Room
 from tests.harness.rows import FAMILY_TYPE
 
 HOP = 320
@@ -43,6 +44,24 @@ class Frames:
 
     def pin_memory(self) -> Frames:
         return self
+
+    @property
+    def nbytes(self) -> int:
+        return self.sounds.nbytes
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def part(self, start: int, end: int) -> Frames:
+        places = [0, *self.label_lengths.cumsum(0).tolist()]
+        return replace(
+            self,
+            sounds=self.sounds[start:end],
+            lengths=self.lengths[start:end],
+            labels=self.labels[places[start] : places[end]],
+            label_lengths=self.label_lengths[start:end],
+            weight=int(self.lengths[start:end].sum()),
+        )
 
     def to(self, device: torch.device) -> Frames:
         return replace(self, sounds=self.sounds.to(device))
@@ -83,9 +102,9 @@ class Recipe:
         ]
 
     def packing(
-        self, clips: Sequence[Utterance], measures: Sequence[int], spec: RunSpec
+        self, clips: Sequence[Utterance], measures: Sequence[int], spec: RunSpec, room: Room
     ) -> Buckets:
-        return Buckets(measures, round(spec.resources.device_seconds * self.rate))
+        return Buckets(measures, round(room.seconds * self.rate))
 
     def item(
         self, clips: Sequence[Utterance], sounds: Sequence[Samples], unit: Unit | None = None
@@ -138,6 +157,12 @@ class Recogniser:
 
     def groups(self) -> list[ParameterGroup]:
         return groups_by_decay(self.module)
+
+    def cost(self, *, half: bool, checkpointing: bool) -> None:
+        return None
+
+    def recompute(self) -> None:
+        pass
 
     def compile(self) -> None:
         self.module.compile()

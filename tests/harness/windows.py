@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from jobrunner.core.models.base import Unit
-from jobrunner.core.models.windows import Limits, Measure, WindowPacking, fits_seconds
+from jobrunner.core.models.windows import Fits, Limits, Measure, WindowPacking
+from jobrunner.spec.memory import Room
 
 LIMITS = Limits(samples=1000, tokens=60, overhead_tokens=4, timed_overhead_tokens=3, grain=10)
 # Samples, tokens of the text, more of them where it follows another, company and, perhaps, speaker.
@@ -42,12 +43,18 @@ def measures_of(rows: Sequence[Row]) -> list[Measure]:
     ]
 
 
+def fits_seconds(device_seconds: float, rate: int) -> Fits:
+    """What a device takes at a time whose memory counts in seconds of windows."""
+    room = Room(seconds=device_seconds)
+    return lambda windows, samples, tokens: room.holds(windows, samples / rate, tokens)
+
+
 def packing_of(
     measures: Sequence[Measure], *, device_seconds: float = 10.0, **changes: Any
 ) -> WindowPacking:
     """Windows of a second, ten of which a device takes at a time."""
-    options = {"rate": 1000, "pack_probability": 1.0, **changes}
-    return WindowPacking(measures, LIMITS, fits=fits_seconds(device_seconds, 1000), **options)
+    options: dict[str, Any] = {"rate": 1000, "pack_probability": 1.0, **changes}
+    return WindowPacking(*(measures, LIMITS), fits=fits_seconds(device_seconds, 1000), **options)
 
 
 def tokens_of(measures: Sequence[Measure], unit: Unit) -> int:

@@ -85,6 +85,10 @@ class Metrics:
         self._skipped = self._counter(
             "train_nonfinite_steps", "Steps left out because loss or gradient was not finite"
         )
+        self._full = self._counter(
+            "train_out_of_memory_retries",
+            "Times that memory ran out, and that a step continued with smaller micro-batches",
+        )
         self._resumes = self._counter(
             "train_resumes", "Times that training continued from a checkpoint", "cause"
         )
@@ -137,6 +141,8 @@ class Metrics:
             self._set(self._saved, time.time())
         elif what == "skip":
             self._skipped.labels(*self._labels).inc(amount)
+        elif what == "out_of_memory":
+            self._full.labels(*self._labels).inc(amount)
         elif what == "resume":
             self._resumes.labels(*self._labels, self._cause()).inc(amount)
         elif what == "drop":

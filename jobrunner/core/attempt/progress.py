@@ -53,7 +53,7 @@ class ProgressReporter:
         """Counts an event for the metrics, such as a checkpoint or a skipped step.
 
         Args:
-            what: `checkpoint`, `resume`, `skip` (a step) or `drop` (clips).
+            what: `checkpoint`, `resume`, `skip` (a step), `out_of_memory` or `drop` (clips).
             amount: seconds of a checkpoint, else the number of events.
             about: reason of a drop.
         """

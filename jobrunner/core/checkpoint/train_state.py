@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -58,6 +59,19 @@ class TrainState:
     history: list[dict[str, Any]] = field(default_factory=list)
     """One record per step: step, epoch, loss (nats a token), gradient norm, learning rate, audio
     seconds; and one per validation: step, metric, rate, and every rate by its name."""
+
+    def stepped(self, epoch: int, seconds: float, **measures: float) -> None:
+        """Records one step over `seconds` of audio; a measure that is not finite as None."""
+        self.step += 1
+        self.audio_seconds += seconds
+        self.history.append(
+            {
+                "step": self.step,
+                "epoch": epoch,
+                **{name: each if math.isfinite(each) else None for name, each in measures.items()},
+                "audio_seconds": self.audio_seconds,
+            }
+        )
 
     def judge(self, step: int, metric: Metric, rate: float, patience: int) -> bool:
         """Records a validation; True if none before was better.

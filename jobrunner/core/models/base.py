@@ -22,6 +22,7 @@ import torch
 
 from jobrunner.core.data.layout import Utterance
 from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.spec.memory import Cost, Room
 
 Samples = npt.NDArray[np.float32]
 
@@ -36,6 +37,19 @@ class Batch(Protocol):
     @property
     def weight(self) -> float:
         """Divisor of the summed loss: label tokens, frames or masked tokens."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of items."""
+        ...
+
+    def part(self, start: int, end: int) -> Batch:
+        """The batch of some of its items, from `start` to before `end`."""
         ...
 
     def pin_memory(self) -> Batch:
@@ -134,9 +148,9 @@ class Recipe(Protocol):
         ...
 
     def packing(
-        self, clips: Sequence[Utterance], measures: Sequence[Any], spec: RunSpec
+        self, clips: Sequence[Utterance], measures: Sequence[Any], spec: RunSpec, room: Room
     ) -> Packing:
-        """The packing of clips that `measure` did not drop."""
+        """The packing of clips that `measure` did not drop, for a device with some room."""
         ...
 
     def item(
@@ -194,6 +208,19 @@ class Recogniser(Protocol):
 
     def groups(self) -> list[ParameterGroup]:
         """Groups of the trained parameters: each one is in one group, frozen ones are in none."""
+        ...
+
+    def cost(self, *, half: bool, checkpointing: bool) -> Cost | None:
+        """Bytes that training takes; None if it is not known.
+
+        Args:
+            half: computes products in bf16 or fp16.
+            checkpointing: computes the layers again in the backward pass.
+        """
+        ...
+
+    def recompute(self) -> None:
+        """Switches activation checkpointing on, for the layers that gradients reach."""
         ...
 
     def compile(self) -> None:

@@ -17,17 +17,21 @@ from transformers import (
 )
 
 from jobrunner.catalog import languages, models
+from jobrunner.catalog.dimensions import of_config
 from jobrunner.core.models import adapter, frozen
+from jobrunner.core.models.activations import recompute, weights_of
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
 from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.spec_augment import masked
+from jobrunner.core.models.whisper_batch import WindowBatch, places_of
 from jobrunner.core.models.whisper_compile import compile_layers
 from jobrunner.core.models.whisper_decode import Heard, Rules, greedy, rules_of
 from jobrunner.core.models.whisper_encoder import let_crop
 from jobrunner.core.models.whisper_loss import ScoringWhisper
-from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
+from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec, names
+from jobrunner.spec.memory import Cost
 
 # Set only for training; the export has the base model's values. The masks of transformers are never
 # on: they would cover silence as well, and wait for the device.
@@ -142,6 +146,18 @@ class Whisper:
 
     def groups(self) -> list[ParameterGroup]:
         return groups_by_decay(self.module)
+
+    def cost(self, *, half: bool, checkpointing: bool) -> Cost:
+        return Cost(
+            sizes=of_config(self.module.config.to_dict()),
+            weights=weights_of(self.module),
+            half=half,
+            checkpointing=checkpointing,
+            dropout=self.module.config.dropout > 0,
+        )
+
+    def recompute(self) -> None:
+        recompute(self.module)
 
     def compile(self) -> None:
         """Compiles one layer of the encoder, for all of them. The decoder stays as it is: its

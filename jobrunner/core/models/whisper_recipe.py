@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from jobrunner.catalog import languages
@@ -23,65 +21,15 @@ from jobrunner.core.data.layout import Utterance
 from jobrunner.core.models.base import Samples, Unit
 from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.timestamps import Stamps, joined, placed
+from jobrunner.core.models.whisper_batch import IGNORED, Window, WindowBatch, places_of
 from jobrunner.core.models.whisper_decode import Heard
-from jobrunner.core.models.windows import Limits, Measure, WindowPacking, fits_seconds
+from jobrunner.core.models.windows import Limits, Measure, WindowPacking
 from jobrunner.errors import UsageError
 from jobrunner.spec import RunSpec
+from jobrunner.spec.memory import Room
 
-# Labels that the loss leaves out (torch's own default).
-IGNORED = -100
 TASKS = ("transcribe", "translate")
 DROPS = {"over_window": "over the window", "over_tokens": "over the token limit"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """One item: the encoder's input, the decoder's input, and the labels."""
-
-    features: torch.Tensor
-    """Log-mel features (mels, frames), float32; or the audio (samples,), int16, of which a device
-    computes them."""
-    inputs: npt.NDArray[np.int64]
-    """Token ids (tokens,) that the decoder reads, starting with the prompt or the start token."""
-    labels: npt.NDArray[np.int64]
-    """Token ids (tokens,) that it must write; `IGNORED` where it only reads."""
-    heard: int
-    """Frames that hold audio, from the first on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowBatch:
-    """Windows that go through the model together."""
-
-    features: torch.Tensor
-    """(windows, mels, frames), float32; or the audio (windows, samples), int16."""
-    inputs: torch.Tensor
-    """(windows, tokens), int64."""
-    labels: torch.Tensor
-    """(windows, tokens), int64; `IGNORED` where nothing is learnt."""
-    heard: torch.Tensor
-    """(windows,), int64: frames that hold audio, from the first on."""
-    weight: float
-    """Label tokens."""
-    places: torch.Tensor | None = None
-    """Positions in the flattened labels of those that count, int64; found when needed if None.
-    A device could give their number only by waiting for all of its work."""
-
-    def pin_memory(self) -> WindowBatch:
-        return self._mapped(torch.Tensor.pin_memory)
-
-    def to(self, device: torch.device) -> WindowBatch:
-        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def _mapped(self, change: Any) -> WindowBatch:
-        return WindowBatch(
-            features=change(self.features),
-            inputs=change(self.inputs),
-            labels=change(self.labels),
-            heard=change(self.heard),
-            weight=self.weight,
-            places=None if self.places is None else change(self.places),
-        )
 
 
 class WhisperRecipe:
@@ -165,15 +113,16 @@ class WhisperRecipe:
         )
 
     def packing(
-        self, clips: Sequence[Utterance], measures: Sequence[Any], spec: RunSpec
+        self, clips: Sequence[Utterance], measures: Sequence[Any], spec: RunSpec, room: Room
     ) -> WindowPacking:
         if spec.train.timestamps:
             self._stamps.check()
+        rate = self.rate
         return WindowPacking(
             measures,
             self._limits(clips[0]),
-            rate=self.rate,
-            fits=fits_seconds(spec.resources.device_seconds, self.rate),
+            rate=rate,
+            fits=lambda windows, samples, tokens: room.holds(windows, samples / rate, tokens),
             pack=spec.train.pack,
             pack_probability=spec.train.pack_probability,
             timed_share=spec.train.timestamps,
@@ -281,11 +230,6 @@ class WhisperRecipe:
         """
         cuts = [0, *(found.start() + 1 for found in self._special.finditer(text)), len(text)]
         return [text[start:end] for start, end in pairwise(cuts)]
-
-
-def places_of(labels: torch.Tensor) -> torch.Tensor:
-    """Positions of the labels that count, in the flattened labels."""
-    return torch.nonzero(labels.flatten() != IGNORED)[:, 0]
 
 
 def _separator(clip: Utterance) -> str:

@@ -38,6 +38,9 @@ _FULL = 0.95
 # Share of a window that packed clips fill, nearly; decides how many clips stay single.
 _FILLED = 0.97
 
+Fits = Callable[[int, int, int], bool]
+"""Whether a device takes so many windows, of so many samples and label tokens each, at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -75,15 +78,6 @@ class Limits:
         """Samples that a window may be cropped to, the shortest first."""
         grains = self.samples // self.grain
         return tuple(-(-grains // part) * self.grain for part in PARTS)
-
-
-Fits = Callable[[int, int, int], bool]
-"""Whether a device takes so many windows, of so many samples and label tokens, at a time."""
-
-
-def fits_seconds(device_seconds: float, rate: int) -> Fits:
-    """Predicate for a device that takes a number of seconds of windows at a time."""
-    return lambda windows, samples, tokens: windows * samples <= device_seconds * rate
 
 
 class WindowPacking:

@@ -25,6 +25,7 @@ from jobrunner.core.training import order
 from jobrunner.core.training.order import MicroBatch, Order, Step
 from jobrunner.errors import DataError, JobrunnerError
 from jobrunner.spec import RunSpec
+from jobrunner.spec.memory import Room
 
 # Bytes of a sample in a batch, at most: as float32. Features of 128 bands take 51 kB a second, less
 # than its 16,000 samples would.
@@ -101,6 +102,7 @@ class Feed:
         items: the training split.
         recipe: recipe of the model's family.
         spec: spec of the run.
+        room: what the device takes at a time.
         rank: rank of this process.
         ranks: processes that share each step.
         pin: copies batches to memory from which a GPU can fetch them.
@@ -112,6 +114,7 @@ class Feed:
         recipe: Recipe,
         spec: RunSpec,
         *,
+        room: Room,
         rank: int = 0,
         ranks: int = 1,
         pin: bool = False,
@@ -120,7 +123,7 @@ class Feed:
         self._rank, self._ranks, self._pin = rank, ranks, pin
         self._workers = worker_count(spec.resources.workers, ranks, least=int(pin))
         self._recipe = recipe
-        self._packing = recipe.packing(items.utterances, items.measures, spec)
+        self._packing = recipe.packing(items.utterances, items.measures, spec, room)
         self.order = Order(
             self._packing,
             batch_samples=round(spec.train.batch_seconds * recipe.rate),
@@ -177,6 +180,22 @@ class Feed:
 
     def _share(self, step: Step) -> list[MicroBatch]:
         return order.share(step, self._packing, rank=self._rank, ranks=self._ranks)
+
+    def largest(self, epoch: int) -> Batch:
+        """The batch of an epoch, of those of this rank, that takes most room.
+
+        Raises:
+            JobrunnerError: its audio cannot be read.
+        """
+        shares = (self._share(step) for step in self.order.epoch(epoch))
+        batch = self._items[max((micro for own in shares for micro in own), key=self._taken)]
+        if isinstance(batch, JobrunnerError):
+            raise batch
+        return batch
+
+    def _taken(self, micro: MicroBatch) -> tuple[float, int]:
+        longest = max(unit.size for unit in micro.units)
+        return self._packing.cost(micro.units), longest * len(micro.units)
 
     def _batch_bytes(self, step: Step) -> float:
         """Bytes of the step's largest micro-batch; those of other steps are much the same."""

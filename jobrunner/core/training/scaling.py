@@ -8,6 +8,7 @@ range of fp32 and does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,12 +53,13 @@ class Scaling:
             micro_batches: its micro-batches; kept until the step is done if there is a scale.
         """
         setup, scaler = self._setup, self._scaler
+        seed = partial(seed_step, self._seed, number, setup.accelerator.process_index)
         if scaler is None:
-            return gradient.accumulate(setup, step, micro_batches)
+            return gradient.accumulate(setup, step, micro_batches, seed)
         kept = list(micro_batches)
         first = scaler.get_scale()
         while True:
-            total, weight = gradient.accumulate(setup, step, iter(kept))
+            total, weight = gradient.accumulate(setup, step, iter(kept), seed)
             before = scaler.get_scale()
             scaler.unscale_(setup.optimiser)
             scaler.update()
@@ -72,7 +74,7 @@ class Scaling:
             self.repeated += 1
             self._log(f"step {number}: a gradient overflows in fp16; again with scale {now:g}")
             setup.optimiser.zero_grad(set_to_none=True)
-            seed_step(self._seed, number, setup.accelerator.process_index)
+            seed()
         return total, weight
 
     def state(self) -> dict[str, Any]:

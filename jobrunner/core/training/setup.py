@@ -19,6 +19,7 @@ from jobrunner.core.models.base import ParameterGroup, Recogniser
 from jobrunner.core.models.frozen import lower
 from jobrunner.core.training import agreement
 from jobrunner.core.training.feed import Feed, Items
+from jobrunner.core.training.memory import Memory, make_room
 from jobrunner.core.training.optimiser import make_optimiser, seed_step
 from jobrunner.core.training.step.exchange import ddp_options
 from jobrunner.errors import DeviceError
@@ -40,6 +41,8 @@ class Setup:
     optimiser: torch.optim.Optimizer
     dataset: Dataset
     feed: Feed
+    memory: Memory
+    """What goes through the model at a time."""
     dropped: Mapping[str, int]
     """Clips that are not trained on, by reason."""
 
@@ -121,8 +124,11 @@ def set_up(context: StageContext) -> Setup:
     model = family.load(folder, spec, accelerator.device, torch.float32, train=spec.train)
     model.module.train()
     precision = choose_precision(spec.resources, accelerator.device)
-    if precision != "fp32":
+    half = precision != "fp32"
+    if half:
         lower(model.module, DTYPES[precision])
+    ranks = accelerator.num_processes
+    room = make_room(model, spec, accelerator.device, half=half, ranks=ranks)
     if spec.resources.compile:
         model.compile()
     prefix = keys.data_prefix(spec, spec.lang)
@@ -132,6 +138,7 @@ def set_up(context: StageContext) -> Setup:
         items,
         model.recipe,
         spec,
+        room=room,
         rank=accelerator.process_index,
         ranks=accelerator.num_processes,
         pin=accelerator.device.type == "cuda",
@@ -146,5 +153,6 @@ def set_up(context: StageContext) -> Setup:
         optimiser=make_optimiser(groups, spec.train),
         dataset=dataset,
         feed=feed,
+        memory=Memory(spec, room, context.log, context.progress.event),
         dropped=items.dropped,
     )

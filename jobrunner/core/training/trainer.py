@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Generator
 from functools import partial
@@ -115,6 +114,10 @@ class Trainer:
             self.health.lowered = self._lowered
             self.state.history.append({"step": self.state.step, "rate_factor": self.health.factor})
         state, train = self.state, self.spec.train
+        if line := self.setup.memory.described():
+            self.log(line)
+        if not self.finished:
+            gradient.rehearse_largest(self.setup, state.epoch)
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
         self._report("training")
@@ -151,7 +154,7 @@ class Trainer:
         rate = learning_rate(self.spec.train, number) * self.health.factor
         set_rate(self.setup.optimiser, self.setup.groups, rate)
         seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
-        fed = self.pace.fed(micro_batches)
+        before, fed = self.setup.memory.retries, self.pace.fed(micro_batches)
         total, own = self.scaling.accumulate(number, step, fed)
         total, weight, stop = gradient.over_ranks(self.setup, total, own, bool(self.context.stop))
         measured = gradient.of_mean(self.setup, step, total, weight, self.spec.train.max_grad_norm)
@@ -160,26 +163,17 @@ class Trainer:
         if not self.health.accept(number, loss, norm):
             self.context.progress.event("skip")
         self._advance(step, loss, norm, rate)
+        if retries := self.setup.memory.retries - before:
+            self.state.history[-1]["out_of_memory_retries"] = retries
         self.saver.check()
 
     def _advance(self, step: Step, loss: float, norm: float, rate: float) -> None:
         state = self.state
         seconds = step.samples / self.setup.model.recipe.rate
-        state.step += 1
         state.epoch, state.epoch_step = (
             (step.epoch + 1, 0) if step.last else (step.epoch, step.index + 1)
         )
-        state.audio_seconds += seconds
-        state.history.append(
-            {
-                "step": state.step,
-                "epoch": step.epoch,
-                "loss": loss if math.isfinite(loss) else None,
-                "gradient_norm": norm if math.isfinite(norm) else None,
-                "learning_rate": rate,
-                "audio_seconds": state.audio_seconds,
-            }
-        )
+        state.stepped(step.epoch, seconds, loss=loss, gradient_norm=norm, learning_rate=rate)
         self.curve.add(state.history[-1]["loss"])
         self.pace.passed(state.step, self.spec.train.steps, loss, rate, seconds)
         self._report(

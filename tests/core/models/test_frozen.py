@@ -10,7 +10,7 @@ import torch
 
 from jobrunner.core.models import whisper
 from jobrunner.core.models.frozen import is_lowered, lower, restore
-from jobrunner.core.models.whisper_recipe import WindowBatch
+from jobrunner.core.models.whisper_batch import WindowBatch
 from jobrunner.errors import SpecError
 from tests import builders
 from tests.harness.tiny import make_whisper

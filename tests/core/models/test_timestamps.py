@@ -14,9 +14,11 @@ from jobrunner.core.data.layout import Utterance
 from jobrunner.core.models import whisper
 from jobrunner.core.models.base import Unit
 from jobrunner.core.models.timestamps import Stamps, joined, placed
-from jobrunner.core.models.whisper_recipe import WhisperRecipe, Window
+from jobrunner.core.models.whisper_batch import Window
+from jobrunner.core.models.whisper_recipe import WhisperRecipe
 from jobrunner.errors import UsageError
 from jobrunner.spec import RunSpec
+from jobrunner.spec.memory import Room
 from tests import builders
 from tests.harness.paths import ROOT
 from tests.harness.tiny import make_whisper
@@ -88,7 +90,7 @@ def test_places_are_those_in_the_joined_sound() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_share_of_windows_with_times_is_the_option(recipe: WhisperRecipe, share: float) -> None:
     clips = [utterance("ναι", index=n, seconds=0.4 + n % 7 / 10) for n in range(600)]
-    packing = recipe.packing(clips, recipe.measure(clips), spec_of(share))
+    packing = recipe.packing(clips, recipe.measure(clips), spec_of(share), Room())
     units = packing.pack(np.random.default_rng(0))
     assert units == packing.pack(np.random.default_rng(0))
     assert sum(unit.timed for unit in units) / len(units) == pytest.approx(share, abs=0.06)
@@ -101,7 +103,7 @@ def test_the_share_of_windows_with_times_is_the_option(recipe: WhisperRecipe, sh
 def test_a_window_whose_text_leaves_no_room_for_times_has_none(recipe: WhisperRecipe) -> None:
     # 128 tokens: 3 before the text, which has one each character, and 1 after it.
     clips = [utterance("α" * 124, index=0), utterance("α" * 122, index=1)]
-    units = recipe.packing(clips, recipe.measure(clips), spec_of(1.0)).pack(
+    units = recipe.packing(clips, recipe.measure(clips), spec_of(1.0), Room()).pack(
         np.random.default_rng(0)
     )
     assert {unit.clips: unit.timed for unit in units} == {(0,): False, (1,): True}
@@ -112,4 +114,4 @@ def test_a_tokenizer_without_times_is_refused_in_one_line(tmp_path: Path) -> Non
     recipe = whisper.load(folder, spec_of(0.5), "cpu", torch.float32).recipe
     clips = [utterance("ναι")]
     with pytest.raises(UsageError, match="no timestamp tokens, which"):
-        recipe.packing(clips, recipe.measure(clips), spec_of(0.5))
+        recipe.packing(clips, recipe.measure(clips), spec_of(0.5), Room())

@@ -12,8 +12,8 @@ from transformers import WhisperForConditionalGeneration
 
 from jobrunner.core.models import whisper
 from jobrunner.core.models.whisper import Whisper, repeats
+from jobrunner.core.models.whisper_batch import IGNORED, WindowBatch
 from jobrunner.core.models.whisper_decode import Heard
-from jobrunner.core.models.whisper_recipe import IGNORED, WindowBatch
 from jobrunner.errors import DataError, UsageError
 from jobrunner.spec import RunSpec
 from tests import builders

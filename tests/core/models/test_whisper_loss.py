@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from jobrunner.core.models import whisper
 from jobrunner.core.models.whisper import Whisper
+from jobrunner.core.models.whisper_batch import IGNORED, WindowBatch
 from jobrunner.core.models.whisper_loss import summed_cross_entropy
-from jobrunner.core.models.whisper_recipe import IGNORED, WindowBatch
 from tests import builders
 from tests.harness.tiny import make_whisper
 

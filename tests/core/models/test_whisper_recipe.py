@@ -17,9 +17,11 @@ from jobrunner.core.data.layout import Utterance
 from jobrunner.core.models import whisper
 from jobrunner.core.models.base import Unit
 from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.models.whisper_recipe import IGNORED, WhisperRecipe, Window
+from jobrunner.core.models.whisper_batch import IGNORED, Window
+from jobrunner.core.models.whisper_recipe import WhisperRecipe
 from jobrunner.core.models.windows import Measure
 from jobrunner.errors import DataError, UsageError
+from jobrunner.spec.memory import Room
 from tests import builders
 from tests.harness.tiny import POSITIONS, SECONDS, make_whisper
 from tests.harness.utterances import utterance
@@ -237,7 +239,7 @@ def test_the_expected_weight_of_a_unit_is_the_weight_of_its_batch(
     measured = recipe.measure(clips)
     kept = [at for at, each in enumerate(measured) if isinstance(each, Measure)]
     clips = [clips[at] for at in kept]
-    packing = recipe.packing(clips, [measured[at] for at in kept], SPEC)
+    packing = recipe.packing(clips, [measured[at] for at in kept], SPEC, Room())
     units = packing.pack(np.random.default_rng(seed)) if kept else []
     assert sorted(clip for unit in units for clip in unit.clips) == list(range(len(kept)))
     for unit in units:

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobrunner.core.models.base import Unit
-from jobrunner.core.models.windows import Limits, Measure, Pack, WindowPacking, fits_seconds
+from jobrunner.core.models.windows import Limits, Measure, Pack, WindowPacking
 from jobrunner.spec import TrainSpec
 from tests.harness.windows import (
     LIMITS,
     SILENCE,
     Row,
+    fits_seconds,
     measures_of,
     packing_of,
     rows,

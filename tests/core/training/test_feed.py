@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from jobrunner.core.data.dataset import Dataset
-from jobrunner.core.models.whisper_recipe import WindowBatch
+from jobrunner.core.models.whisper_batch import WindowBatch
 from jobrunner.core.training import feed as feeds
 from jobrunner.core.training.feed import Feed, Items
 from jobrunner.core.training.setup import set_up
 from jobrunner.spec import RunSpec
+from jobrunner.spec.memory import Room
 from tests.builders import stage_context
 from tests.harness.elsewhere import Elsewhere
 from tests.harness.prepared import Clip, write_split
@@ -68,7 +69,8 @@ def test_shards_are_fetched_ahead_once_and_no_read_waits_for_storage(
     write_split(storage, "data/el/", "train", clips, clips_a_shard=2)
     dataset = Dataset.open(storage, "data/el/", tmp_path / "scratch", language="el")
     recipe = set_up(stage_context(finished, tmp_path)).model.recipe
-    feed = Feed(Items(dataset, dataset.utterances("train"), recipe), recipe, finished)
+    items = Items(dataset, dataset.utterances("train"), recipe)
+    feed = Feed(items, recipe, finished, room=Room(seconds=4.0))
     steps = feed.steps(0, 0)
     first = next(steps)
     for _ in range(12):

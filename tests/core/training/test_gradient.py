@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 
 from jobrunner.core.models.base import Batch, Recogniser, Unit, groups_by_decay
 from jobrunner.core.training import gradient
+from jobrunner.core.training.memory import Memory
 from jobrunner.core.training.order import MicroBatch, Step
 from jobrunner.core.training.setup import Setup
+from jobrunner.spec.memory import Room
+from tests import builders
 
 UNIT = Unit(clips=(0,), samples=1, weight=1, size=1)
 
@@ -32,6 +35,17 @@ class Points:
     @property
     def weight(self) -> float:
         return float(self.counts.sum())
+
+    @property
+    def nbytes(self) -> int:
+        return self.inputs.nbytes
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def part(self, start: int, end: int) -> Points:
+        cut = slice(start, end)
+        return Points(self.inputs[cut], self.wanted[cut], self.counts[cut])
 
     def pin_memory(self) -> Points:
         return self
@@ -69,6 +83,7 @@ def make_setup() -> Setup:
         optimiser=torch.optim.SGD(line.module.parameters()),
         dataset=cast("Any", None),
         feed=cast("Any", None),
+        memory=Memory(builders.spec(), Room(), print, print),
         dropped={},
     )
 

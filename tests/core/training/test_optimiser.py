@@ -110,10 +110,10 @@ def test_five_steps_are_those_of_plain_torch_whatever_accumulates(
     steps: list[list[Any]] = []
     accumulate = gradient.accumulate
 
-    def seeing(setup: Any, step: Any, given: Iterator[Any]) -> Any:
+    def seeing(setup: Any, step: Any, given: Iterator[Any], *more: Any) -> Any:
         pairs = list(given)
         steps.append([batch for _, batch in pairs])
-        return accumulate(setup, step, iter(pairs))
+        return accumulate(setup, step, iter(pairs), *more)
 
     monkeypatch.setattr(gradient, "accumulate", seeing)
     context = stage_context(spec, tmp_path / "scratch")

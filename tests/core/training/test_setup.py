@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from jobrunner.core.models import whisper
-from jobrunner.core.models.whisper_recipe import WhisperRecipe, WindowBatch
+from jobrunner.core.models.whisper_batch import WindowBatch
+from jobrunner.core.models.whisper_recipe import WhisperRecipe
 from jobrunner.core.training.setup import make_accelerator, set_up
 from tests import builders
 from tests.builders import stage_context

@@ -1,0 +1,115 @@
+"""Dimensions of the presets, and of any Whisper by its config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+# Positions of the encoder for one second of sound: frames of 10 ms, of which two make a position.
+POSITIONS_A_SECOND = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dimensions:
+    """The numbers in a Whisper's config that decide how large it is."""
+
+    width: int
+    encoder_layers: int
+    decoder_layers: int
+    encoder_heads: int
+    decoder_heads: int
+    encoder_inner: int
+    """Width between the two linear maps of an encoder layer."""
+    decoder_inner: int
+    vocabulary: int
+    mels: int
+    positions: int
+    """Positions of the encoder for a whole window."""
+    tokens: int
+    """Most tokens that the decoder reads."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of a window."""
+        return self.positions / POSITIONS_A_SECOND
+
+    @property
+    def encoder_weights(self) -> int:
+        """Number of weights of the encoder, its fixed positions included."""
+        width, inner = self.width, self.encoder_inner
+        convolutions = 3 * width * (self.mels + width) + 2 * width
+        layer = 4 * width**2 + 3 * width + _between(width, inner) + 2 * 2 * width
+        return convolutions + self.positions * width + self.encoder_layers * layer + 2 * width
+
+    @property
+    def decoder_weights(self) -> int:
+        """Number of weights of the decoder; the embedding is its last layer, and counts once."""
+        width, inner = self.width, self.decoder_inner
+        layer = 2 * (4 * width**2 + 3 * width) + _between(width, inner) + 3 * 2 * width
+        ends = self.vocabulary * width + self.tokens * width + 2 * width
+        return ends + self.decoder_layers * layer
+
+    @property
+    def weights(self) -> int:
+        """Number of all weights."""
+        return self.encoder_weights + self.decoder_weights
+
+
+def _between(width: int, inner: int) -> int:
+    return 2 * width * inner + inner + width
+
+
+def of_config(config: Mapping[str, Any]) -> Dimensions:
+    """Dimensions by the content of a config.json.
+
+    Raises:
+        KeyError: a number is missing.
+    """
+    return Dimensions(
+        width=config["d_model"],
+        encoder_layers=config["encoder_layers"],
+        decoder_layers=config["decoder_layers"],
+        encoder_heads=config["encoder_attention_heads"],
+        decoder_heads=config["decoder_attention_heads"],
+        encoder_inner=config["encoder_ffn_dim"],
+        decoder_inner=config["decoder_ffn_dim"],
+        vocabulary=config["vocab_size"],
+        mels=config["num_mel_bins"],
+        positions=config["max_source_positions"],
+        tokens=config["max_target_positions"],
+    )
+
+
+def _whisper(width: int, encoder: int, decoder: int, *, large_v3: bool = False) -> Dimensions:
+    """A published size: heads of 64, and four times the width within a layer."""
+    return Dimensions(
+        width=width,
+        encoder_layers=encoder,
+        decoder_layers=decoder,
+        encoder_heads=width // 64,
+        decoder_heads=width // 64,
+        encoder_inner=4 * width,
+        decoder_inner=4 * width,
+        vocabulary=51_866 if large_v3 else 51_865,
+        mels=128 if large_v3 else 80,
+        positions=1500,
+        tokens=448,
+    )
+
+
+_SIZES = {
+    "whisper-tiny": _whisper(384, 4, 4),
+    "whisper-base": _whisper(512, 6, 6),
+    "whisper-small": _whisper(768, 12, 12),
+    "whisper-medium": _whisper(1024, 24, 24),
+}
+# By the name of the preset. The English-only models have one token less.
+DIMENSIONS: dict[str, Dimensions] = {
+    **_SIZES,
+    **{f"{name}.en": replace(size, vocabulary=51_864) for name, size in _SIZES.items()},
+    "whisper-large": _whisper(1280, 32, 32),
+    "whisper-large-v2": _whisper(1280, 32, 32),
+    "whisper-large-v3": _whisper(1280, 32, 32, large_v3=True),
+    "whisper-turbo": _whisper(1280, 32, 4, large_v3=True),
+}
