@@ -14,6 +14,7 @@ from tests import builders
 from tests.contract.space import DATA, MODEL, RUN
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import fill
+from tests.harness.hints import assert_hint
 from tests.harness.terminal import on_terminal
 
 WEIGHTS = f"{MODEL}weights"
@@ -93,11 +94,15 @@ def test_check_names_each_damage_and_ends_with_1(jobrunner: Jobrunner, full: Loc
     assert answer.err.endswith(f"\nerror: 1 folder is damaged. {advice}\n")
     deep = jobrunner("storage", "check", "--deep", "--storage", full.url)
     assert deep.code == 1
+    assert_hint("`{}` has them made again.", deep.err)
     assert f"`jobrunner storage check --repair --deep --storage {full.url}`" in deep.err
     assert deep.out.splitlines() == [
         f"{shard} differs from its SHA-256",
         f"{WEIGHTS} is missing",
     ]
+    repaired = jobrunner(*deep.err.rpartition("`jobrunner ")[2].partition("`")[0].split())
+    assert repaired.code == 0, repaired.err
+    assert jobrunner("storage", "check", "--deep", "--storage", full.url).code == 0
 
 
 def test_repair_says_what_it_does_and_a_dry_run_does_nothing(

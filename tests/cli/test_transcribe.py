@@ -72,7 +72,7 @@ def test_text_of_several_files_names_them_and_silence_is_said(
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == (
         "error: notes.txt cannot be read as audio: format not recognised. "
-        "`ffmpeg -i notes.txt notes.wav` makes a file that can.\n"
+        "`ffmpeg -i notes.txt -ar 16000 notes-16000.wav` makes a file that can.\n"
     )
 
 
