@@ -115,7 +115,7 @@ def test_a_function_has_at_most_60_lines() -> None:
 
 TESTS = ROOT / "tests"
 # Folders of tests that are no room: what tests share, and what the repository has besides.
-NOT_ROOMS = {"harness", "contract", "cluster", "k8s", "images", "examples"}
+NOT_ROOMS = {"harness", "hints", "contract", "cluster", "k8s", "images", "examples"}
 # Tests that belong to no module, and why.
 NOT_OF_A_MODULE = {
     "chart/test_generated.py": "what docs/generate.py writes, of the chart and of the reference",

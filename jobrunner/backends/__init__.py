@@ -6,8 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobrunner.catalog.backends import BACKENDS, LOCAL
-from jobrunner.errors import UsageError
+from jobrunner.catalog.backends import LOCAL, find
 
 # The supervisor of a local run starts through this package, so it imports almost nothing.
 if TYPE_CHECKING:
@@ -24,10 +23,7 @@ def open_backend(name: str, *, namespace: str = "") -> Backend:
     Raises:
         UsageError: no cluster is configured, or there is no such backend.
     """
-    if name not in BACKENDS:
-        known = " and ".join(BACKENDS)
-        raise UsageError(f"There is no backend {name[:60]!r}.", hint=f"There are {known}.")
-    backend: Backend = importlib.import_module(BACKENDS[name].module).connect(namespace)
+    backend: Backend = importlib.import_module(find(name).module).connect(namespace)
     return backend
 
 

@@ -38,15 +38,11 @@ def check(asked: RunRecord, before: RunRecord, *, live: bool) -> None:
         )
     if before.spec.storage == asked.spec.storage:
         return
-    if live:
-        raise UsageError(
-            f"{before.run} is running with the storage {before.spec.storage}.",
-            hint=f"Use that, or `jobrunner cancel {before.run}` first.",
-        )
     raise UsageError(
-        f"{before.run} has the storage {before.spec.storage}.",
-        hint=f"Use that, or `jobrunner delete {before.run}` first, which leaves its storage as it "
-        f"is, or add --again {before.spec.again + 1} for another run.",
+        f"{before.run} {'is running with' if live else 'has'} the storage {before.spec.storage}.",
+        hint=f"Use that, or `jobrunner delete {before.run}` first, which "
+        f"{'cancels it and ' if live else ''}leaves its storage as it is, or add --again "
+        f"{before.spec.again + 1} for another run.",
     )
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobrunner.errors import UsageError
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackendFacts:
@@ -42,3 +44,11 @@ BACKENDS: dict[str, BackendFacts] = {
 # The backend of a run whose spec names none.
 DEFAULT = "kubernetes"
 LOCAL = "local"
+
+
+def find(name: str) -> BackendFacts:
+    """The backend of that name. Raises UsageError if there is none."""
+    if name not in BACKENDS:
+        known = " and ".join(BACKENDS)
+        raise UsageError(f"There is no backend {name[:60]!r}.", hint=f"There are {known}.")
+    return BACKENDS[name]

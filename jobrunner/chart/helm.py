@@ -84,5 +84,5 @@ def _refused(message: str) -> UsageError:
     line = " ".join(message.split())
     return UsageError(
         f"Helm refuses the chart: {line[:500]}",
-        hint="If you changed charts/speech-run, `helm lint` shows more.",
+        hint="If you changed charts/speech-run, correct it there or take it back.",
     )

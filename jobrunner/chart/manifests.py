@@ -34,7 +34,7 @@ def manifests(plan: Plan) -> list[dict[str, Any]]:
         odd = sorted(map(str, set(found) ^ set(expected)))
         raise JobrunnerError(
             f"The chart does not produce the plan's objects: {', '.join(odd)[:300]}.",
-            hint="Look at charts/speech-run.",
+            hint="If you changed charts/speech-run, correct it there or take it back.",
         )
     return [found[identity] for identity in expected]
 

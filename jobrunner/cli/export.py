@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from jobrunner.cli.output import escape, out, say
-from jobrunner.cli.select import Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import Place, complete_run, place_options, recorded
 from jobrunner.cli.space import size as shown
 
 
@@ -16,12 +16,14 @@ from jobrunner.cli.space import size as shown
 Examples:
   jobrunner export @latest ./greek
   jobrunner export el-whisper-small-1f6e09ab ~/models/greek
+  jobrunner export el-whisper ./greek --storage s3://speech/runs
 """
 )
 @click.argument("run", metavar="RUN", shell_complete=complete_run)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--storage", metavar="URL", help="Where the run is, if submitted elsewhere.")
 @place_options
-def command(run: str, folder: Path, place: Place) -> None:
+def command(run: str, folder: Path, storage: str | None, place: Place) -> None:
     """Copy the fine-tuned model of a run to a folder.
 
     Every file is verified against the manifest in storage; a copy that was interrupted continues
@@ -29,11 +31,10 @@ def command(run: str, folder: Path, place: Place) -> None:
     """
     from jobrunner.runner.export import export
 
-    runner = reader(place)
-    wanted = find(runner, run)
-    done = export(runner.record(wanted), folder, before_file=_announce)
+    record = recorded(run, storage, place)
+    done = export(record, folder, before_file=_announce)
     kept = f"; {done.copied.kept} were there already" if done.copied.kept else ""
-    say(f"{done.copied.fetched} files of {wanted} were copied and verified{kept}.")
+    say(f"{done.copied.fetched} files of {record.run} were copied and verified{kept}.")
     out(str(done.folder))
     say(str(done.usage))
 

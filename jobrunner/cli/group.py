@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "transcribe": "Transcribe audio files with a model, on this machine.",
         "show": "Show the spec of a run, as it was submitted.",
         "diff": "Show what differs between two runs.",
-        "storage": "Show and check what is in storage.",
+        "storage": "Show, check and free what is in storage.",
     },
     "Set up": {
         "init": "Write a commented jobrunner.toml.",

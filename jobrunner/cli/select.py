@@ -17,6 +17,7 @@ from jobrunner.errors import JobrunnerError, UsageError
 
 if TYPE_CHECKING:
     from jobrunner.runner.api import Runner
+    from jobrunner.spec.record import RunRecord
 
 LATEST = "@latest"
 
@@ -42,6 +43,21 @@ def configured_storage(url: str | None) -> tuple[str, str]:
     configured.check()
     values = configured.values
     return str(values["storage"].value), str(values["cluster.storage_endpoint"].value)
+
+
+def recorded(text: str, storage: str | None, place: Place) -> RunRecord:
+    """The record of the run that was meant; with a storage, of one submitted elsewhere.
+
+    Raises:
+        UsageError: no run is meant, or several.
+    """
+    if storage:
+        from jobrunner.runner.elsewhere import record_in
+
+        url, endpoint = configured_storage(storage)
+        return record_in(url, text, endpoint=endpoint)
+    runner = reader(place)
+    return runner.record(find(runner, text))
 
 
 def place_options(function: Command) -> Command:

@@ -1,15 +1,16 @@
-"""`jobrunner storage du` and `jobrunner storage check`."""
+"""`jobrunner storage du`, `jobrunner storage check` and `jobrunner storage prune`."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobrunner.cli.options import output_option
+from jobrunner.cli.options import Finite, output_option
 from jobrunner.cli.output import columns, escape, folded, out, say, structured
 from jobrunner.cli.select import Place, place_options, reader
 from jobrunner.cli.space import agreed, counted, open_storage, size
@@ -18,9 +19,10 @@ from jobrunner.errors import JobrunnerError
 if TYPE_CHECKING:
     from jobrunner.runner.space.check import CheckUp
     from jobrunner.runner.space.contents import Complete
-    from jobrunner.runner.space.inventory import Folder, Inventory
+    from jobrunner.runner.space.inventory import Folder, Inventory, SharedFolder
 
 HEAD = ("RUN", "CHECKPOINTS", "EXPORT", "RESULTS", "LOGS", "TOTAL")
+SECONDS_A_DAY = 86_400
 # Runs to name below a data set or a model in the table; the other forms name all.
 NAMED = 3
 
@@ -33,7 +35,7 @@ Examples:
 """
 )
 def command() -> None:
-    """Show and check what is in storage."""
+    """Show, check and free what is in storage."""
 
 
 @command.command(
@@ -121,6 +123,59 @@ def check(
     _end(found, left, len(found.damaged) - left, _repairing(storage, deep))
 
 
+@command.command(
+    epilog="""\b
+Examples:
+  jobrunner storage prune --dry-run
+  jobrunner storage prune --older-than 7 --storage s3://speech/runs
+"""
+)
+@click.option("--storage", metavar="URL", help="The storage to free.  [default: as configured]")
+@click.option(
+    "--older-than",
+    type=Finite(min=0),
+    default=1.0,
+    metavar="DAYS",
+    help="Only what nobody has written to for this many days.  [default: 1]",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed and stop.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nothing is asked.")
+@place_options
+def prune(storage: str | None, older_than: float, dry_run: bool, yes: bool, place: Place) -> None:
+    """Remove prepared data and base models that no run uses.
+
+    Runs are those whose records are in this storage. What they use stays, also when they have
+    ended. A submit prepares data and fetches a model again where they are missing.
+    """
+    where = open_storage(storage)
+
+    def look() -> tuple[SharedFolder, ...]:
+        before = time.time() - older_than * SECONDS_A_DAY
+        return where.unused(live=reader(place).live(where.url), before=before)
+
+    found = look()
+    if not found:
+        say(f"Nothing in {escape(where.url)} is without a run that uses it.")
+        return
+    for folder in found:
+        say(
+            f"  {escape(folder.prefix)}: {counted(len(folder.entries), 'object')}, "
+            f"{size(folder.size)}"
+        )
+    freed = f"{counted(len(found), 'folder')}, {size(_size(found))}"
+    if dry_run:
+        out("\n".join(folder.prefix for folder in found))
+        say(f"Would be removed: {freed}.")
+    elif agreed(f"Remove {freed}, for good?", yes=yes):
+        # Looked at once more: a run may have been submitted meanwhile.
+        still = {folder.prefix for folder in look()}
+        gone = tuple(folder for folder in found if folder.prefix in still)
+        where.remove(gone)
+        for folder in gone:
+            out(folder.prefix)
+        say(f"Removed: {counted(len(gone), 'folder')}, {size(_size(gone))}.")
+
+
 def _repairing(storage: str | None, deep: bool) -> str:
     """The command that repairs what a check has found."""
     where = f" --storage {shlex.quote(storage)}" if storage else ""
@@ -143,6 +198,9 @@ def _say_plan(found: CheckUp, damaged: list[Complete]) -> None:
 
 def _end(found: CheckUp, left: int, repaired: int, repairing: str) -> None:
     """Says the outcome; raises an error if damage is left."""
+    if not found.holds_something:
+        say(f"{escape(found.url)} holds nothing of jobrunner.")
+        return
     say(f"{counted(found.folders, 'complete folder')} in {escape(found.url)}.")
     if repaired:
         say(f"{counted(repaired, 'folder')} repaired.")

@@ -12,7 +12,15 @@ import click
 
 from jobrunner.cli.options import complete_language, output_option
 from jobrunner.cli.output import escape, out, say, structured, warn
-from jobrunner.cli.select import LATEST, Place, complete_run, find, place_options, reader
+from jobrunner.cli.select import (
+    LATEST,
+    Place,
+    complete_run,
+    find,
+    place_options,
+    reader,
+    recorded,
+)
 from jobrunner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,6 +77,7 @@ Examples:
     type=click.FloatRange(min=1, max=30),
     help="Longest piece.  [default: the model's window; 10 with -o srt]",
 )
+@click.option("--storage", metavar="URL", help="Where the run is, if submitted elsewhere.")
 @place_options
 def command(
     model: str,
@@ -78,6 +87,7 @@ def command(
     lang: str,
     device: str,
     longest: float | None,
+    storage: str | None,
     place: Place,
 ) -> None:
     """Transcribe audio files with a model, on this machine.
@@ -97,11 +107,14 @@ def command(
         longest = LONGEST_CUE
     if folder is not None:
         _make(folder)
-    runner = reader(place)
-    named = find(runner, LATEST) if model == LATEST else model
-    segments = _warned(
-        files, transcribe(runner, named, files, language=lang, device=device, longest=longest)
+    runner, record = reader(place), None
+    named = find(runner, LATEST) if model == LATEST and not storage else model
+    if storage:
+        record = recorded(model, storage, place)
+    found = transcribe(
+        runner, named, files, language=lang, device=device, longest=longest, record=record
     )
+    segments = _warned(files, found)
     if kind == "text" and folder is None:
         for segment in segments:
             out(escape(f"{segment.file}: {segment.text}" if len(files) > 1 else segment.text))

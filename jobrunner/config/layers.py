@@ -11,6 +11,7 @@ from typing import Any, get_origin
 from jobrunner import spec
 from jobrunner.catalog import models
 from jobrunner.catalog.backends import BACKENDS, DEFAULT, BackendFacts
+from jobrunner.catalog.backends import find as find_backend
 from jobrunner.catalog.gpus import PROFILES
 from jobrunner.config import file as files
 from jobrunner.config.derived import derived
@@ -126,7 +127,7 @@ def load(
     values |= {
         path: Value(value=value, origin=origin) for path, (value, origin) in following.items()
     }
-    if BACKENDS[backend].is_here:
+    if find_backend(backend).is_here:
         values["storage"] = Value(value=str(_local_storage()), origin="default for local runs")
     return Configuration(values={**values, **given}, backend=backend, profile=profile)
 

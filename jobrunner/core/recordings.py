@@ -44,7 +44,9 @@ def check(path: Path) -> None:
         UsageError: it cannot.
     """
     if not any(len(block) for block in _blocks(path, RATES.start)):
-        raise _unreadable(path, "it holds no audio")
+        raise UsageError(
+            f"{path} cannot be read as audio: it holds no audio.", hint="Copy it again."
+        )
 
 
 def pieces(path: Path, *, rate: int, longest: float) -> Iterator[Piece]:
@@ -90,7 +92,8 @@ def _blocks(path: Path, rate: int) -> Iterator[Samples]:
 def _unreadable(path: Path, reason: str) -> UsageError:
     return UsageError(
         f"{path} cannot be read as audio: {reason}.",
-        hint=f"`ffmpeg -i {path} {path.stem}.wav` makes a file that can.",
+        # The rate may be the reason, and the file itself may end in .wav.
+        hint=f"`ffmpeg -i {path} -ar 16000 {path.stem}-16000.wav` makes a file that can.",
     )
 
 

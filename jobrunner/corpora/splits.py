@@ -139,7 +139,7 @@ def _none_to_train(
     else:
         problem = f"there is no split {usual!r}."
     if set(existing) - set(kept):
-        hint += " Name the one to train on with --set data.train_split=NAME."
+        hint = f"{hint} Name the one to train on with --set data.train_split=NAME."
     return SpecError("data.train_split", problem, hint=hint)
 
 

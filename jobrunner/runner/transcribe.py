@@ -17,6 +17,7 @@ from jobrunner.errors import DeviceError, JobrunnerError, UsageError
 from jobrunner.runner.api import Runner
 from jobrunner.runner.export import here
 from jobrunner.spec import names
+from jobrunner.spec.record import RunRecord
 
 _COMMAND = (sys.executable, "-m", "jobrunner.core.recognise")
 
@@ -83,6 +84,7 @@ def transcribe(
     language: str = "",
     device: str = "auto",
     longest: float | None = None,
+    record: RunRecord | None = None,
 ) -> Iterator[Segment]:
     """The texts of audio files in order, piece by piece, decoded on this machine.
 
@@ -93,6 +95,7 @@ def transcribe(
         language: language to write; that of the run or of the model unless given.
         device: `auto`, `cuda` or `cpu`.
         longest: seconds of a piece at most; the model's window unless given.
+        record: the run whose model it is, if `runner` does not know that.
 
     Raises:
         UnknownRun: the model is neither a folder nor a run.
@@ -102,8 +105,9 @@ def transcribe(
     """
     _check(files)
     folder = Path(model).expanduser()
-    if not str(model) or not folder.is_dir():
+    if record is None and (not str(model) or not folder.is_dir()):
         record = runner.record(_run(runner, str(model)))
+    if record is not None:
         folder, language = here(record), language or record.spec.lang
     code = languages.find(language).code if language else _language_of(folder)
     return _decoded(folder, files, language=code, device=device, longest=longest)

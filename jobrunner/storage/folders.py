@@ -12,13 +12,14 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobrunner.errors import Lost, NotFound, StorageError, disk_errors
-from jobrunner.storage.base import Storage
+from jobrunner.storage.base import Entry, Storage
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
@@ -48,11 +49,44 @@ def missing(storage: Storage, prefix: str) -> list[str]:
     Raises:
         NotFound: there is no complete folder at `prefix`.
     """
-    files = files_of(_manifest(storage, prefix))
-    if files is None:
-        return [prefix + MANIFEST]
-    sizes = {entry.key: entry.size for entry in storage.list(prefix)}
-    return [prefix + name for name, facts in files.items() if sizes.get(prefix + name) != facts[0]]
+    return look(storage, prefix).missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A published folder as its manifest and one listing show it."""
+
+    prefix: str
+    manifest: bytes
+    files: Mapping[str, tuple[int, str]] | None
+    """Size and SHA-256 of each file by its key; None if the manifest is damaged."""
+    held: Mapping[str, Entry]
+    """Its objects in storage, by key."""
+
+    @property
+    def missing(self) -> list[str]:
+        """Keys of files that are not there, or not of their size; see the function `missing`."""
+        if self.files is None:
+            return [self.prefix + MANIFEST]
+        sizes = {key: entry.size for key, entry in self.held.items()}
+        return [key for key, (size, _) in self.files.items() if sizes.get(key) != size]
+
+
+def look(storage: Storage, prefix: str) -> Look:
+    """Reads the manifest of a published folder and lists its objects.
+
+    Raises:
+        Lost: there is no complete folder at `prefix`.
+        StorageError: storage refused.
+    """
+    manifest = _manifest(storage, prefix)
+    files = files_of(manifest)
+    return Look(
+        prefix=prefix,
+        manifest=manifest,
+        files=None if files is None else {prefix + name: files[name] for name in files},
+        held={entry.key: entry for entry in storage.list(prefix)} if files is not None else {},
+    )
 
 
 def discard(storage: Storage, key: str, problem: str) -> Lost:

@@ -85,11 +85,11 @@ def problems(storage: Storage, prefix: str, *, deep: bool = False) -> list[str]:
     """
     key = prefix + folders.MANIFEST
     try:
-        expected = named(prefix, storage.read(key))
+        seen = folders.look(storage, prefix)
     except NotFound:
         return [f"{key} is missing"]
+    expected = named(prefix, seen.manifest)
     if expected is None:
         return [f"{key} cannot be read"]
-    held = {entry.key: entry for entry in storage.list(prefix)}
-    found = [(each.key, problem(storage, each, held.get(each.key), deep=deep)) for each in expected]
+    found = [(e.key, problem(storage, e, seen.held.get(e.key), deep=deep)) for e in expected]
     return [f"{key} {wrong}" for key, wrong in found if wrong]

@@ -36,7 +36,7 @@ def test_a_run_keeps_its_storage_and_a_person_may_let_go_of_it() -> None:
     asked, before = record(storage="s3://bucket/new"), record(storage="s3://bucket/old")
     with pytest.raises(UsageError, match="is running with the storage s3://bucket/old") as caught:
         resubmit.check(asked, before, live=True)
-    assert f"jobrunner cancel {asked.run}" in str(caught.value)
+    assert f"jobrunner delete {asked.run}` first, which cancels it" in str(caught.value)
     with pytest.raises(UsageError, match="has the storage s3://bucket/old") as caught:
         resubmit.check(asked, before, live=False)
     assert f"jobrunner delete {asked.run}" in str(caught.value)

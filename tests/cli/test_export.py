@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from jobrunner.spec import keys
 from jobrunner.storage import folders, open_storage
 from tests import builders
@@ -35,6 +37,22 @@ def test_a_model_is_copied_and_the_lines_that_load_it_are_shown(
     again = jobrunner("export", run, "greek")
     assert "0 files of" in again.err
     assert "were there already" in again.err
+
+
+def test_a_run_of_another_machine_is_exported_from_the_storage(
+    jobrunner: Jobrunner, harness: CliHarness, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _with_model(harness)
+    place = here / "mounted"
+    harness.storage.rename(place)
+    monkeypatch.setenv("JOBRUNNER_STATE", str(here / "another"))
+    assert "There is no run" in jobrunner("export", run, "greek").err
+    answer = jobrunner("export", run[:8], "greek", "--storage", "mounted")
+    assert (answer.code, answer.out) == (0, "greek\n"), answer.err
+    assert (here / "greek" / "model.safetensors").read_bytes()
+    missing = jobrunner("export", "cy-whisper", "greek", "--storage", "mounted")
+    assert (missing.code, missing.out) == (2, "")
+    assert missing.err.startswith(f"error: There is no run cy-whisper in {place}.")
 
 
 def test_a_run_without_a_model_says_why(

@@ -32,6 +32,7 @@ sys.exit(run(sys.argv[1:]))
         "report",
         "storage du --storage .",
         "storage check --repair --storage .",
+        "storage prune --storage .",
         "doctor",
         "show",
         "diff @latest @latest",

@@ -1,9 +1,11 @@
-"""`storage du` and `storage check`: what takes room, what is damaged, and its repair."""
+"""`storage`: what takes room, what is damaged, its repair, and what no run uses."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests import builders
 from tests.contract.space import DATA, MODEL, RUN
 from tests.harness.commandline import CliHarness, Jobrunner
 from tests.harness.full import fill
+from tests.harness.hints import assert_hint
 from tests.harness.terminal import on_terminal
 
 WEIGHTS = f"{MODEL}weights"
@@ -60,6 +63,19 @@ def test_du_of_a_storage_that_holds_nothing_says_so(jobrunner: Jobrunner, tmp_pa
     assert answer.err == f"{tmp_path} holds nothing of jobrunner.\n"
 
 
+@pytest.mark.parametrize("more", [(), ("--deep",), ("--repair",)])
+def test_a_check_of_a_folder_that_is_no_storage_says_so(
+    jobrunner: Jobrunner, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to-anna.txt").write_text("Dear Anna")
+    place = tmp_path / "letters"
+    answer = jobrunner("storage", "check", *more, "--storage", str(place))
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err.endswith(f"{place} holds nothing of jobrunner.\n")
+    assert "Nothing is damaged" not in answer.err
+
+
 @pytest.mark.parametrize("command", ["du", "check"])
 def test_a_storage_that_is_not_there_is_wrong_input(jobrunner: Jobrunner, command: str) -> None:
     answer = jobrunner("storage", command, "--storage", "typo")
@@ -93,11 +109,15 @@ def test_check_names_each_damage_and_ends_with_1(jobrunner: Jobrunner, full: Loc
     assert answer.err.endswith(f"\nerror: 1 folder is damaged. {advice}\n")
     deep = jobrunner("storage", "check", "--deep", "--storage", full.url)
     assert deep.code == 1
+    assert_hint("`{}` has them made again.", deep.err)
     assert f"`jobrunner storage check --repair --deep --storage {full.url}`" in deep.err
     assert deep.out.splitlines() == [
         f"{shard} differs from its SHA-256",
         f"{WEIGHTS} is missing",
     ]
+    repaired = jobrunner(*deep.err.rpartition("`jobrunner ")[2].partition("`")[0].split())
+    assert repaired.code == 0, repaired.err
+    assert jobrunner("storage", "check", "--deep", "--storage", full.url).code == 0
 
 
 def test_repair_says_what_it_does_and_a_dry_run_does_nothing(
@@ -151,3 +171,63 @@ def test_repair_leaves_alone_what_a_running_run_needs(
     assert (answer.code, answer.out) == (1, f"{export}a is missing\n")
     assert f"{export} is left alone: {run} is running." in answer.err
     assert storage.stat(f"{export}manifest.json")
+
+
+def _older(storage: LocalStorage) -> None:
+    """Makes everything two days old."""
+    for path in Path(storage.url).rglob("*"):
+        os.utime(path, times=(time.time() - 172_800,) * 2)
+
+
+def test_prune_removes_what_no_run_uses_and_says_what_it_frees(
+    jobrunner: Jobrunner, full: LocalStorage
+) -> None:
+    asked = ("storage", "prune", "--storage", full.url)
+    assert jobrunner(*asked).err == f"Nothing in {full.url} is without a run that uses it.\n"
+    for run in (RUN, builders.run_id(builders.spec(seed=1))):
+        assert jobrunner("delete", "--purge", "--storage", full.url, run).code == 0
+    # Somebody may be preparing it for a run that is not submitted yet.
+    assert "is without a run" in jobrunner(*asked).err
+    _older(full)
+    before = [entry.key for entry in full.list("")]
+    planned = jobrunner(*asked, "--dry-run")
+    assert (planned.code, planned.out) == (0, f"{DATA}\n{MODEL}\n")
+    assert re.search(rf"^  {DATA}: \d+ objects, 1\.3 kB$", planned.err, re.MULTILINE)
+    assert planned.err.splitlines()[-1].startswith("Would be removed: 2 folders, ")
+    assert [entry.key for entry in full.list("")] == before
+    done = jobrunner(*asked)
+    assert (done.code, done.out) == (0, f"{DATA}\n{MODEL}\n")
+    assert done.err.splitlines()[-1].startswith("Removed: 2 folders, ")
+    assert list(full.list("")) == []
+
+
+def test_prune_keeps_what_an_ended_run_uses_and_asks_on_a_terminal(
+    here: Path, full: LocalStorage
+) -> None:
+    other = builders.spec(lang="cy")
+    full.write(f"{keys.data_prefix(other, 'cy')}train/index.jsonl", b"{}")
+    _older(full)
+    asked = ("storage", "prune", "--storage", full.url)
+    refused = on_terminal(*asked, answer="n\n")
+    assert "Remove 1 folder, 2 B, for good? [y/N]: Nothing was changed." in refused.screen
+    assert on_terminal(*asked, answer="y\n").code == 0
+    assert not list(full.list(keys.data_prefix(other, "cy")))
+    assert list(full.list(DATA))
+    assert list(full.list(MODEL))
+
+
+def test_prune_removes_nothing_while_it_is_not_known_what_a_run_uses(
+    jobrunner: Jobrunner, full: LocalStorage
+) -> None:
+    full.delete(keys.run_file(RUN))
+    _older(full)
+    before = [entry.key for entry in full.list("")]
+    asked = ("storage", "prune", "--storage", full.url)
+    answer = jobrunner(*asked)
+    assert (answer.code, answer.out) == (2, "")
+    assert_hint(
+        "`jobrunner delete --purge --storage {} {}` removes it, if nobody needs it.", answer.err
+    )
+    assert [entry.key for entry in full.list("")] == before
+    assert jobrunner(*answer.err.partition("`jobrunner ")[2].partition("`")[0].split()).code == 0
+    assert jobrunner(*asked).code == 0

@@ -73,7 +73,7 @@ def test_silence_has_no_pieces(tmp_path: Path) -> None:
 def test_a_file_that_is_not_audio_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    expected = rf"notes\.txt cannot be read as audio: {reason}\. `ffmpeg -i .*notes\.wav` makes"
+    expected = rf"notes\.txt cannot be read as audio: {reason}\. `ffmpeg -i .*notes-16000\.wav`"
     with pytest.raises(UsageError, match=expected):
         recordings.check(path)
 

@@ -74,6 +74,10 @@ class CliHarness:
         """Makes a stage that starts from now on report these fields of `Progress` too."""
         (self.control / f"progress-{stage}").write_text(json.dumps(fields))
 
+    def trains(self, model: Path) -> None:
+        """Makes training store the files of this folder as its export from now on."""
+        (self.control / "export").write_text(str(model))
+
     def release(self, stage: str) -> None:
         (self.control / f"hold-{stage}").unlink()
 

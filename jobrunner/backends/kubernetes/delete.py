@@ -31,7 +31,8 @@ def until_gone(cluster: Cluster, kind: str, namespace: str, name: str, *, uid: s
         if time.monotonic() > deadline:
             raise ClusterError(
                 f"{kind} {name} still exists after {grace + SECONDS_BEYOND_GRACE:g} s.",
-                hint=f"See `kubectl -n {namespace} describe {kind.lower()} {name}`.",
+                hint="Its finalizers say who keeps it: "
+                f"`kubectl -n {namespace} get {kind.lower()} {name} -o yaml`.",
             )
         time.sleep(INTERVAL)
         current = cluster.get(kind, namespace, name)

@@ -56,5 +56,5 @@ def prepare_here(record: RunRecord) -> None:
     if done.returncode:
         raise JobrunnerError(
             f"Uploading {field} to storage failed: {last_error(done.stdout.splitlines())}",
-            hint="Pods cannot reach this machine's folders.",
+            hint="Put that right and submit the run again: pods cannot reach this machine.",
         )

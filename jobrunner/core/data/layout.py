@@ -97,24 +97,29 @@ def read_manifest(storage: Storage, prefix: str, split: str) -> dict[str, Any] |
 
 def missing(storage: Storage, prefix: str, split: str) -> list[str]:
     """Keys that a complete split lacks, judged by names and sizes; none if it is not complete."""
-    folder = split_prefix(prefix, split)
-    try:
-        if lacking := folders.missing(storage, folder):
-            return lacking
-        manifest = json.loads(storage.read(folder + folders.MANIFEST))
-    except NotFound:
-        return []
-    if "files" in manifest or manifest.get("version") != VERSION:
-        return []
-    # Data prepared by 0.1.0: its manifest has no sizes.
-    there = {entry.key for entry in storage.list(folder)}
-    names = (prefix + name for name in (manifest["index"], *manifest["shards"]))
-    return [key for key in names if key not in there]
+    return _look(storage, prefix, split)[0]
 
 
 def read_whole(storage: Storage, prefix: str, split: str) -> dict[str, Any] | None:
     """The manifest of a split that is complete and lacks nothing; None for any other split."""
-    return None if missing(storage, prefix, split) else read_manifest(storage, prefix, split)
+    return _look(storage, prefix, split)[1]
+
+
+def _look(storage: Storage, prefix: str, split: str) -> tuple[list[str], dict[str, Any] | None]:
+    """Keys that a split lacks, and its manifest if it lacks none, by one read and one listing."""
+    try:
+        seen = folders.look(storage, split_prefix(prefix, split))
+    except NotFound:
+        return [], None
+    if lacking := seen.missing:
+        return lacking, None
+    manifest: dict[str, Any] = json.loads(seen.manifest)
+    if manifest.get("version") != VERSION:
+        return [], None
+    if "files" not in manifest:  # prepared by 0.1.0: its manifest has no sizes
+        names = (prefix + name for name in (manifest["index"], *manifest["shards"]))
+        lacking = [key for key in names if key not in seen.held]
+    return lacking, None if lacking else manifest
 
 
 def read_index(storage: Storage, prefix: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:

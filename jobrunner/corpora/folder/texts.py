@@ -1,8 +1,11 @@
-"""Checks of transcripts: empty ones, and those in another script than the language's."""
+"""Checks of transcripts: empty ones, those in another script than the language's, mixed words."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import permutations
 
 from jobrunner.catalog import languages, scripts
 from jobrunner.corpora.folder.read import Clip
@@ -14,6 +17,9 @@ from jobrunner.spec import DataSpec
 # sentences of other languages.
 MOST_FOREIGN = 0.05
 _LONGEST = 40
+# Alphabets with letters that look alike: Latin A, Greek Α, Cyrillic А.
+_ALIKE = ("LATIN", "GREEK", "CYRILLIC")
+_WORD = re.compile(r"[^\W\d_]+")
 _BARE = "punctuation or text in brackets"
 
 
@@ -27,6 +33,7 @@ def warnings(roles: Mapping[str, Sequence[Clip]], language: str, data: DataSpec)
     for role, clips in roles.items():
         lines += _empty(role, clips, data)
         lines += _foreign(role, clips, language)
+        lines += _mixed(role, clips)
     return lines
 
 
@@ -95,6 +102,31 @@ def _foreign(role: str, clips: Sequence[Clip], language: str) -> Iterator[str]:
     yield (
         f"{len(foreign)} of {len(clips)} transcripts of {role} {are} not written in "
         f"{' or '.join(names)} but in {scripts.written_in(first)}, such as {_quoted(foreign[0])}."
+    )
+
+
+def _mixed(role: str, clips: Sequence[Clip]) -> Iterator[str]:
+    """A warning if words have letters of two alphabets, which look alike and are others."""
+    letters: dict[str, list[str]] = {word: [] for word in _ALIKE}
+    for letter in set().union(*(clip.text for clip in clips)):
+        if (word := scripts.word(letter)) in letters:
+            letters[word].append(letter)
+    classes = [f"[{''.join(each)}]" for each in letters.values() if each]
+    if len(classes) < 2:
+        return
+    # Of two alphabets in a word there are two letters side by side.
+    seam = re.compile("|".join(f"{one}{other}" for one, other in permutations(classes, 2)))
+    mixed = [(clip, found) for clip in clips if (found := seam.search(clip.text))]
+    if not mixed:
+        return
+    clip, found = mixed[0]
+    word = next(w for w in _WORD.finditer(clip.text) if w.end() > found.start())[0]
+    count = Counter(filter(None, map(scripts.word, word)))
+    odd = min(word, key=lambda letter: count.get(scripts.word(letter), len(word)))
+    yield (
+        f"{len(mixed)} of {len(clips)} transcripts of {role} mix alphabets within a word, such as "
+        f'"{word[:_LONGEST]}" with {scripts.written_in(scripts.word(odd))} {odd} '
+        f"(U+{ord(odd):04X}) in {_quoted(clip)}."
     )
 
 

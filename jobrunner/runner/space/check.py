@@ -24,6 +24,8 @@ class CheckUp:
     folders: int
     """Complete folders that were checked."""
     damages: tuple[Damage, ...]
+    holds_something: bool
+    """False if nothing in it is jobrunner's."""
     leftovers: tuple[Folder, ...]
     """Half-written folders, older than a day, that no run uses."""
     users: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -71,6 +73,7 @@ def check(
         url=storage.url,
         folders=len(folders),
         damages=tuple(found),
+        holds_something=bool(entries),
         leftovers=tuple(_leftovers(held, live)),
         users={damage.folder.prefix: _users(held, damage.folder) for damage in found},
     )

@@ -1,4 +1,4 @@
-"""A storage and what can be done about its content: look, check, repair."""
+"""A storage and what can be done about its content: look, check, repair, free."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from jobrunner.errors import UsageError
-from jobrunner.runner.space import check, inventory
+from jobrunner.runner.space import check, inventory, unused
 from jobrunner.runner.space.check import CheckUp
 from jobrunner.runner.space.contents import Complete
-from jobrunner.runner.space.inventory import Inventory
+from jobrunner.runner.space.inventory import Inventory, SharedFolder
 from jobrunner.spec import keys
 from jobrunner.storage import Storage, open_storage
 
@@ -32,6 +32,14 @@ class StorageView:
     def check(self, *, deep: bool = False, live: Collection[str] = ()) -> CheckUp:
         """Everything that is damaged or half-written; see `check.check`."""
         return check.check(self.storage, deep=deep, live=live)
+
+    def unused(self, *, live: Collection[str], before: float) -> tuple[SharedFolder, ...]:
+        """Prepared speech and base models that no run uses; see `unused.unused`."""
+        return unused.unused(self.inventory(), live=live, before=before)
+
+    def remove(self, folders: Iterable[SharedFolder]) -> None:
+        """Removes shared folders. Raises StorageError if storage refuses."""
+        unused.remove(self.storage, folders)
 
     def repair(self, found: CheckUp, damaged: Iterable[Complete]) -> None:
         """Has damaged folders made again by the next submit, and removes what is half-written.

@@ -98,6 +98,33 @@ def test_what_is_whole_is_left_alone_with_one_listing_for_each_part(tmp_path: Pa
     assert {p: p.stat().st_mtime_ns for p in written} == written
 
 
+@pytest.mark.parametrize("form", ["today's", "of 0.1.0"])
+def test_a_split_is_looked_at_with_one_read_of_its_manifest_and_one_listing(
+    tmp_path: Path, form: str
+) -> None:
+    class Counting(LocalStorage):
+        asked: ClassVar[list[str]] = []
+
+        def read(self, key: str) -> bytes:
+            self.asked.append(key)
+            return super().read(key)
+
+        def list(self, prefix: str) -> Iterator[Entry]:
+            self.asked.append(prefix)
+            return super().list(prefix)
+
+    spec = _pinned(tmp_path)
+    storage, prefix = Counting(Path(spec.storage)), keys.data_prefix(spec, "el")
+    key = layout.manifest_key(prefix, "train")
+    if form == "of 0.1.0":
+        older = {k: v for k, v in json.loads(storage.read(key)).items() if k != "files"}
+        storage.write(key, json.dumps(older).encode())
+    for ask in (layout.missing, layout.read_whole):
+        Counting.asked = []
+        assert ask(storage, prefix, "train") or ask is layout.missing
+        assert Counting.asked == [key, layout.split_prefix(prefix, "train")]
+
+
 def test_data_of_version_0_1_0_is_checked_by_its_names(tmp_path: Path) -> None:
     spec = _pinned(tmp_path)
     storage, prefix = LocalStorage(Path(spec.storage)), keys.data_prefix(spec, "el")

@@ -11,6 +11,7 @@ import pytest
 
 from jobrunner.core.data import pool
 from jobrunner.errors import Interrupted, JobrunnerError
+from tests.harness.hints import hinted
 
 
 def _square(number: int) -> int:
@@ -61,6 +62,23 @@ def test_a_worker_that_is_killed_ends_the_stage_with_a_reason() -> None:
         JobrunnerError, match="A worker process died, most likely because memory ran out"
     ):
         list(pool.spread(_die, range(10), 2, lambda: False))
+
+
+def _needs_memory(number: int) -> int:
+    if os.environ["MEMORY"] == "little":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_fewer_workers_and_more_memory_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that share too little memory are killed by the kernel; here they do it."""
+    monkeypatch.setenv("MEMORY", "little")
+    with hinted("Give prepare more memory or fewer cores; it continues where it stopped."):
+        list(pool.spread(_needs_memory, range(4), 2, lambda: False))
+    monkeypatch.setenv("MEMORY", "enough")
+    for workers in (1, 2):
+        found = pool.spread(_needs_memory, range(4), workers, lambda: False)
+        assert sorted(found) == [0, 1, 2, 3]
 
 
 def test_an_error_of_a_worker_is_ours() -> None:

@@ -81,6 +81,34 @@ def test_characters_that_a_conversion_lost_are_warned_of(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "word", "letter"),
+    [
+        ("el", "Η Aθήνα σήμερα", "Aθήνα", "Latin A (U+0041)"),
+        ("el", "όχι, καλο", "", ""),
+        ("el", "στο e-mail του Bob", "", ""),
+        ("ru", "в Mоскве", "Mоскве", "Latin M (U+004D)"),
+        ("sr", "Beograd i Нови Сaд", "Сaд", "Latin a (U+0061)"),
+        ("cy", "Bоre da", "Bоre", "Cyrillic о (U+043E)"),
+        ("ja", "Tシャツ", "", ""),
+    ],
+)
+def test_letters_that_look_alike_within_a_word_are_warned_of(
+    tmp_path: Path, language: str, text: str, word: str, letter: str
+) -> None:
+    rows = _rows()
+    rows[3] = (rows[3][0], text, *rows[3][2:])
+    found = [line for line in _warnings(tmp_path, rows, language) if "alphabets" in line]
+    assert found == (
+        [
+            f"{language}: 1 of 10 transcripts of train mix alphabets within a word, such as "
+            f'"{word}" with {letter} in "{text}" (train/3.mp3).'
+        ]
+        if word
+        else []
+    )
+
+
 ENGLISH = "Hello there, my friend"
 
 

@@ -31,6 +31,8 @@ class HubServer(ThreadingHTTPServer):
         """Repository → the revision it has."""
         self.fetched: list[str] = []
         """Files that were downloaded, in order."""
+        self.closed: dict[str, tuple[str, str]] = {}
+        """Repository → the token that opens it, and the error without it."""
 
     @property
     def url(self) -> str:
@@ -97,7 +99,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _repository(self, repo: str, revision: str) -> Path | None:
         place = self.server.root / repo
-        if not place.is_dir():
+        token, error = self.server.closed.get(repo, ("", ""))
+        if token and self.headers.get("Authorization") != f"Bearer {token}":
+            self._fail(error)
+        elif not place.is_dir():
             self._fail("RepoNotFound")
         elif revision not in {self.server.revisions.get(repo, "main"), COMMIT}:
             self._fail("RevisionNotFound")

@@ -24,10 +24,11 @@ class Server:
     port: int
     key: str
     secret: str
+    scheme: str = "http"
 
     @property
     def endpoint(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
 
 def binary() -> Path | None:
@@ -38,13 +39,25 @@ def binary() -> Path | None:
 
 
 @contextmanager
-def started(program: Path, folder: Path) -> Iterator[Server]:
-    """Runs a server over a folder until the block ends."""
+def started(
+    program: Path, folder: Path, *, tls: tuple[Path, Path] | None = None
+) -> Iterator[Server]:
+    """Runs a server over a folder until the block ends.
+
+    Args:
+        program: the server's binary.
+        folder: has a folder for each bucket.
+        tls: certificate and key of a server that speaks HTTPS.
+    """
+    secured = ["--cert", str(tls[0]), "--key", str(tls[1])] if tls else []
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        server = Server(host="127.0.0.1", port=free.getsockname()[1], key=KEY, secret=SECRET)
+        port = free.getsockname()[1]
+    server = Server(
+        host="127.0.0.1", port=port, key=KEY, secret=SECRET, scheme="https" if tls else "http"
+    )
     process = subprocess.Popen(
-        [program, "--port", f"{server.host}:{server.port}", "posix", folder],
+        [program, "--port", f"{server.host}:{server.port}", *secured, "posix", folder],
         env={**os.environ, "ROOT_ACCESS_KEY": KEY, "ROOT_SECRET_KEY": SECRET},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

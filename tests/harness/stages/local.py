@@ -1,6 +1,6 @@
 """A stage without a model, for tests of backends: `local.py prepare|train|evaluate [--lang L]`.
 
-It stores an export without files, and nothing else. It keeps the contract of `python -m
+It stores an export, by default without files, and nothing else. It keeps the contract of `python -m
 jobrunner.core` (environment, log, progress, SIGTERM) and is steered by files in $STAGE_CONTROL:
 
     journal             it appends `TIME WHAT STAGE RUN ATTEMPT PID DEVICES` when it begins and ends
@@ -8,9 +8,11 @@ jobrunner.core` (environment, log, progress, SIGTERM) and is steered by files in
     codes-STAGE         exit codes of its attempts, one per line; 0 after the last one
     deaf-STAGE          SIGTERM is ignored
     progress-STAGE      other fields of its progress, as JSON
+    export              path of the folder that training stores as its export
     alone               it fails if another stage with this file runs at the same time
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -56,6 +58,18 @@ def stop(number: int, frame: FrameType | None) -> None:
     sys.exit(143)
 
 
+def store(export: Path) -> None:
+    """Stores the export, its manifest last."""
+    export.mkdir(parents=True, exist_ok=True)
+    given = CONTROL / "export"
+    files = {}
+    for path in Path(given.read_text()).iterdir() if given.exists() else ():
+        data = path.read_bytes()
+        (export / path.name).write_bytes(data)
+        files[path.name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (export / "manifest.json").write_text(json.dumps({"files": files}))
+
+
 def main() -> int:
     deaf = (CONTROL / f"deaf-{STAGE}").exists()
     signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else stop)
@@ -76,8 +90,7 @@ def main() -> int:
     else:
         if STAGE == "train":
             export = Path(SPEC["storage"]) / "runs" / RUN / "export"
-            export.mkdir(parents=True, exist_ok=True)
-            (export / "manifest.json").write_text('{"files": {}}')
+            store(export)
         progress(1.0)
         say(f"{STAGE} is done")
     journal("ends")
