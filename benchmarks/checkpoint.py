@@ -97,7 +97,7 @@ def main() -> None:
             saver.save(step, groups, files, None)
             beside = steps_a_second(work, lambda: saver.wait(timeout=0))
             stalls.append(saver.stalled_seconds)
-            uploads.append(saver.upload_seconds or 0.0)
+            uploads.append(size / saver.speed if saver.speed else 0.0)
             speeds.append(beside / alone)
     stall, upload = statistics.median(stalls[1:]), statistics.median(uploads[1:])
     print("| checkpoint | first stall | stall | upload | stall / upload | speed beside it |")

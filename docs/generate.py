@@ -45,6 +45,8 @@ STAGE_VARIABLES = {
     "JOBRUNNER_NAMESPACE": "Namespace of the run's Jobs.",
     "JOBRUNNER_SCRATCH": "Folder on a local disk; `--local` puts a folder for each run into it.",
     "JOBRUNNER_GRACE_SECONDS": "Seconds between SIGTERM and SIGKILL.",
+    "JOBRUNNER_NODE": "Name of the node, which shows how long a spot node's notice is.",
+    "JOBRUNNER_HEARTBEAT": "File in which one of several ranks gives signs of life.",
     "JOBRUNNER_METRICS_PORT": "Port of the Prometheus metrics.",
     "JOBRUNNER_PROGRESS_FILE": "Where to write progress, if anybody reads it.",
 }

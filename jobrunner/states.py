@@ -48,11 +48,17 @@ class Progress(_Record):
     losses: tuple[float, ...] = ()
     """Loss from the first step to the last: means of equal stretches, a few dozen at most."""
     learning_rate: float | None = None
+    waiting: float | None = None
+    """Share of this attempt's training that was spent waiting for data."""
     metric: str = ""
     """Metric of `rate` and `best_rate`: a name of `scoring.metrics`, such as `wer`."""
     rate: float | None = None
     """The latest value on the validation split."""
     best_rate: float | None = None
+    validation_loss: float | None = None
+    """The latest mean loss on the validation split, nats a token."""
+    concern: str = ""
+    """The trouble of the training, in a few words; empty if all is well."""
     seconds_left: float | None = None
     resumes: int = 0
     updated: float = 0.0
@@ -85,11 +91,25 @@ MEASURES = (
         description="Loss of the last step, nats a token",
     ),
     Measure(
+        field="validation_loss",
+        label="validation loss",
+        form=".3f",
+        gauge="train_validation_loss",
+        description="Loss of the last validation, nats a token",
+    ),
+    Measure(
         field="learning_rate",
         label="rate",
         form=".2g",
         gauge="train_learning_rate",
         description="Learning rate of the last step",
+    ),
+    Measure(
+        field="waiting",
+        label="waiting for data",
+        form=".1%",
+        gauge="train_waiting_ratio",
+        description="Share of this attempt's training that was spent waiting for data",
     ),
 )
 

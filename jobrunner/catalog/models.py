@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, weights
 from jobrunner.catalog.flops import Shape
+from jobrunner.catalog.weights import Shapes
 from jobrunner.errors import SpecError
 
 
@@ -27,6 +30,12 @@ class Family:
     """Fields of config.json that are whole and positive numbers."""
     heads: tuple[tuple[str, str], ...] = ()
     """Pairs of a width in config.json and the number of heads that divides it."""
+    encoder: str = ""
+    """Name of its encoder, whose layers are `layers.0`, `layers.1` and so on below it."""
+    stem: tuple[str, ...] = ()
+    """Names below the encoder's of what comes before its layers."""
+    shapes: Callable[[Mapping[str, Any]], Shapes] | None = None
+    """Name → shape of every weight, from the fields of config.json."""
     embedding: tuple[str, str, str] | None = None
     """A tensor, and the fields of config.json that are its height and its width."""
 
@@ -48,6 +57,9 @@ FAMILIES: dict[str, Family] = {
             *("decoder_layers", "decoder_attention_heads", "decoder_ffn_dim"),
         ),
         heads=(("d_model", "encoder_attention_heads"), ("d_model", "decoder_attention_heads")),
+        encoder="model.encoder",
+        stem=("conv1", "conv2", "embed_positions"),
+        shapes=weights.of_whisper,
         embedding=("model.decoder.embed_tokens.weight", "vocab_size", "d_model"),
     ),
 }
@@ -160,6 +172,21 @@ _BY_NAME = {
 
 # For a model of which nothing is known: the rate of whisper-small, the size in the middle.
 DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
+# Times the usual rate for adapters of a low rank, whatever the rank (Schulman et al. 2025, "LoRA
+# without regret": the best rate is 10 times that of training all weights).
+LORA_RATE = 10.0
+
+
+def learning_rate(model: str, *, lora: bool = False) -> float:
+    """The usual peak rate of a model: its preset's, or the default; that of adapters for LoRA."""
+    preset = PRESETS.get(model)
+    rate = preset.learning_rate if preset else DEFAULT_LEARNING_RATE
+    return for_adapters(rate) if lora else rate
+
+
+def for_adapters(rate: float) -> float:
+    """The usual peak rate of adapters of a low rank, from that of all weights."""
+    return rate * LORA_RATE
 
 
 def shape(model: str) -> Shape | None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from jobrunner.catalog import models
+from jobrunner.catalog import models, nodes
 from jobrunner.errors import PERMANENT_EXIT_CODES
 from jobrunner.spec import ClusterSpec, ResourcesSpec, RunSpec, names
 from jobrunner.spec.plan import KINDS, Kind, Plan, Stage
@@ -17,8 +17,6 @@ from jobrunner.spec.types import Count, CountOrZero, Section, Text
 
 # fp32 weights and the two moments of Adam: bytes that a checkpoint stores for each weight.
 CHECKPOINT_BYTES_PER_WEIGHT = 12
-# Upload speed to S3 that a pod can rely on, in bytes a second.
-UPLOAD_SPEED = 100e6
 # Seconds to finish the current step and to exit, on top of the upload.
 SECONDS_TO_STOP = 30
 # Seconds: nodes that shut down give a pod ten minutes at most.
@@ -128,7 +126,7 @@ def grace_seconds(spec: RunSpec, kind: Kind) -> int:
     largest = max(preset.parameters for preset in models.PRESETS.values())
     preset = models.PRESETS.get(spec.model)
     size = CHECKPOINT_BYTES_PER_WEIGHT * (preset.parameters if preset else largest)
-    return min(SECONDS_TO_STOP + math.ceil(size / UPLOAD_SPEED), LONGEST_GRACE)
+    return min(SECONDS_TO_STOP + math.ceil(size / nodes.UPLOAD_SPEED), LONGEST_GRACE)
 
 
 def schema() -> dict[str, Any]:

@@ -124,6 +124,12 @@ FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("--epochs", "train.epochs", "N", "Passes over the speech.  [default: 8, 2,000 steps at most]"),
     ("--steps", "train.steps", "N", "Optimiser steps, instead of --epochs."),
     ("--learning-rate", "train.learning_rate", "RATE", "Peak rate.  [default: the model's]"),
+    (
+        "--on-unhealthy",
+        "train.on_unhealthy",
+        "WHAT",
+        "`stop`, `lower-lr` or `continue`.  [default: stop]",
+    ),
     ("--gpus", "resources.gpus", "N", "GPUs of the training stage.  [default: 1]"),
     ("--device", "resources.device", "DEVICE", "`auto`, `cuda` or `cpu`.  [default: auto]"),
     ("--storage", "storage", "URL", "s3://BUCKET/PREFIX, or a folder with --local."),
@@ -131,6 +137,7 @@ FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("--seed", "seed", "N", "Seed of data order and dropout.  [default: 0]"),
     ("--again", "again", "[N]", "Another run of the same spec; without N, the next free number."),
 )
+UNHEALTHY = ("stop", "lower-lr", "continue")
 # Value of --again without a number.
 NEXT = "next"
 _NUMBER_OR_NOTHING: dict[str, Any] = {"is_flag": False, "flag_value": NEXT}
@@ -138,6 +145,7 @@ COMPLETE: dict[str, Any] = {
     "--lang": complete_language,
     "--eval-lang": complete_language,
     "--model": complete_model,
+    "--on-unhealthy": lambda c, p, i: [w for w in UNHEALTHY if w.startswith(i)],
     "--device": lambda c, p, i: [d for d in ("auto", "cuda", "cpu") if d.startswith(i)],
 }
 

@@ -95,7 +95,8 @@ def _training(ready: Prepared) -> str:
         warmup, saves = " after a warm-up", f"saved every {train.save_every:,} steps at most"
     rate = f"{ready.rate:g}" if ready.rate else "of the model's size"
     stops = f"stops after {train.patience} validations without a gain" if train.patience else ""
-    parts = [_length(ready), f"learning rate {rate}{warmup}", saves, stops]
+    adapters = f"adapters of rank {train.lora_rank}" if train.lora_rank else ""
+    parts = [_length(ready), f"learning rate {rate}{warmup}", saves, stops, adapters]
     return ", ".join(part for part in parts if part)
 
 

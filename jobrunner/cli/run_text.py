@@ -162,7 +162,7 @@ def measured(progress: Progress, sparks: int = 0) -> list[str]:
         better = best is not None and metric.better(best, progress.rate)
         shown = f", best {metric.shown(best)}" if best is not None and better else ""
         parts.append(f"{metric.label} {metric.shown(progress.rate)}{shown}")
-    return parts
+    return [*parts, progress.concern] if progress.concern else parts
 
 
 def audio(seconds: float) -> str:

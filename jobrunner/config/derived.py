@@ -26,7 +26,7 @@ def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     defaults: dict[str, tuple[Any, str]] = {}
     model = given.get("model", settings()["model"].default)
     if isinstance(model, str):
-        defaults["train.learning_rate"] = _rate(model)
+        defaults["train.learning_rate"] = _rate(model, lora=_given(given, "train.lora_rank") > 0)
     steps, epochs = _given(given, "train.steps"), given.get("train.epochs", EPOCHS)
     if epochs == 0 or (steps and "train.epochs" not in given):
         defaults |= _of_steps(given, steps or int(settings()["train.steps"].default))
@@ -35,10 +35,11 @@ def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     return {path: value for path, value in defaults.items() if path not in given}
 
 
-def _rate(model: str) -> tuple[float, str]:
+def _rate(model: str, *, lora: bool) -> tuple[float, str]:
     preset = models.PRESETS.get(models.canonical(model))
     if preset:
-        return preset.learning_rate, f"preset of {preset.name}"
+        times = f", times {models.LORA_RATE:g} for LoRA" if lora else ""
+        return models.learning_rate(preset.name, lora=lora), f"preset of {preset.name}{times}"
     return 0.0, "follows from the model's size"
 
 

@@ -8,6 +8,7 @@ Besides its arguments it reads the environment, which pods and the local backend
     JOBRUNNER_SCRATCH        folder on a local disk
     JOBRUNNER_PROGRESS_FILE  file to write progress to, if it is wanted
     JOBRUNNER_GRACE_SECONDS  time between SIGTERM and SIGKILL
+    JOBRUNNER_NODE           name of the node, in pods
     JOBRUNNER_STAGE          name of the stage, such as `evaluate-el`
     JOBRUNNER_NAMESPACE      set only in pods: there a stage stores its own log, writes its progress
                              on its Job, and releases the stages that wait for it
@@ -27,11 +28,13 @@ from pathlib import Path
 
 import click
 
+from jobrunner.catalog import nodes
 from jobrunner.catalog.installed import __version__
 from jobrunner.core.attempt.attempt import Attempt
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import ProgressReporter, log
 from jobrunner.errors import JobrunnerError, Repeated, UnreadableRun, UsageError, full_disk
+from jobrunner.spec import RunSpec
 from jobrunner.spec.record import RunRecord, read_record
 
 
@@ -57,10 +60,19 @@ def stage_context() -> StageContext:
         scratch=_scratch(),
         progress=ProgressReporter(Path(progress) if progress else None),
         log=log,
-        grace_seconds=float(os.environ.get("JOBRUNNER_GRACE_SECONDS", "30")),
+        grace_seconds=_grace_seconds(record.spec),
     )
     context.stop.install()
     return context
+
+
+def _grace_seconds(spec: RunSpec) -> float:
+    """Seconds between SIGTERM and SIGKILL; a spot node may give less than the pod is granted."""
+    granted = float(os.environ.get("JOBRUNNER_GRACE_SECONDS", "30"))
+    node = os.environ.get("JOBRUNNER_NODE")
+    if not node or not spec.cluster.spot:
+        return granted
+    return min(granted, spec.cluster.spot_grace_seconds or nodes.notice_seconds(node))
 
 
 def _scratch() -> Path:

@@ -24,9 +24,9 @@ from jobrunner.catalog.installed import __version__
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Utterance
 from jobrunner.core.data.testset import TestSet, open_test_set
-from jobrunner.core.devices import choose_device, choose_dtype
+from jobrunner.core.devices import DTYPES, choose_device, choose_precision
 from jobrunner.core.models import family_of
-from jobrunner.core.models.base import Hypothesis
+from jobrunner.core.models.base import CHARACTERS_A_SECOND, Hypothesis
 from jobrunner.core.training.schedule import as_scheduled
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
@@ -105,7 +105,7 @@ def _candidate(context: StageContext, test: TestSet, which: Which) -> Candidate:
     spec = context.spec
     prefix = keys.export_prefix(context.run) if which == "tuned" else keys.model_prefix(spec)
     device = choose_device(spec.resources)
-    dtype = choose_dtype(spec.resources, device)
+    precision = choose_precision(spec.resources, device)
     return Candidate(
         which=which,
         prefix=prefix,
@@ -113,11 +113,12 @@ def _candidate(context: StageContext, test: TestSet, which: Which) -> Candidate:
         settings=Settings(
             language=test.language.code,
             max_utterances=spec.evaluate.max_utterances,
-            precision="bf16" if dtype == torch.bfloat16 else "fp32",
+            precision=precision,
             batch_size=spec.evaluate.batch_size,
+            characters_a_second=CHARACTERS_A_SECOND,
         ),
         device=device,
-        dtype=dtype,
+        dtype=DTYPES[precision],
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.training.retreat import go_back
 from jobrunner.core.training.schedule import scheduled
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
+from jobrunner.errors import Diverged
 from jobrunner.spec import keys
 from jobrunner.storage import folders
 
@@ -26,14 +30,30 @@ def run(context: StageContext) -> None:
         context.log(f"{context.run} is trained and exported already")
         context.progress.update(message="trained", done=1.0, urgent=True)
         return
+    lowered: int | None = 0
+    while lowered is not None:
+        lowered = _train_until(context, lowered)
+        gc.collect()  # a model that diverged
+
+
+def _train_until(context: StageContext, lowered: int) -> int | None:
+    """Trains with a rate that was halved `lowered` times.
+
+    Returns:
+        None at the end; or, if training went wrong and can go back, the number of halvings then.
+    """
     context.progress.update(message="loading", urgent=True)
     context = scheduled(context)
     setup = set_up(context)
-    for reason, clips in setup.dropped.items():
-        context.progress.event("drop", clips, reason)
-    trainer = Trainer(context, setup)
+    if not lowered:
+        for reason, clips in setup.dropped.items():
+            context.progress.event("drop", clips, reason)
+    trainer = Trainer(context, setup, lowered=lowered)
     try:
         train(trainer)
+        return None
+    except Diverged as error:
+        return go_back(trainer, error)
     finally:
         trainer.close()
         context.progress.flush()
@@ -46,6 +66,7 @@ def train(trainer: Trainer) -> None:
     stopped in between, the next attempt validates first.
     """
     trainer.restore()
+    trainer.measure_base()
     while True:
         if trainer.validation_due:
             trainer.validate()

@@ -23,10 +23,12 @@ class Settings(BaseModel):
     """Code of the language that decoding was set to."""
     max_utterances: int
     """Most utterances to use of the test set, evenly spaced in its order; 0 means all."""
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     batch_size: int
     """Part of the settings because padding changes the last bits of the logits."""
     decoding: str = "greedy"
+    characters_a_second: int = 0
+    """Limit of a text by the length of its audio, for the fastest speech; 0 means none."""
 
 
 class Result(BaseModel):

@@ -63,4 +63,5 @@ def usual_rate(spec: RunSpec, of_folder: float | None) -> float | None:
     if spec.train.learning_rate:
         return spec.train.learning_rate
     preset = models.PRESETS.get(spec.model)
-    return preset.learning_rate if preset else of_folder
+    rate = preset.learning_rate if preset else of_folder
+    return models.for_adapters(rate) if rate and spec.train.lora_rank else rate

@@ -3,7 +3,7 @@
 Only a submit computes the digest of a run; afterwards it is data (see `record.py`). Since version
 2, only values that differ from the version's defaults count, so a field added later changes no
 known run. Version 1 counted all of its fields: they are listed here and never change, so that its
-runs and prepared data keep their names.
+runs and prepared data keep their names. Later fields count as in version 2.
 
 A folder counts by its fingerprint, so the same files elsewhere make the same run.
 """
@@ -29,6 +29,9 @@ _TRAIN_OF_VERSION_1 = {
     *("save_every", "validate_every", "validation_utterances", "patience"),
 }
 
+# Options of training that change no result.
+_WITHOUT_EFFECT = {"save_minutes"}
+
 
 def digest(spec: RunSpec) -> str:
     """SHA-256 (hex) of the fields that determine the result of a run."""
@@ -45,9 +48,14 @@ def of_run(spec: RunSpec) -> dict[str, Any]:
     fields["data"] = of_data(spec)
     if first:
         train = spec.train.model_dump(mode="json", include=_TRAIN_OF_VERSION_1)
-        return {**fields, "train": train if trains else None}
+        later = spec.train.model_dump(
+            mode="json", exclude=_TRAIN_OF_VERSION_1, exclude_defaults=True
+        )
+        return {**fields, "train": {**train, **later} if trains else None}
     if trains:
-        fields["train"] = spec.train.model_dump(mode="json", exclude_defaults=True)
+        fields["train"] = spec.train.model_dump(
+            mode="json", exclude_defaults=True, exclude=_WITHOUT_EFFECT
+        )
     return {**fields, "version": spec.version}
 
 

@@ -121,6 +121,11 @@ def history_file(run: str) -> str:
     return f"{run_prefix(run)}{HISTORY}"
 
 
+def upload_file(run: str) -> str:
+    """Key of the upload speed that the last checkpoint had, for later attempts."""
+    return f"{run_prefix(run)}upload.json"
+
+
 def schedule_file(run: str) -> str:
     """Key of the numbers of training that follow from data and model: steps, learning rate."""
     return f"{run_prefix(run)}schedule.json"

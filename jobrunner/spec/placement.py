@@ -9,6 +9,7 @@ from pydantic import Field
 from jobrunner.spec.types import (
     AudioSeconds,
     Bytes,
+    CountOrZero,
     Endpoint,
     Gpus,
     Image,
@@ -40,8 +41,10 @@ class ResourcesSpec(Section):
         480.0,
         description="Seconds of audio that one device takes at a time; the rest accumulates.",
     )
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="`auto`: bf16 where the GPU has it, fp32 elsewhere."
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="`auto`: bf16 where the GPU has it, fp16 with scaled gradients on other GPUs "
+        "(V100, T4), fp32 on the CPU.",
     )
     compile: bool = Field(False, description="Compiles the encoder with torch.compile.")
     workers: Workers = Field(
@@ -90,6 +93,11 @@ class ClusterSpec(Section):
     priority_class: ObjectName = Field("", description="Priority class of the pods.")
     queue: ObjectName = Field("", description="Kueue LocalQueue; empty: no Kueue.")
     spot: bool = Field(False, description="Allows nodes that can vanish.")
+    spot_grace_seconds: CountOrZero = Field(
+        0,
+        description="Seconds that a spot node has left after its notice; 0: by the node's name, "
+        "120 on AWS, 25 on GKE, Azure and elsewhere.",
+    )
     attempts: Annotated[int, Field(ge=1, le=1000)] = Field(
         4, description="Tries of a stage; disruptions do not count."
     )

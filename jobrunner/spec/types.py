@@ -188,6 +188,7 @@ def _not_a_folder(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_plain)]
+Patterns = tuple[Annotated[Text, Field(min_length=1)], ...]
 Quantity = Annotated[str, AfterValidator(_quantity)]
 Bytes = Annotated[str, AfterValidator(_bytes)]
 LabelKey = Annotated[

@@ -62,6 +62,16 @@ def test_each_layer_wins_over_the_ones_below_it(here: Path) -> None:
     assert told.spec().train.steps == 4000
 
 
+def test_adapters_learn_at_ten_times_the_models_rate(here: Path) -> None:
+    lora = _flag("train.lora_rank", "16")
+    told = config.load(flags=[_flag("model", "whisper-medium"), lora], environment={})
+    rate, origin = _told(told, "train.learning_rate")
+    assert rate == pytest.approx(6.25e-5)
+    assert origin == "preset of whisper-medium, times 10 for LoRA"
+    told = config.load(flags=[_flag("model", "someone/whisper-x"), lora], environment={})
+    assert _told(told, "train.learning_rate") == (1.25e-4, "default, times 10 for LoRA")
+
+
 def test_a_profile_that_comes_with_the_project_is_changed_by_the_files(here: Path) -> None:
     (here / "jobrunner.toml").write_text(PROJECT)
     told = config.load(profile="a100-80gb", environment={})

@@ -76,6 +76,25 @@ def test_a_stage_is_of_the_run_that_its_record_names(use: Use, record: Any, tmp_
     assert context.scratch == tmp_path / "scratch" / "jobrunner"
 
 
+@pytest.mark.parametrize(
+    ("spot", "given", "node", "seconds"),
+    [
+        (True, 0, "gke-speech-a100-4f1c9d2e-x7kp", 25.0),
+        (True, 0, "ip-10-0-31-7.eu-west-1.compute.internal", 120.0),
+        (True, 60, "gke-speech-a100-4f1c9d2e-x7kp", 60.0),
+        (True, 900, "gke-speech-a100-4f1c9d2e-x7kp", 401.0),
+        (False, 0, "gke-speech-a100-4f1c9d2e-x7kp", 401.0),
+        (True, 0, "", 401.0),
+    ],
+)
+def test_a_spot_node_that_vanishes_sooner_shortens_the_grace_of_the_pod(
+    use: Use, spot: bool, given: int, node: str, seconds: float
+) -> None:
+    run = builders.spec(cluster__spot=spot, cluster__spot_grace_seconds=given)
+    use(write_record(new_record(run)), RUN=builders.run_id(run), NODE=node, GRACE_SECONDS="401")
+    assert stage_context().grace_seconds == seconds
+
+
 def test_a_pod_of_a_run_of_version_1_is_started_as_before(use: Use) -> None:
     spec = builders.spec(version=1, storage="s3://bucket/runs")
     values = spec.model_dump(mode="json")

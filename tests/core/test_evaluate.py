@@ -176,6 +176,21 @@ def test_a_measurement_that_is_there_is_not_made_again(
     assert sum("measured before" in line for line in again.lines) == 2
 
 
+def test_a_measurement_by_other_rules_of_decoding_is_made_again(
+    context: LoggedContext, tmp_path: Path
+) -> None:
+    evaluate.run(context, language="el")
+    now = result_of(context, "base")
+    assert (now.settings.decoding, now.settings.characters_a_second) == ("greedy", 35)
+    # As a version without a limit stored it.
+    older = json.loads(context.storage.read(key_of(context, "base")))
+    del older["settings"]["characters_a_second"]
+    context.storage.write(key_of(context, "base"), json.dumps(older).encode())
+    assert result_of(context, "base").settings.characters_a_second == 0
+    evaluate.run(context_of(context.storage, context.spec, tmp_path), language="el")
+    assert result_of(context, "base").settings == now.settings
+
+
 @pytest.mark.parametrize("broken", [b"", b"{}", b'{"version": 1'])
 def test_a_result_that_cannot_be_read_is_measured_again(
     context: LoggedContext, broken: bytes

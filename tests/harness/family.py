@@ -87,7 +87,9 @@ class Recipe:
     ) -> Buckets:
         return Buckets(measures, round(spec.resources.device_seconds * self.rate))
 
-    def item(self, clips: Sequence[Utterance], sounds: Sequence[Samples]) -> Any:
+    def item(
+        self, clips: Sequence[Utterance], sounds: Sequence[Samples], unit: Unit | None = None
+    ) -> Any:
         sound = np.concatenate(sounds)
         usable = sound[: len(sound) // HOP * HOP].reshape(-1, HOP)
         return torch.from_numpy(usable.copy()), [id_ for clip in clips for id_ in _ids(clip.text)]

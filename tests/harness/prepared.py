@@ -26,17 +26,22 @@ class Clip:
     speaker: str = ""
 
 
-def write_split(storage: Storage, prefix: str, split: str, clips: Iterable[Clip]) -> None:
-    """Writes a split of one shard."""
-    shard_key, index_key = f"{split}/00000.flacs", f"{split}/index.jsonl"
-    shard, lines, samples = b"", [], 0
-    for clip in clips:
+def write_split(
+    storage: Storage, prefix: str, split: str, clips: Iterable[Clip], *, clips_a_shard: int = 0
+) -> None:
+    """Writes a split; of one shard unless the number of clips in each is given."""
+    index_key = f"{split}/index.jsonl"
+    shards: dict[str, bytes] = {}
+    lines, samples = [], 0
+    for number, clip in enumerate(clips):
+        shard_key = f"{split}/{number // clips_a_shard if clips_a_shard else 0:05}.flacs"
         file = io.BytesIO()
         soundfile.write(file, clip.samples, layout.SAMPLE_RATE, format="FLAC")
+        before = shards.get(shard_key, b"")
         lines.append(
             {
                 "shard": shard_key,
-                "offset": len(shard),
+                "offset": len(before),
                 "size": len(file.getvalue()),
                 "samples": len(clip.samples),
                 "text": clip.text,
@@ -44,15 +49,16 @@ def write_split(storage: Storage, prefix: str, split: str, clips: Iterable[Clip]
                 "clip": clip.name,
             }
         )
-        shard += file.getvalue()
+        shards[shard_key] = before + file.getvalue()
         samples += len(clip.samples)
-    storage.write(prefix + shard_key, shard)
+    for key, shard in shards.items():
+        storage.write(prefix + key, shard)
     index = "".join(json.dumps(line) + "\n" for line in lines)
     storage.write(prefix + index_key, index.encode())
     manifest = {
         "version": layout.VERSION,
         "index": index_key,
         "samples": samples,
-        "shards": {shard_key: hashlib.sha256(shard).hexdigest()},
+        "shards": {key: hashlib.sha256(shard).hexdigest() for key, shard in shards.items()},
     }
     storage.write(layout.manifest_key(prefix, split), json.dumps(manifest).encode())

@@ -141,6 +141,8 @@ CHANGES: list[dict[str, Any]] = [
             "warmup_steps": 1,
             "batch_seconds": 1.0,
             "pack_probability": 0.1,
+            "pack": "speaker",
+            "timestamps": 0.5,
             "weight_decay": 0.1,
             "max_grad_norm": 0.1,
             "dropout": 0.1,
@@ -155,17 +157,35 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 # Fields that version 1 did not have.
-LATER_CHANGES: list[dict[str, Any]] = [{"train": {"epochs": 3.0}}]
+LATER_CHANGES: list[dict[str, Any]] = [
+    {"train": {"epochs": 3.0}},
+    {"train": {"on_unhealthy": "continue"}},
+    {"train": {"freeze_layers": 1}},
+    {"train": {"freeze": ("*.bias",)}},
+    {"train": {"lora_rank": 8}},
+    {"train": {"lora_alpha": 8.0}},
+    {"train": {"lora_targets": ("q_proj",)}},
+    {"train": {"optimiser": "adamw8bit"}},
+]
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_whatever_changes_the_result_changes_the_digest(version: int) -> None:
-    changes = [*CHANGES, *(LATER_CHANGES if version > 1 else [])]
-    digests = {
-        identity.digest(builders.spec(version=version, **change)) for change in [{}, *changes]
-    }
-    assert len(digests) == len(changes) + 1
-    every = [*CHANGES, *LATER_CHANGES]
+# Options of training that change no result.
+NO_CHANGES: list[dict[str, Any]] = [{"train": {"save_minutes": 1.0}}]
+
+
+@pytest.mark.parametrize("change", NO_CHANGES, ids=str)
+def test_an_option_that_changes_no_result_changes_no_digest(change: dict[str, Any]) -> None:
+    assert identity.digest(builders.spec(**change)) == identity.digest(builders.spec())
+
+
+@pytest.mark.parametrize(("version", "later"), [(1, []), (2, LATER_CHANGES)])
+def test_whatever_changes_the_result_changes_the_digest(
+    version: int, later: list[dict[str, Any]]
+) -> None:
+    changes = [{}, *CHANGES, *later]
+    digests = {identity.digest(builders.spec(version=version, **change)) for change in changes}
+    assert len(digests) == len(changes)
+    every = [*CHANGES, *LATER_CHANGES, *NO_CHANGES]
     set_here = {f"data.{name}" for change in every for name in change.get("data", {})}
     set_here |= {f"train.{name}" for change in every for name in change.get("train", {})}
     assert {f"train.{name}" for name in TrainSpec.model_fields} <= set_here

@@ -7,6 +7,7 @@
 - {name: JOBRUNNER_NAMESPACE, value: {{ toJson $cluster.namespace }}}
 - {name: JOBRUNNER_ATTEMPT, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
 - {name: JOBRUNNER_GRACE_SECONDS, value: {{ printf "%d" (int64 .stage.graceSeconds) | toJson }}}
+- {name: JOBRUNNER_NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
 - {name: JOBRUNNER_METRICS_PORT, value: {{ printf "%d" (int64 .root.Values.pod.metricsPort) | toJson }}}
 - {name: JOBRUNNER_SCRATCH, value: /scratch}
 # The root is read-only and the user has no home: every cache gets its own folder.

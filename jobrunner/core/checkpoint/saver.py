@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from jobrunner.catalog import nodes
 from jobrunner.core.checkpoint import tensors
 from jobrunner.core.checkpoint.store import Checkpoints, PartFile
 from jobrunner.errors import StorageError, StorageFull
@@ -20,8 +23,10 @@ from jobrunner.storage import Storage
 # Seconds between tries of an upload: an outage of a few minutes costs nothing, because training
 # continues meanwhile.
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 60.0, 60.0)
-# Bytes a second that are expected of an upload until one was measured.
-EXPECTED_SPEED = 50e6
+# Longest wait for an upload, in seconds and in times of what it is expected to take. Storage that
+# takes longer is as good as away; another attempt continues from the checkpoint before.
+LONGEST_WAIT = 600.0
+LONGEST_TIMES = 4.0
 
 
 class Saver:
@@ -62,8 +67,9 @@ class Saver:
         self._error: BaseException | None = None
         self.stalled_seconds = 0.0
         """Time that training waited for the last save."""
-        self.upload_seconds: float | None = None
-        """Time that the last save took to be written and uploaded."""
+        self.speed: float | None = None
+        """Bytes a second of the last save, from its snapshot to its commit."""
+        self._size = 0
 
     def save(
         self,
@@ -71,6 +77,7 @@ class Saver:
         groups: Mapping[str, Mapping[str, torch.Tensor]],
         files: Mapping[str, bytes],
         best: int | None,
+        also: Collection[int] = (),
     ) -> None:
         """Takes a snapshot and uploads it in the background.
 
@@ -79,11 +86,13 @@ class Saver:
             groups: file name → tensor name → tensor.
             files: contents of other parts by file name.
             best: step of the best checkpoint, which is kept.
+            also: steps of other checkpoints to keep.
 
         Raises:
             StorageError: the save before this one failed for good.
         """
-        self.wait()
+        self.finish()
+        self._size = size_of(groups)
         started = time.perf_counter()
         flat = {f"{group}/{name}": t for group, held in groups.items() for name, t in held.items()}
         taken = self._snapshot.take(flat)
@@ -93,7 +102,7 @@ class Saver:
         }
         # A daemon, so that a stage whose grace period is over can end without its upload.
         self._thread = threading.Thread(
-            target=self._work, args=(step, held, dict(files), best), daemon=True
+            target=self._work, args=(step, held, dict(files), best, also), daemon=True
         )
         self._thread.start()
         self.stalled_seconds = time.perf_counter() - started
@@ -118,15 +127,36 @@ class Saver:
         """Raises the error of an upload that has failed; never waits."""
         self.wait(timeout=0)
 
-    def expected_seconds(self, size: int) -> float:
-        """Time until a save begun now would be committed.
+    @property
+    def busy(self) -> bool:
+        """True while an upload is in flight."""
+        return self._thread is not None and self._thread.is_alive()
 
-        Args:
-            size: its bytes; they count only until an upload was timed.
+    def finish(self) -> None:
+        """Waits for the upload in flight as long as it may reasonably take.
+
+        Raises:
+            StorageError: it failed for good, or did not end.
         """
-        one_save = self.upload_seconds or size / EXPECTED_SPEED
-        busy = self._thread is not None and self._thread.is_alive()
-        return 2 * one_save if busy else one_save
+        longest = LONGEST_WAIT + LONGEST_TIMES * self.expected_seconds(self._size)
+        if not self.wait(timeout=longest):
+            raise StorageError(
+                f"An upload of {self._size / 1e9:.1f} GB did not end in {longest / 60:.0f} min.",
+                hint="The next attempt continues from the checkpoint before it.",
+            )
+
+    def expected_seconds(self, size: int) -> float:
+        """Time from a snapshot of `size` bytes to its commit, by the speed that was measured."""
+        return size / (self.speed or nodes.UPLOAD_SPEED)
+
+    def recall_speed(self) -> None:
+        """Reads the speed that an earlier attempt measured; keeps none if there is none."""
+        try:
+            speed = json.loads(self._storage.read(keys.upload_file(self._run)))["bytes_per_second"]
+        except (StorageError, ValueError, KeyError, TypeError):
+            return
+        if isinstance(speed, int | float) and 0 < speed < math.inf:
+            self.speed = float(speed)
 
     def _work(
         self,
@@ -134,6 +164,7 @@ class Saver:
         held: Mapping[str, Mapping[str, torch.Tensor]],
         files: Mapping[str, bytes],
         best: int | None,
+        also: Collection[int],
     ) -> None:
         folder = self._scratch / f"{self._run}-saving-{step}"
         try:
@@ -141,10 +172,11 @@ class Saver:
             folder.mkdir(parents=True, exist_ok=True)
             parts = _write_parts(folder, held, files)
             self._upload(step, parts)
-            self.upload_seconds = time.perf_counter() - started
-            self._on_saved(self.upload_seconds)
-            self._checkpoints.retain(step, best)
-            self._publish_history(files[keys.HISTORY])
+            seconds = time.perf_counter() - started
+            self.speed = sum(part.size for part in parts.values()) / max(seconds, 1e-6)
+            self._on_saved(seconds)
+            self._checkpoints.retain(step, best, also)
+            self._publish(files[keys.HISTORY])
         # The next call in the training thread raises any error.
         except BaseException as error:  # noqa: BLE001
             self._error = error
@@ -166,11 +198,18 @@ class Saver:
                 time.sleep(wait)
         return None
 
-    def _publish_history(self, history: bytes) -> None:
+    def _publish(self, history: bytes) -> None:
         try:
             self._storage.write(keys.history_file(self._run), history)
+            speed = json.dumps({"bytes_per_second": self.speed}).encode()
+            self._storage.write(keys.upload_file(self._run), speed)
         except StorageError as error:
             self._log(f"history not written: {error}")
+
+
+def size_of(groups: Mapping[str, Mapping[str, torch.Tensor]]) -> int:
+    """Bytes of the tensors of a checkpoint."""
+    return sum(tensor.nbytes for named in groups.values() for tensor in named.values())
 
 
 def _write_parts(

@@ -164,8 +164,9 @@ class Checkpoints:
                 f"The checkpoint of step {step} cannot be used: {error}."
             ) from None
 
-    def retain(self, newest: int, best: int | None) -> None:
-        """Deletes checkpoints except the newest, the best, and those that others may be writing.
+    def retain(self, newest: int, best: int | None, also: Collection[int] = ()) -> None:
+        """Deletes checkpoints except the newest, the best, `also`, and those that others may be
+        writing.
 
         Parts without COMMIT up to the step `newest` belong to attempts that died; those of later
         steps may still be written. A failed delete is tried again after the next save.
@@ -174,7 +175,7 @@ class Checkpoints:
             held_by_step = self._held()
             sound = {step for step, held in held_by_step.items() if COMMIT in held} - self._damaged
             # Damaged ones ahead of this attempt are replaced when it reaches their steps.
-            kept = {*sorted(sound, reverse=True)[:KEPT], best, *self._damaged}
+            kept = {*sorted(sound, reverse=True)[:KEPT], best, *also, *self._damaged}
             for step, held in held_by_step.items():
                 if COMMIT in held and step in kept:
                     self._delete_losers(step, held)

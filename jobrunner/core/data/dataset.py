@@ -110,6 +110,20 @@ class Dataset:
             raise self._damaged(utterance, path) from None
         return np.asarray(samples, dtype=np.float32)
 
+    @property
+    def in_place(self) -> bool:
+        """True if shards are read where they are stored, so that nothing has to be fetched."""
+        return self._storage.local_path(self.prefix) is not None
+
+    def fetch(self, shard: str) -> None:
+        """Makes a shard readable on this machine; returns at once if it is.
+
+        Raises:
+            Lost: the shard is missing or damaged in storage.
+            StorageError: storage refused.
+        """
+        self._shard(shard)
+
     def _damaged(self, utterance: Utterance, path: Path) -> StorageError | DataError:
         """The error for a clip that cannot be decoded; a damaged shard is gone afterwards."""
         key = self.prefix + utterance.shard

@@ -11,32 +11,27 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
     WhisperConfig,
     WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
     WhisperTokenizer,
 )
 
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, models
+from jobrunner.core.models import adapter, frozen
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
-from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
+from jobrunner.core.models.features import LogMel
+from jobrunner.core.models.spec_augment import masked
+from jobrunner.core.models.whisper_compile import compile_layers
+from jobrunner.core.models.whisper_decode import Heard, Rules, greedy, rules_of
+from jobrunner.core.models.whisper_encoder import let_crop
+from jobrunner.core.models.whisper_loss import ScoringWhisper
+from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
-from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.spec import RunSpec, TrainSpec, names
 
-# SpecAugment of the features (Park et al. 2019): the largest shares of a window to cover, and the
-# smallest number of masks. By default transformers masks no mel bands.
-_SPEC_AUGMENT = {
-    "apply_spec_augment": True,
-    "mask_time_prob": 0.05,
-    "mask_time_length": 10,
-    "mask_feature_prob": 0.1,
-    "mask_feature_length": 10,
-    "mask_feature_min_masks": 0,
-}
-# Set only for training; the export has the base model's values.
-_OPTIONS = ("dropout", *_SPEC_AUGMENT)
+# Set only for training; the export has the base model's values. The masks of transformers are never
+# on: they would cover silence as well, and wait for the device.
+_OPTIONS = ("dropout", "apply_spec_augment")
 # A text that compresses better repeats itself (Radford et al. 2022, section 4.5).
 _MOST_COMPRESSED = 2.4
 
@@ -50,14 +45,28 @@ class Whisper:
         extractor: its feature extractor.
         language: code of the language to write.
         base: the folder that it was loaded from.
+        augments: masks times and mel bands of what it is trained on.
+        adapted: peft's view of it, if adapters are trained.
+        name: name of the base model.
     """
 
     criterion = "rate"
 
     def __init__(
-        self, model: Any, tokenizer: Any, extractor: Any, language: str, base: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        extractor: Any,
+        language: str,
+        base: Path,
+        *,
+        augments: bool = False,
+        adapted: Any = None,
+        name: str = "",
     ) -> None:
         self.module = model
+        self._adapted = adapted
+        self._name = name
         self.tokenizer = tokenizer
         self.recipe = WhisperRecipe(
             tokenizer,
@@ -68,49 +77,86 @@ class Whisper:
         )
         self._extractor = extractor
         self._base = base
-        _set_language(model, tokenizer, language, self.recipe.head(language, "transcribe"))
+        self._augments = augments
+        self._log_mel: LogMel | None = None
+        let_crop(model)
+        head = self.recipe.head(language, "transcribe")
+        _set_language(model, tokenizer, language, head)
+        self._prompt = [int(model.config.decoder_start_token_id), *head]
+        self._language = languages.find(language)
+
+    @property
+    def rules(self) -> Rules:
+        """What its texts begin and end with, from the generation config as it is now."""
+        end = int(self.tokenizer.eos_token_id)
+        return rules_of(self.module, self._prompt, end, self._language)
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
-        logits = (forward or self.module)(
-            input_features=windows.features, decoder_input_ids=windows.inputs, use_cache=False
-        ).logits
-        return summed_loss(logits, windows.labels)
+        features = self._features_of(windows)
+        if self._augments and self.module.training:
+            features = masked(features, windows.heard)
+        places = places_of(windows.labels) if windows.places is None else windows.places
+        loss: torch.Tensor = (forward or self.module)(
+            input_features=features,
+            decoder_input_ids=windows.inputs,
+            targets=windows.labels.flatten()[places],
+            places=places,
+        )
+        return loss
 
-    @torch.inference_mode()
-    def decode(self, heard: torch.Tensor) -> list[Hypothesis]:
-        """Greedy transcripts of windows (windows, mels, frames)."""
+    def _features_of(self, windows: WindowBatch) -> torch.Tensor:
+        """Features of a batch, computed on its device if it holds audio."""
+        if windows.features.dtype != torch.int16:
+            return windows.features
+        if self._log_mel is None or self._log_mel.filters.device != windows.features.device:
+            self._log_mel = self.recipe.features.on(windows.features.device)
+        return self._log_mel.batched(windows.features)
+
+    def decode(self, heard: Heard) -> list[Hypothesis]:
+        """Greedy transcripts; half of the clips at a time where the memory is too small."""
         model = self.module
         training = model.training
         model.eval()
-        scores = _Scores(self.tokenizer.eos_token_id)
         try:
-            ids = model.generate(
-                heard.to(model.device, model.dtype),
-                do_sample=False,
-                logits_processor=LogitsProcessorList([scores]),
-            )
+            written = greedy(model, heard, self.rules)
+        except torch.OutOfMemoryError:
+            if len(heard) == 1:
+                raise
+            written = []
         finally:
             model.train(training)
+        if not written:
+            # Out of the handler, whose error keeps the tensors of the failed attempt alive.
+            half = (len(heard) + 1) // 2
+            return [*self.decode(heard[:half]), *self.decode(heard[half:])]
         texts: list[str] = self.tokenizer.batch_decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            [each.ids for each in written],
+            skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
         )
         return [
-            Hypothesis(text=text.strip(), score=score, looped=repeats(text.strip()))
-            for text, score in zip(texts, scores.means(), strict=True)
+            Hypothesis(text=text.strip(), score=each.score, looped=repeats(text.strip()))
+            for text, each in zip(texts, written, strict=True)
         ]
 
     def groups(self) -> list[ParameterGroup]:
         return groups_by_decay(self.module)
 
     def compile(self) -> None:
-        """Compiles the encoder, whose shapes never change."""
-        self.module.model.encoder.compile(dynamic=False)
+        """Compiles one layer of the encoder, for all of them. The decoder stays as it is: its
+        lengths are as many as there are texts, and it has a tenth of the work."""
+        compile_layers(self.module.model.encoder.layers)
 
     def export(self, folder: Path) -> None:
         base = WhisperConfig.from_pretrained(self._base, local_files_only=True)
         for option in _OPTIONS:
             setattr(self.module.config, option, getattr(base, option))
+        if frozen.is_lowered(self.module):
+            frozen.restore(self.module.to("cpu"), _exact(self._base))
+        if self._adapted is not None:
+            adapter.save(self._adapted, folder / adapter.FOLDER, base=self._name)
+            self.module = adapter.merge(self._adapted)
         self.module.to(base.dtype or torch.float32)
         self.module.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
@@ -132,9 +178,8 @@ def load(
     changes: dict[str, Any] = {"apply_spec_augment": False}
     if train:
         changes["dropout"] = train.dropout
-        changes |= _SPEC_AUGMENT if train.spec_augment else {}
     try:
-        model = WhisperForConditionalGeneration.from_pretrained(
+        model = ScoringWhisper.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **changes
         )
         tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
@@ -142,62 +187,36 @@ def load(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{spec.model} cannot be read as a Whisper model: {reason}") from error
-    if train and train.freeze_encoder:
-        model.freeze_encoder()
+    adapted = None
+    if train:
+        frozen.freeze(model, train, models.FAMILIES["whisper"])
+        adapted = adapter.add(model, train) if train.lora_rank else None
     model.to(device).eval()
-    return Whisper(model, tokenizer, extractor, language or spec.lang, folder)
-
-
-def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy summed over the tokens of a batch, in nats; a scalar.
-
-    It is the sum, not the mean, so that the sums of micro-batches and ranks can be added up and
-    divided by the tokens of the whole step.
-    """
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    preset = models.PRESETS.get(spec.model)
+    name = preset.repo if preset else spec.model
+    if models.is_folder(name):
+        name = names.model_name(name)
+    loaded = Whisper(
+        *(model, tokenizer, extractor, language or spec.lang, folder),
+        augments=bool(train and train.spec_augment),
+        adapted=adapted,
+        name=name,
     )
+    # Eight workers make features for a small model on one GPU, and not for eight of them.
+    loaded.recipe.for_device = bool(train) and torch.device(device).type == "cuda"
+    return loaded
+
+
+def _exact(folder: Path) -> dict[str, torch.Tensor]:
+    """Every weight of a model's folder by name, in fp32."""
+    model = ScoringWhisper.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return dict(model.named_parameters())
 
 
 def repeats(text: str) -> bool:
     """True if a text compresses so well that it must repeat itself."""
     data = text.encode()
     return bool(data) and len(data) > _MOST_COMPRESSED * len(zlib.compress(data))
-
-
-class _Scores(LogitsProcessor):  # type: ignore[misc]
-    """Adds up the log-probabilities of the tokens that greedy decoding chooses; changes nothing.
-
-    It must be the last processor, and it is: `generate` puts its own before those it is given.
-
-    Args:
-        end: id of the token that ends a text.
-    """
-
-    def __init__(self, end: int) -> None:
-        self._end = end
-        self._sums: torch.Tensor | None = None
-        self._counts: torch.Tensor | None = None
-        self._alive: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        logits = scores.float()
-        best = logits.max(dim=-1).values - logits.logsumexp(dim=-1)
-        if self._sums is None or self._counts is None or self._alive is None:
-            self._sums, self._counts = torch.zeros_like(best), torch.zeros_like(best)
-            self._alive = torch.ones_like(best, dtype=torch.bool)
-        else:
-            self._alive &= input_ids[:, -1] != self._end
-        self._sums += torch.where(self._alive, best, 0.0)
-        self._counts += self._alive
-        return scores
-
-    def means(self) -> list[float]:
-        """Mean log-probability of each text's tokens, its end included."""
-        if self._sums is None or self._counts is None:
-            return []
-        means: list[float] = (self._sums / self._counts.clamp(min=1)).tolist()
-        return means
 
 
 def _is_multilingual(generation: Any) -> bool:

@@ -7,8 +7,10 @@ config), so a Whisper of another size works like the published ones.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,11 @@ import torch
 from jobrunner.catalog import languages
 from jobrunner.catalog.languages import Language
 from jobrunner.core.data.layout import Utterance
-from jobrunner.core.models.base import Samples
+from jobrunner.core.models.base import Samples, Unit
 from jobrunner.core.models.features import LogMel
-from jobrunner.core.models.windows import Limits, Measure, WindowPacking
+from jobrunner.core.models.timestamps import Stamps, joined, placed
+from jobrunner.core.models.whisper_decode import Heard
+from jobrunner.core.models.windows import Limits, Measure, WindowPacking, fits_seconds
 from jobrunner.errors import UsageError
 from jobrunner.spec import RunSpec
 
@@ -35,11 +39,14 @@ class Window:
     """One item: the encoder's input, the decoder's input, and the labels."""
 
     features: torch.Tensor
-    """Log-mel features (mels, frames), float32."""
+    """Log-mel features (mels, frames), float32; or the audio (samples,), int16, of which a device
+    computes them."""
     inputs: npt.NDArray[np.int64]
     """Token ids (tokens,) that the decoder reads, starting with the prompt or the start token."""
     labels: npt.NDArray[np.int64]
     """Token ids (tokens,) that it must write; `IGNORED` where it only reads."""
+    heard: int
+    """Frames that hold audio, from the first on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +54,18 @@ class WindowBatch:
     """Windows that go through the model together."""
 
     features: torch.Tensor
-    """(windows, mels, frames), float32."""
+    """(windows, mels, frames), float32; or the audio (windows, samples), int16."""
     inputs: torch.Tensor
     """(windows, tokens), int64."""
     labels: torch.Tensor
     """(windows, tokens), int64; `IGNORED` where nothing is learnt."""
+    heard: torch.Tensor
+    """(windows,), int64: frames that hold audio, from the first on."""
     weight: float
     """Label tokens."""
+    places: torch.Tensor | None = None
+    """Positions in the flattened labels of those that count, int64; found when needed if None.
+    A device could give their number only by waiting for all of its work."""
 
     def pin_memory(self) -> WindowBatch:
         return self._mapped(torch.Tensor.pin_memory)
@@ -66,7 +78,9 @@ class WindowBatch:
             features=change(self.features),
             inputs=change(self.inputs),
             labels=change(self.labels),
+            heard=change(self.heard),
             weight=self.weight,
+            places=None if self.places is None else change(self.places),
         )
 
 
@@ -85,8 +99,14 @@ class WhisperRecipe:
         self, tokenizer: Any, extractor: Any, *, positions: int, start: int, multilingual: bool
     ) -> None:
         self.features = LogMel.of(extractor)
+        self.for_device = False
+        """True if items hold audio, and a GPU computes features of whole batches."""
         self._tokenizer = tokenizer
         self._known: dict[str, int] = tokenizer.get_added_vocab()
+        silent = self._known.get("<|notimestamps|>")
+        self._silent = [] if silent is None else [silent]
+        self._stamps = Stamps(self._known, self.features.samples / self.features.rate)
+        self._special = re.compile("|".join(map(re.escape, self._known)) or r"(?!)")
         self._positions = positions
         self._start = start
         self._multilingual = multilingual
@@ -109,17 +129,15 @@ class WhisperRecipe:
         Raises:
             UsageError: the model has no token for the language.
         """
-        silent = self._known.get("<|notimestamps|>")
-        ending = [] if silent is None else [silent]
         if not self._multilingual:
-            return ending
+            return self._silent
         spoken = languages.find(language)
         token = f"<|{spoken.whisper_code}|>"
         if spoken.whisper_code is None or token not in self._known:
             raise UsageError(
                 f"The model has no token for {spoken.name} ({spoken.code}).", hint=_others(spoken)
             )
-        return [self._known[token], self._known[f"<|{task}|>"], *ending]
+        return [self._known[token], self._known[f"<|{task}|>"], *self._silent]
 
     def measure(self, clips: Sequence[Utterance]) -> list[Any]:
         first = self._ids([clip.text for clip in clips])
@@ -137,42 +155,78 @@ class WhisperRecipe:
             return "over_window"
         if prompt + self._overhead(clip) + first > self._positions:
             return "over_tokens"
-        alone = not clip.speaker or bool(clip.prompt)
         return Measure(
             samples=round(clip.seconds * self.rate),
             first_tokens=first,
             next_tokens=following,
             prompt_tokens=prompt,
-            company=None if alone else (clip.language, clip.task, clip.speaker),
+            company=None if clip.prompt else (clip.language, clip.task),
+            speaker=clip.speaker,
         )
 
     def packing(
         self, clips: Sequence[Utterance], measures: Sequence[Any], spec: RunSpec
     ) -> WindowPacking:
-        limits = Limits(
-            samples=self.features.samples,
-            tokens=self._positions,
-            overhead_tokens=self._overhead(clips[0]),
-        )
+        if spec.train.timestamps:
+            self._stamps.check()
         return WindowPacking(
             measures,
-            limits,
+            self._limits(clips[0]),
             rate=self.rate,
-            device_seconds=spec.resources.device_seconds,
+            fits=fits_seconds(spec.resources.device_seconds, self.rate),
+            pack=spec.train.pack,
             pack_probability=spec.train.pack_probability,
+            timed_share=spec.train.timestamps,
         )
 
-    def item(self, clips: Sequence[Utterance], sounds: Sequence[Samples]) -> Window:
-        first, *following = clips
-        text = self._ids([first.text, *(_separator(clip) + clip.text for clip in following)])
-        head = self.head(first.language, first.task)
-        written = [*head, *(id_ for ids in text for id_ in ids), self._tokenizer.eos_token_id]
+    def _limits(self, clip: Utterance) -> Limits:
+        overhead = self._overhead(clip)
+        return Limits(
+            samples=self.features.samples,
+            tokens=self._positions,
+            overhead_tokens=overhead,
+            timed_overhead_tokens=overhead - len(self._silent),
+            # The encoder makes one position of two frames.
+            grain=2 * self.features.hop,
+        )
+
+    def item(
+        self, clips: Sequence[Utterance], sounds: Sequence[Samples], unit: Unit | None = None
+    ) -> Window:
+        first = clips[0]
+        written = [*self._written(clips, sounds, unit), self._tokenizer.eos_token_id]
         read = self._prompt(first)
+        sound = joined(sounds, self.rate)
+        frames = unit.shape // self.features.hop if unit and unit.shape else self.features.frames
         return Window(
-            features=self.features(np.concatenate(sounds)),
+            # Those of the whole window: what is cut off is silence.
+            features=(
+                self.features.as_int16(sound, frames)
+                if self.for_device
+                else self.features(sound)[:, :frames]
+            ),
             inputs=np.array([*read, self._start, *written[:-1]], dtype=np.int64),
             labels=np.array([*[IGNORED] * len(read), *written], dtype=np.int64),
+            heard=min(frames, -(-len(sound) // self.features.hop)),
         )
+
+    def _written(
+        self, clips: Sequence[Utterance], sounds: Sequence[Samples], unit: Unit | None
+    ) -> list[int]:
+        """Labels of a window without its end."""
+        head = self.head(clips[0].language, clips[0].task)
+        first, *following = clips
+        after = [_separator(clip) + clip.text for clip in following]
+        if unit is None or not unit.timed:
+            return [*head, *(id_ for ids in self._ids([first.text, *after]) for id_ in ids)]
+        texts = self._ids([_separator(first) + first.text, *after])
+        spans = placed([len(sound) for sound in sounds], self.rate)
+        timed = [
+            id_
+            for ids, (start, end) in zip(texts, spans, strict=True)
+            for id_ in (self._stamps.at(start), *ids, self._stamps.at(end))
+        ]
+        return [*(id_ for id_ in head if id_ not in self._silent), *timed]
 
     def collate(self, items: Sequence[Window]) -> WindowBatch:
         shape = len(items), max(len(item.labels) for item in items)
@@ -182,16 +236,21 @@ class WhisperRecipe:
         for row, item in enumerate(items):
             inputs[row, : len(item.inputs)] = item.inputs
             labels[row, : len(item.labels)] = item.labels
+        places = places_of(torch.from_numpy(labels))
         return WindowBatch(
             features=torch.stack([item.features for item in items]),
             inputs=torch.from_numpy(inputs),
             labels=torch.from_numpy(labels),
-            weight=int((labels != IGNORED).sum()),
+            heard=torch.tensor([item.heard for item in items]),
+            weight=len(places),
+            places=places,
         )
 
-    def listen(self, sounds: Sequence[Samples]) -> torch.Tensor:
-        """Features (clips, mels, frames), each clip padded to a window."""
-        return torch.stack([self.features(clip) for clip in sounds])
+    def listen(self, sounds: Sequence[Samples]) -> Heard:
+        return Heard(
+            features=torch.stack([self.features(clip) for clip in sounds]),
+            seconds=tuple(len(clip) / self.rate for clip in sounds),
+        )
 
     def _overhead(self, clip: Utterance) -> int:
         """Label tokens of a window besides its text."""
@@ -210,8 +269,23 @@ class WhisperRecipe:
         consecutive texts are those of the joined text."""
         if not texts:
             return []
-        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False).input_ids
-        return ids
+        parts = [self._parts(text) for text in texts]
+        flat = [part for each in parts for part in each]
+        found = iter(self._tokenizer(flat, add_special_tokens=False).input_ids)
+        return [[id_ for _ in each for id_ in next(found)] for each in parts]
+
+    def _parts(self, text: str) -> list[str]:
+        """The text in parts, cut inside of what looks like a special token.
+
+        `<|el|>` in a transcript stands for its six signs, never for the token.
+        """
+        cuts = [0, *(found.start() + 1 for found in self._special.finditer(text)), len(text)]
+        return [text[start:end] for start, end in pairwise(cuts)]
+
+
+def places_of(labels: torch.Tensor) -> torch.Tensor:
+    """Positions of the labels that count, in the flattened labels."""
+    return torch.nonzero(labels.flatten() != IGNORED)[:, 0]
 
 
 def _separator(clip: Utterance) -> str:

@@ -11,19 +11,26 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 import torch
 from torch.utils.data import DataLoader
 
+from jobrunner.core.data.ahead import ShardsAhead
 from jobrunner.core.data.dataset import Dataset, Utterance
-from jobrunner.core.models.base import Batch, Recipe
+from jobrunner.core.data.loading import fitting, worker_count
+from jobrunner.core.models.base import Batch, Recipe, Unit
 from jobrunner.core.training import order
 from jobrunner.core.training.order import MicroBatch, Order, Step
 from jobrunner.errors import DataError, JobrunnerError
 from jobrunner.spec import RunSpec
 
-MOST_WORKERS = 8
+# Bytes of a sample in a batch, at most: as float32. Features of 128 bands take 51 kB a second, less
+# than its 16,000 samples would.
+BYTES_OF_SAMPLE = 4
+# Steps whose shards are planned before a worker takes the first of them.
+STEPS_AHEAD = 16
 
 StepBatches: TypeAlias = tuple[Step, Iterator[tuple[MicroBatch, Batch]]]
 """A step, and this rank's micro-batches with their batches."""
@@ -63,6 +70,14 @@ class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
     def __len__(self) -> int:
         return len(self.utterances)
 
+    def ahead(self) -> ShardsAhead | None:
+        """What fetches shards before they are read; None if they are read in place."""
+        return None if self._dataset.in_place else ShardsAhead(self._dataset.fetch)
+
+    def shards(self, units: Iterable[Unit]) -> list[str]:
+        """Shards of the clips of units, in the order in which they are read."""
+        return [self.utterances[clip].shard for unit in units for clip in unit.clips]
+
     def __getitem__(self, micro: MicroBatch) -> Batch | JobrunnerError:
         """The batch, or an error: one that a worker raises would lose its one-line form."""
         try:
@@ -75,7 +90,7 @@ class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
         for unit in micro.units:
             clips = [self.utterances[clip] for clip in unit.clips]
             sounds = [self._dataset.audio(clip) for clip in clips]
-            items.append(self._recipe.item(clips, sounds))
+            items.append(self._recipe.item(clips, sounds, unit))
         return self._recipe.collate(items)
 
 
@@ -103,7 +118,8 @@ class Feed:
     ) -> None:
         self._items = items
         self._rank, self._ranks, self._pin = rank, ranks, pin
-        self._workers = worker_count(spec.resources.workers)
+        self._workers = worker_count(spec.resources.workers, ranks, least=int(pin))
+        self._recipe = recipe
         self._packing = recipe.packing(items.utterances, items.measures, spec)
         self.order = Order(
             self._packing,
@@ -117,16 +133,23 @@ class Feed:
         The workers end when the generator is closed.
         """
         planned: deque[tuple[Step, list[MicroBatch]]] = deque()
+        shards = self._items.ahead()
+        steps = self._coming(epoch, index, shards)
+        first_step = next(steps)
 
         def ahead() -> Iterator[MicroBatch]:
             # Runs as far ahead of the loop as the workers do.
-            for step in self.order.steps(epoch, index):
-                micro = order.share(step, self._packing, rank=self._rank, ranks=self._ranks)
+            for step in chain([first_step], steps):
+                micro = self._share(step)
                 planned.append((step, micro))
                 yield from micro
 
-        ready = iter(self._loader(ahead()))
+        ready = iter(self._loader(ahead(), self._batch_bytes(first_step)))
         try:
+            if shards:
+                # After the workers were forked: a fork copies locks without the threads that
+                # hold them.
+                shards.start()
             while True:
                 first = _next(ready)
                 step, micro = planned.popleft()
@@ -135,13 +158,41 @@ class Feed:
             end_workers = getattr(ready, "_shutdown_workers", None)
             if end_workers:
                 end_workers()
+            if shards:
+                shards.close()
 
-    def _loader(self, sampler: Iterable[MicroBatch]) -> DataLoader[Batch | JobrunnerError]:
+    def _coming(self, epoch: int, index: int, shards: ShardsAhead | None) -> Iterator[Step]:
+        """The steps from a position; the shards of those after each one are planned with it."""
+        steps = self.order.steps(epoch, index)
+        if shards is None:
+            yield from steps
+            return
+        coming: deque[Step] = deque()
+        for step in steps:
+            shards.plan(self._items.shards(step.units[self._rank :: self._ranks]))
+            coming.append(step)
+            if len(coming) > STEPS_AHEAD:
+                shards.reached()
+                yield coming.popleft()
+
+    def _share(self, step: Step) -> list[MicroBatch]:
+        return order.share(step, self._packing, rank=self._rank, ranks=self._ranks)
+
+    def _batch_bytes(self, step: Step) -> float:
+        """Bytes of the step's largest micro-batch; those of other steps are much the same."""
+        seconds = max(self._packing.cost(micro.units) for micro in self._share(step))
+        return seconds * self._recipe.rate * BYTES_OF_SAMPLE
+
+    def _loader(
+        self, sampler: Iterable[MicroBatch], batch_bytes: float
+    ) -> DataLoader[Batch | JobrunnerError]:
+        workers, ahead = fitting(self._workers, batch_bytes, self._ranks)
         return DataLoader(
             self._items,
             batch_size=None,
             sampler=sampler,
-            num_workers=self._workers,
+            num_workers=workers,
+            prefetch_factor=ahead if workers else None,
             worker_init_fn=_outlive_sigterm,
             pin_memory=self._pin,
             # Without a generator of its own the loader would draw from the model's.
@@ -179,8 +230,3 @@ def _end_with_parent() -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)
-
-
-def worker_count(asked: int) -> int:
-    """Processes that load data: the number requested, or one less than the cores, 8 at most."""
-    return asked or min(MOST_WORKERS, len(os.sched_getaffinity(0)) - 1)

@@ -35,22 +35,27 @@ def accumulate(
 
 def over_ranks(
     setup: Setup, total: torch.Tensor, weight: float, stop: bool
-) -> tuple[torch.Tensor, float, bool]:
-    """Loss and weight of all ranks, and whether any of them is to stop."""
+) -> tuple[torch.Tensor, float | torch.Tensor, bool | torch.Tensor]:
+    """Loss and weight of all ranks, and whether any of them is to stop.
+
+    On several ranks these are scalars on the device: their numbers would have to be waited for.
+    """
     if setup.ranks == 1:
         return total, weight, stop
-    weight_and_stop = torch.tensor([weight, float(stop)], device=total.device)
-    total, *both = setup.accelerator.reduce(torch.cat([total[None], weight_and_stop])).unbind()
-    weight, stops = torch.stack(both).tolist()
-    return total, weight, stops > 0
+    weight_and_stop = torch.tensor([weight, float(stop)]).to(total.device, non_blocking=True)
+    total, weights, stops = setup.accelerator.reduce(
+        torch.cat([total[None], weight_and_stop])
+    ).unbind()
+    return total, weights, stops > 0
 
 
 def of_mean(
-    setup: Setup, step: Step, total: torch.Tensor, weight: float, max_norm: float
-) -> tuple[float, float]:
+    setup: Setup, step: Step, total: torch.Tensor, weight: float | torch.Tensor, max_norm: float
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Turns the gradient into that of the mean loss and clips it; returns mean and norm before.
 
-    The weight differs from the expected one if collation decides it, as with masked tokens.
+    Both are scalars on the device, not finite if the step is not to be applied. The weight differs
+    from the expected one if collation decides it, as with masked tokens.
 
     Args:
         setup: holder of the gradients.
@@ -59,11 +64,13 @@ def of_mean(
         max_norm: norm that gradients are clipped to.
     """
     parameters = list(setup.trained.values())
-    if weight and weight != step.weight:
+    if isinstance(weight, torch.Tensor) or (weight and weight != step.weight):
+        sums = torch.as_tensor(weight, dtype=torch.float32, device=total.device)
+        factor = torch.where(sums > 0, step.weight / sums, 1.0)
         for parameter in parameters:
             if parameter.grad is not None:
-                parameter.grad *= step.weight / weight
+                parameter.grad *= factor
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-    mean = total / weight if weight else total * math.nan
-    loss, norm_before = torch.stack([mean, norm]).tolist()
-    return loss, norm_before
+    return (
+        total / weight if isinstance(weight, torch.Tensor) or weight else total * math.nan
+    ), norm

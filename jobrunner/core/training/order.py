@@ -25,7 +25,7 @@ class Step:
     last: bool
     """True for the epoch's last step."""
     units: tuple[Unit, ...]
-    """Sorted by size, the largest first, so that units of a micro-batch are alike."""
+    """Sorted by shape and size, the largest first, so that units of a micro-batch are alike."""
     samples: int
     """Samples of audio, without padding."""
     weight: float
@@ -88,7 +88,7 @@ def _step(epoch: int, index: int, last: bool, units: Sequence[Unit]) -> Step:
         epoch=epoch,
         index=index,
         last=last,
-        units=tuple(sorted(units, key=lambda unit: (-unit.size, unit.clips))),
+        units=tuple(sorted(units, key=lambda unit: (-unit.shape, -unit.size, unit.clips))),
         samples=sum(unit.samples for unit in units),
         weight=sum(unit.weight for unit in units),
     )

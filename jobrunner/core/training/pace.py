@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Seconds between log lines, at least and at most; in between, a twentieth of the time so far.
 LOG_SECONDS = (5.0, 60.0)
@@ -28,7 +31,7 @@ class Pace:
         self.paused_seconds = 0.0
         """Time spent validating."""
         self.waited_seconds = 0.0
-        """Time that the loop waited for data."""
+        """Time that the loop waited for data; a GPU may have had work meanwhile."""
         self.stalled_seconds = 0.0
         """Time that the loop waited for checkpoints."""
 
@@ -47,6 +50,21 @@ class Pace:
         started = time.perf_counter()
         yield
         self.waited_seconds += time.perf_counter() - started
+
+    def fed(self, batches: Iterator[T]) -> Iterator[T]:
+        """The batches as they come, with each one's waiting timed."""
+        while True:
+            with self.waiting():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    @property
+    def waiting_share(self) -> float:
+        """Share of the time spent waiting for data, validations not counted."""
+        training = time.perf_counter() - self._began - self.paused_seconds
+        return self.waited_seconds / max(training, 1e-9)
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -81,6 +99,6 @@ class Pace:
         return (
             f"trained on {audio_seconds / 3600:.2f} h of audio; this attempt took {whole:.0f} s "
             f"at {self.audio_seconds / training:.1f} audio s/s, "
-            f"waiting for data {self.waited_seconds / training:.0%}, "
+            f"waiting for data {self.waited_seconds / training:.1%}, "
             f"for checkpoints {self.stalled_seconds / training:.1%} of the time"
         )

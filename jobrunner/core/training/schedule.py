@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from jobrunner.catalog import rates
+from jobrunner.catalog import models, rates
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data import layout
 from jobrunner.core.data.layout import SAMPLE_RATE
@@ -58,9 +58,10 @@ def usual_rate(context: StageContext) -> float:
     """The usual learning rate of the run's base model, from its config in storage."""
     prefix = keys.model_prefix(context.spec)
     try:
-        return rates.of_config(context.storage.read(f"{prefix}config.json"))
+        rate = rates.of_config(context.storage.read(f"{prefix}config.json"))
     except NotFound:
         raise folders.not_stored(f"{prefix}config.json") from None
+    return models.for_adapters(rate) if context.spec.train.lora_rank else rate
 
 
 def _with(context: StageContext, train: TrainSpec) -> StageContext:

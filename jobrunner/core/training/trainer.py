@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from accelerate.utils import broadcast_object_list
-
+from jobrunner.core.attempt import heartbeat
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.checkpoint.saver import Saver
+from jobrunner.core.checkpoint import leaving
+from jobrunner.core.checkpoint.saver import Saver, size_of
+from jobrunner.core.checkpoint.saves import Saves
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState, versions
-from jobrunner.core.training import content, export, gradient
+from jobrunner.core.training import agreement, content, export, gradient
 from jobrunner.core.training.curve import Curve
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
+from jobrunner.core.training.scaling import Scaling
 from jobrunner.core.training.schedule import usual_rate
 from jobrunner.core.training.setup import Setup
+from jobrunner.core.training.step import update
 from jobrunner.core.training.validation import Validation
-from jobrunner.errors import Interrupted
-
-# Seconds before SIGKILL that are kept free for the process to end.
-SECONDS_TO_END = 5.0
 
 
 class Trainer:
@@ -37,14 +35,17 @@ class Trainer:
     Args:
         context: the stage.
         setup: model, optimiser and data.
+        lowered: times that the learning rate is to be halved.
     """
 
-    def __init__(self, context: StageContext, setup: Setup) -> None:
+    def __init__(self, context: StageContext, setup: Setup, *, lowered: int = 0) -> None:
         self.context = context
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        self.health = Health(self.spec.train, usual_rate(context))
+        self.health = Health(self.spec.train, usual_rate(context), self.log)
+        self.scaling = Scaling(setup, self.spec.seed, self.log)
+        self._lowered = lowered
         self.validation = Validation(context, setup)
         self.checkpoints = Checkpoints(
             context.storage,
@@ -63,10 +64,10 @@ class Trainer:
             self.log,
             on_saved=partial(context.progress.event, "checkpoint"),
         )
+        self.saves = Saves(self.spec.train)
         self.pace = Pace(self.log)
         self.curve = Curve()
         self._steps: Generator[StepBatches] | None = None
-        self._saved_step = 0
         self._asked_to_stop = False
 
     def log(self, line: str) -> None:
@@ -93,10 +94,10 @@ class Trainer:
 
     @property
     def save_due(self) -> bool:
-        """True at every `save_every` steps and at the end."""
+        """True if the first rank is to save; see `Saves.due`."""
         state = self.state
-        here = state.step % self.spec.train.save_every == 0 or self.finished
-        return here and state.step > self._saved_step
+        needed = self.finished or state.validated == state.step
+        return self.saves.due(state.step, needed=needed, busy=self.saver.busy)
 
     def restore(self) -> None:
         """Resumes from the newest checkpoint that verifies, or starts from step 0.
@@ -104,10 +105,15 @@ class Trainer:
         Raises:
             CheckpointError: there are checkpoints, but none can be used.
         """
-        restored: list[Restored | None] = [self.checkpoints.restore() if self.setup.first else None]
-        broadcast_object_list(restored)
-        if restored[0]:
-            self._load(restored[0])
+        restored = agreement.from_first(self.setup.accelerator, self.checkpoints.restore)
+        if restored:
+            self._load(restored)
+        if self.setup.first:
+            self.saver.recall_speed()
+        self.saves.resume(self.state.step)
+        if self._lowered > self.health.lowered:
+            self.health.lowered = self._lowered
+            self.state.history.append({"step": self.state.step, "rate_factor": self.health.factor})
         state, train = self.state, self.spec.train
         self._steps = self.setup.feed.steps(state.epoch, state.epoch_step)
         self.context.progress.restart_clock(state.step / train.steps)
@@ -115,19 +121,17 @@ class Trainer:
 
     def _load(self, restored: Restored) -> None:
         self.state = content.load(self.setup, restored, another=self.spec.again + 1)
-        state, now = self.state, versions()
+        state = self.state
         self.health.load(state.health)
+        self.scaling.load(state.scaling)
         self.curve.load(state.history)
-        self._saved_step = restored.step
         state.resumes += 1
         self.context.progress.event("resume")
         state.passed_over += restored.passed_over
         self.log(f"continuing from the checkpoint of step {state.step}")
-        if state.versions != now:
-            old = state.versions
-            changed = [f"{n} {old.get(n)} → {now[n]}" for n in now if old.get(n) != now[n]]
-            self.log(f"other versions than before, last bits may differ: {', '.join(changed)}")
-            state.versions = now
+        if changed := state.changed_versions():
+            self.log(f"other versions than before, last bits may differ: {changed}")
+            state.versions = versions()
         self.setup.accelerator.wait_for_everyone()
         if self.setup.first:
             shutil.rmtree(restored.folder, ignore_errors=True)
@@ -140,24 +144,21 @@ class Trainer:
             StorageError: the last save failed for good.
         """
         assert self._steps is not None  # restore comes first
+        heartbeat.beat(heartbeat.STEP_SECONDS)
         with self.pace.waiting():
             step, micro_batches = next(self._steps)
         number = self.state.step + 1
-        rate = learning_rate(self.spec.train, number)
+        rate = learning_rate(self.spec.train, number) * self.health.factor
         set_rate(self.setup.optimiser, self.setup.groups, rate)
         seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
-        total, weight = gradient.accumulate(self.setup, step, micro_batches)
-        total, weight, self._asked_to_stop = gradient.over_ranks(
-            self.setup, total, weight, bool(self.context.stop)
-        )
-        loss, norm = gradient.of_mean(
-            self.setup, step, total, weight, self.spec.train.max_grad_norm
-        )
-        if self.health.accept(number, loss, norm):
-            self.setup.optimiser.step()
-        else:
+        fed = self.pace.fed(micro_batches)
+        total, own = self.scaling.accumulate(number, step, fed)
+        total, weight, stop = gradient.over_ranks(self.setup, total, own, bool(self.context.stop))
+        measured = gradient.of_mean(self.setup, step, total, weight, self.spec.train.max_grad_norm)
+        update.apply(self.setup, *measured)
+        loss, norm, self._asked_to_stop = update.read(*measured, stop)
+        if not self.health.accept(number, loss, norm):
             self.context.progress.event("skip")
-        self.setup.optimiser.zero_grad(set_to_none=True)
         self._advance(step, loss, norm, rate)
         self.saver.check()
 
@@ -181,25 +182,46 @@ class Trainer:
         )
         self.curve.add(state.history[-1]["loss"])
         self.pace.passed(state.step, self.spec.train.steps, loss, rate, seconds)
-        self._report("training", loss=state.history[-1]["loss"], learning_rate=rate)
+        self._report(
+            "training",
+            loss=state.history[-1]["loss"],
+            learning_rate=rate,
+            waiting=self.pace.waiting_share,
+        )
+
+    def measure_base(self) -> None:
+        """Measures the base model's validation loss, before the first step."""
+        if self.state.step or self.health.base is not None:
+            return
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
+        with self.pace.pausing():
+            self.health.base = self.validation.loss()
+        if self.health.base is not None:
+            self.state.history.append({"step": 0, "validation_loss": self.health.base})
 
     def validate(self) -> None:
         """Validates the model and records the result; nothing if SIGTERM comes meanwhile."""
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
         with self.pace.pausing():
             self._report("validating")
             measured = self.validation.measure()
         if measured is None:
             return
         state, metric, rate = self.state, measured.metric, measured.value
-        best = state.judge(state.step, metric, rate, self.spec.train.patience)
+        # Before it counts as the best: what diverged is nothing to go back to.
+        if measured.loss is not None:
+            self.health.validated(state.step, measured.loss)
+        state.judge(state.step, metric, rate, self.spec.train.patience)
         state.history.append(
             {"step": state.step, "metric": metric.name, "rate": rate, **measured.others}
         )
-        so_far = "best so far" if best else f"best {metric.shown(state.best_rate or 0.0)}"
-        self.log(f"step {state.step} · validation {metric.label} {metric.shown(rate)} · {so_far}")
+        self.log(measured.line(state))
         if state.stopped_early:
-            self.log(f"no better {metric.label} in {state.worse} validations: stopping")
-        self._report("training")
+            self.log(
+                f"no better {metric.label} in {state.worse} validations since step "
+                f"{state.best_step}: stopping early"
+            )
+        self._report("training", validation_loss=measured.loss)
 
     def save(self) -> None:
         """Begins to save the state as it is now; returns once it is copied.
@@ -207,16 +229,19 @@ class Trainer:
         Raises:
             StorageError: the save before this one failed for good.
         """
-        self._saved_step = self.state.step
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
+        self.saves.saved(self.state.step)
         if not self.setup.first:
             return
         self.state.health = self.health.state()
+        self.state.scaling = self.scaling.state()
         with self.pace.saving():
             self.saver.save(
                 self.state.step,
                 content.tensors_of(self.setup),
                 content.files_of(self.state),
                 self.state.best_step,
+                () if self.health.good is None else (self.health.good,),
             )
 
     def leave(self) -> None:
@@ -225,41 +250,28 @@ class Trainer:
         Raises:
             Interrupted: always.
         """
-        asked = self.context.stop.requested_at or time.monotonic()
-        end = asked + self.context.grace_seconds - SECONDS_TO_END
-        size = sum(
-            t.nbytes for group in content.tensors_of(self.setup).values() for t in group.values()
-        )
-        if self.state.step > self._saved_step:
-            if self.saver.expected_seconds(size) < end - time.monotonic():
-                self.save()
-            else:
-                self.log("too little time is left to save once more")
-        if not self.saver.wait(timeout=max(0.0, end - time.monotonic())):
-            self.log("the upload did not end in time")
-        raise Interrupted(
-            f"Stopped after step {self.state.step} of {self.spec.train.steps}.",
-            hint="Submit the run again; it continues from its last checkpoint.",
-        )
+        if self.setup.first:
+            size = size_of(content.tensors_of(self.setup))
+            unsaved = self.state.step > self.saves.step
+            save = self.save if unsaved else None
+            leaving.save_once_more(self.context, self.saver, size=size, save=save)
+        raise leaving.interrupted(self.state.step, self.spec.train.steps)
 
     def finish(self) -> None:
-        """Publishes the best model and the history.
+        """Publishes the best model and the history, on the first rank; the others need not wait.
 
         Raises:
             StorageError: the last save failed for good.
         """
-        self.saver.wait()
-        if self.setup.first:
-            # This attempt may have had nothing left to do but the export.
-            history = reversed(self.state.history)
-            last = next((record for record in history if record.get("loss") is not None), None)
-            shown = {name: last[name] for name in ("loss", "learning_rate")} if last else {}
-            self._report("exporting", **shown)
-            export.publish_best(self.context, self.setup, self.checkpoints, self.state)
-            export.free_checkpoints(self.context, self.checkpoints, self.state)
-            self.log(self.pace.summary(self.state.audio_seconds))
-            self.context.progress.update(message="trained", done=1.0, urgent=True)
-        self.setup.accelerator.wait_for_everyone()
+        if not self.setup.first:
+            return
+        heartbeat.beat(heartbeat.LONGEST_SECONDS)
+        self.saver.finish()
+        self._report("exporting", **self.state.last_measures())
+        export.publish_best(self.context, self.setup, self.checkpoints, self.state)
+        export.free_checkpoints(self.context, self.checkpoints, self.state)
+        self.log(self.pace.summary(self.state.audio_seconds))
+        self.context.progress.update(message="trained", done=1.0, urgent=True)
 
     def close(self) -> None:
         """Ends the processes that load data."""
@@ -280,6 +292,7 @@ class Trainer:
             best_rate=state.best_rate,
             losses=self.curve.values,
             resumes=state.resumes,
+            concern=self.health.concern,
             done=state.step / train.steps,
             **more,
         )

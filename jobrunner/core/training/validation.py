@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from accelerate.utils import gather_object
 
 from jobrunner.catalog import languages
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.checkpoint.train_state import TrainState
 from jobrunner.core.data.layout import Utterance
+from jobrunner.core.models.base import Recipe
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import DataError, Interrupted
@@ -30,6 +32,21 @@ class Measured:
     value: float
     others: Mapping[str, float] = field(default_factory=dict)
     """Other values for the history, by name."""
+
+    @property
+    def loss(self) -> float | None:
+        """Mean loss of the clips in nats a token; None if none of them can be trained on."""
+        return self.others.get("validation_loss")
+
+    def line(self, state: TrainState) -> str:
+        """One line for people, from the state that has judged it."""
+        metric = self.metric
+        best = state.best_step == state.step
+        so_far = "best so far" if best else f"best {metric.shown(state.best_rate or 0.0)}"
+        known = self.loss is not None and metric.name != "loss"
+        loss = f" · loss {self.loss:.3f}" if known else ""
+        shown = f"validation {metric.label} {metric.shown(self.value)}"
+        return f"step {state.step} · {shown} · {so_far}{loss}"
 
 
 class Validation:
@@ -58,6 +75,7 @@ class Validation:
                 hint="Check the transcript column of the validation split.",
             )
         self._clips = clips
+        self._trainable = _trainable(setup.model.recipe, clips)
 
     def measure(self) -> Measured | None:
         """Measures the model as it is now; None if SIGTERM comes meanwhile.
@@ -65,24 +83,38 @@ class Validation:
         Each rank measures its share. Random numbers that decoding draws disturb nothing, because
         generators are seeded anew for each step.
         """
-        rank, ranks = self._setup.accelerator.process_index, self._setup.ranks
-        own = self._clips[rank::ranks]
+        decodes = self._setup.model.criterion == "rate"
         with self._setup.accelerator.autocast():
-            if self._setup.model.criterion == "rate":
-                return self._decoded(own)
-            return self._unlearnt(own)
+            decoded = self._decoded(self._own(self._clips)) if decodes else None
+        if decodes and decoded is None:
+            return None
+        loss = self.loss()
+        if decoded:
+            more = {} if loss is None else {"validation_loss": loss}
+            return replace(decoded, others={**decoded.others, **more})
+        if loss is None:
+            return None
+        metric = METRICS[self._setup.model.criterion]
+        value = math.exp(min(loss, 700.0)) if metric.name == "perplexity" else loss
+        return Measured(metric=metric, value=value, others={"validation_loss": loss})
+
+    def loss(self) -> float | None:
+        """The mean loss in nats a token, without dropout and masks: one forward pass.
+
+        None if SIGTERM comes meanwhile, or if no clip can be trained on.
+        """
+        with self._setup.accelerator.autocast():
+            return self._unlearnt(self._own(self._trainable))
+
+    def _own(self, clips: list[Utterance]) -> list[Utterance]:
+        """This rank's share of the clips."""
+        return clips[self._setup.accelerator.process_index :: self._setup.ranks]
 
     def _usable(self, clips: list[Utterance]) -> list[Utterance]:
         """Clips that the model can hear whole or, for a criterion of loss, can be trained on."""
         recipe = self._setup.model.recipe
-        if self._setup.model.criterion == "rate":
-            return fitting(recipe, clips)
-        measures = recipe.measure(clips)
-        return [
-            clip
-            for clip, measure in zip(clips, measures, strict=True)
-            if not isinstance(measure, str)
-        ]
+        decodes = self._setup.model.criterion == "rate"
+        return fitting(recipe, clips) if decodes else _trainable(recipe, clips)
 
     def _stops(self) -> bool:
         # Several ranks have to agree before they stop; they do after the next step.
@@ -113,10 +145,10 @@ class Validation:
         )
 
     @torch.no_grad()
-    def _unlearnt(self, own: list[Utterance]) -> Measured | None:
-        """The mean loss, or the perplexity, without dropout and masks."""
+    def _unlearnt(self, own: list[Utterance]) -> float | None:
         setup, recipe = self._setup, self._setup.model.recipe
-        at_once = self._context.spec.evaluate.batch_size
+        # The logits of a batch take more memory than its decoding.
+        at_once = max(1, self._context.spec.evaluate.batch_size // 4)
         total = weight = 0.0
         setup.model.module.eval()
         try:
@@ -135,7 +167,12 @@ class Validation:
             setup.model.module.train()
         gathered = gather_object([(total, weight)])
         sums, weights = zip(*gathered, strict=True)
-        loss = sum(sums) / sum(weights)
-        metric = METRICS[setup.model.criterion]
-        value = math.exp(min(loss, 700.0)) if metric.name == "perplexity" else loss
-        return Measured(metric=metric, value=value, others={"validation_loss": loss})
+        return sum(sums) / sum(weights) if sum(weights) else None
+
+
+def _trainable(recipe: Recipe, clips: list[Utterance]) -> list[Utterance]:
+    """The clips that the model can be trained on, and so has a loss for."""
+    measures = recipe.measure(clips)
+    return [
+        clip for clip, measure in zip(clips, measures, strict=True) if not isinstance(measure, str)
+    ]

@@ -90,6 +90,7 @@ def test_a_process_that_trains_tells_prometheus_how_far_it_is(tmp_path: Path) ->
     assert told["jobrunner_progress_ratio"] == pytest.approx(told["jobrunner_train_step"] / 4000)
     assert 0 < told["jobrunner_train_learning_rate"] <= spec.train.learning_rate
     assert 0 < told["jobrunner_train_loss"] < 20
+    assert 0 < told["jobrunner_train_waiting_ratio"] < 1
     latest = told["jobrunner_train_validation_rate{metric=wer}"]
     assert latest >= told["jobrunner_train_best_validation_rate{metric=wer}"]
     assert told["jobrunner_audio_seconds_total"] > 0

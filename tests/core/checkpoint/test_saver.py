@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from jobrunner.catalog import nodes
 from jobrunner.core.checkpoint import saver as savers
 from jobrunner.core.checkpoint.saver import Saver
 from jobrunner.core.checkpoint.store import Checkpoints
@@ -157,7 +158,49 @@ def test_the_time_of_a_save_is_judged_by_the_last_one(
     make: Callable[..., Any], storage: LocalStorage
 ) -> None:
     saver, _ = make(storage)
-    assert saver.expected_seconds(int(2 * savers.EXPECTED_SPEED)) == 2.0
+    assert saver.expected_seconds(int(2 * nodes.UPLOAD_SPEED)) == 2.0
     saver.save(1, weights(1.0), FILES, None)
     saver.wait()
-    assert saver.expected_seconds(10**12) == saver.upload_seconds
+    assert saver.speed is not None
+    assert saver.expected_seconds(10**12) == 10**12 / saver.speed
+
+
+def test_the_speed_of_a_save_is_known_to_the_next_attempt(
+    make: Callable[..., Any], storage: LocalStorage
+) -> None:
+    first, _ = make(storage)
+    first.save(1, weights(1.0), FILES, None)
+    first.wait()
+    later, _ = make(storage)
+    later.recall_speed()
+    assert later.speed == first.speed
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b'{"bytes_per_second": -1}', b'{"bytes_per_second": null}']
+)
+def test_a_speed_that_cannot_be_read_is_none(
+    make: Callable[..., Any], storage: LocalStorage, text: bytes
+) -> None:
+    saver, _ = make(storage)
+    saver.recall_speed()
+    storage.write(keys.upload_file(RUN), text)
+    saver.recall_speed()
+    assert saver.speed is None
+
+
+def test_an_upload_that_does_not_end_is_given_up(
+    make: Callable[..., Any], storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(savers, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(savers, "LONGEST_TIMES", 0.0)
+    gated = GatedStorage(storage)
+    saver, _ = make(gated)
+    saver.save(1, weights(1.0), FILES, None)
+    assert saver.busy
+    with pytest.raises(StorageError, match="did not end in 0 min") as caught:
+        saver.finish()
+    assert caught.value.exit_code == 3
+    gated.gate.set()
+    assert saver.wait()
+    assert not saver.busy

@@ -11,7 +11,8 @@ import torch
 from transformers import WhisperForConditionalGeneration
 
 from jobrunner.core.models import whisper
-from jobrunner.core.models.whisper import Whisper, _Scores, repeats
+from jobrunner.core.models.whisper import Whisper, repeats
+from jobrunner.core.models.whisper_decode import Heard
 from jobrunner.core.models.whisper_recipe import IGNORED, WindowBatch
 from jobrunner.errors import DataError, UsageError
 from jobrunner.spec import RunSpec
@@ -47,12 +48,18 @@ def batch_of(model: Whisper, texts: tuple[str, ...]) -> WindowBatch:
     return model.recipe.collate(items)
 
 
+def heard(batch: WindowBatch) -> Heard:
+    """The windows of a batch as decoding hears them, of any length."""
+    return Heard(features=batch.features, seconds=(60.0,) * len(batch.features))
+
+
 def part_of(batch: WindowBatch, rows: slice, tokens: int | None = None) -> WindowBatch:
     """Some windows of a batch, and so many tokens of them."""
     return WindowBatch(
         features=batch.features[rows],
         inputs=batch.inputs[rows, :tokens],
         labels=batch.labels[rows, :tokens],
+        heard=batch.heard[rows],
         weight=0,
     )
 
@@ -107,7 +114,7 @@ def test_generation_is_told_language_and_task_and_nothing_old(model: Whisper) ->
     generation = model.module.generation_config
     assert (generation.language, generation.task) == ("el", "transcribe")
     assert generation.forced_decoder_ids is None
-    assert len(model.decode(batch_of(model, TEXTS).features)) == 3
+    assert len(model.decode(heard(batch_of(model, TEXTS)))) == 3
 
 
 def test_a_monolingual_model_has_no_language_token(
@@ -118,7 +125,7 @@ def test_a_monolingual_model_has_no_language_token(
     )
     head = alone.recipe.head("en", "transcribe")
     assert [alone.tokenizer.decode(head)] == ["<|notimestamps|>"]
-    assert len(alone.decode(batch_of(model, TEXTS).features)) == 3
+    assert len(alone.decode(heard(batch_of(model, TEXTS)))) == 3
 
 
 @pytest.mark.parametrize(
@@ -149,33 +156,39 @@ def test_options_of_training_reach_the_model(tmp_path: Path) -> None:
     model = whisper.load(tmp_path / "tiny", spec, "cpu", torch.float32, train=spec.train)
     assert not any(p.requires_grad for p in model.module.model.encoder.parameters())
     assert model.module.model.decoder.layers[0].dropout == 0.3
-    assert model.module.config.apply_spec_augment
+
+
+def test_masks_are_drawn_in_training_alone(tmp_path: Path) -> None:
+    spec = make_run(tmp_path, train__dropout=0.0, train__spec_augment=True)
+    model = whisper.load(tmp_path / "tiny", spec, "cpu", torch.float32, train=spec.train)
+    unmasked = whisper.load(tmp_path / "tiny", spec, "cpu", torch.float32)
+    batch = batch_of(model, TEXTS)
+    before = batch.features.clone()
+    torch.manual_seed(0)
+    assert torch.equal(model.loss(batch), unmasked.loss(batch))
+    model.module.train()
+    unmasked.module.train()
+    plain = float(unmasked.loss(batch).detach())
+    torch.manual_seed(0)
+    losses = [float(model.loss(batch).detach()) for _ in range(8)]
+    assert len(set(losses) - {plain}) > 1
+    torch.manual_seed(0)
+    assert [float(model.loss(batch).detach()) for _ in range(8)] == losses
+    assert torch.equal(batch.features, before)
 
 
 def test_a_text_has_the_mean_log_probability_of_its_tokens(model: Whisper) -> None:
-    features = batch_of(model, TEXTS).features
-    together = model.decode(features)
-    for row, one in enumerate(together):
-        alone = features[row : row + 1]
+    windows = heard(batch_of(model, TEXTS))
+    for row, one in enumerate(model.decode(windows)):
+        alone = windows[row : row + 1]
         given = model.module.generate(
-            alone, do_sample=False, return_dict_in_generate=True, output_scores=True
+            alone.features, do_sample=False, return_dict_in_generate=True, output_scores=True
         )
         each = model.module.compute_transition_scores(
             given.sequences, given.scores, normalize_logits=True
         )
         assert model.decode(alone)[0].score == pytest.approx(float(each.mean()), rel=1e-5)
         assert one.score == pytest.approx(float(each.mean()), rel=1e-4)
-
-
-def test_what_comes_after_the_end_of_a_text_is_not_scored() -> None:
-    scores = _Scores(end=0)
-    ids, logits = torch.tensor([[9], [9]]), torch.randn(3, 2, 4)
-    best = logits.log_softmax(dim=-1).amax(dim=-1)
-    for step in range(3):
-        assert torch.equal(scores(ids, logits[step]), logits[step])
-        # The second text ends with the first token that it writes.
-        ids = torch.cat([ids, torch.tensor([[5], [0]])], dim=1)
-    assert scores.means() == pytest.approx([float(best[:, 0].mean()), float(best[0, 1])])
 
 
 @pytest.mark.parametrize(
@@ -198,3 +211,27 @@ def test_weights_that_were_cut_are_an_error_of_one_line(tmp_path: Path) -> None:
     spec = builders.spec(model=str(folder))
     with pytest.raises(DataError, match=r"cannot be read as a Whisper model: .*header"):
         whisper.load(folder, spec, "cpu", torch.float32)
+
+
+def test_a_device_learns_from_audio_what_it_learns_from_features(
+    folder: Path, spec: RunSpec
+) -> None:
+    losses, gradients = [], []
+    for for_device in (False, True):
+        model = whisper.load(folder, spec, "cpu", torch.float32)
+        model.recipe.for_device = for_device
+        # As prepared speech is: of 16 bits.
+        sounds = np.random.default_rng(0).integers(-9000, 9000, (3, 9000)).astype(np.float32)
+        pairs = zip(TEXTS, sounds / 32768, strict=True)
+        batch = model.recipe.collate(
+            [model.recipe.item([utterance(text)], [sound]) for text, sound in pairs]
+        )
+        assert (batch.features.dtype == torch.int16) == for_device
+        loss = model.loss(batch.to(torch.device("cpu")))
+        torch.autograd.backward(loss)
+        losses.append(loss.detach())
+        gradients.append(model.module.model.encoder.conv1.weight.grad)
+    torch.testing.assert_close(losses[1], losses[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
+    cpu = whisper.load(folder, spec, "cpu", torch.float32, train=spec.train)
+    assert not cpu.recipe.for_device

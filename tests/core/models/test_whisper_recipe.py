@@ -15,6 +15,7 @@ from transformers import WhisperTokenizer
 
 from jobrunner.core.data.layout import Utterance
 from jobrunner.core.models import whisper
+from jobrunner.core.models.base import Unit
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.models.whisper_recipe import IGNORED, WhisperRecipe, Window
 from jobrunner.core.models.windows import Measure
@@ -99,7 +100,31 @@ def test_a_window_holds_the_sound_of_its_clips_one_after_the_other(recipe: Whisp
     random = np.random.default_rng(0)
     sounds = [random.standard_normal(n).astype(np.float32) for n in (4000, 9000)]
     window = recipe.item([utterance("ναι"), utterance("όχι")], sounds)
-    assert torch.equal(window.features, recipe.features(np.concatenate(sounds)))
+    silence = np.zeros(recipe.rate // 10, dtype=np.float32)
+    assert torch.equal(
+        window.features, recipe.features(np.concatenate([sounds[0], silence, sounds[1]]))
+    )
+
+
+@pytest.mark.parametrize("samples", [1, 4000, 5280])
+def test_a_cropped_window_begins_like_the_whole_one(recipe: WhisperRecipe, samples: int) -> None:
+    sound = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+    clip = utterance("ναι", seconds=samples / recipe.rate)
+    unit = Unit(clips=(0,), samples=samples, weight=7, size=7, shape=5440)
+    cropped, whole = recipe.item([clip], [sound], unit), recipe.item([clip], [sound])
+    assert cropped.features.shape[-1] == 34
+    assert whole.features.shape[-1] == 100 * SECONDS
+    assert torch.equal(cropped.features, whole.features[:, :34])
+    assert cropped.heard == whole.heard == -(-samples // 160)
+    # What is cut off is one constant, the silence after the audio.
+    assert len(set(whole.features[:, 36:].flatten().tolist())) == 1
+
+
+def test_silence_alone_crops_like_any_sound(recipe: WhisperRecipe) -> None:
+    sound = np.zeros(4000, dtype=np.float32)
+    unit = Unit(clips=(0,), samples=4000, weight=7, size=7, shape=5440)
+    cropped = recipe.item([utterance("ναι")], [sound], unit)
+    assert torch.equal(cropped.features, recipe.features(sound)[:, :34])
 
 
 @pytest.mark.parametrize("language", ["el", "en", "ja"])
@@ -162,9 +187,10 @@ def test_what_is_measured_is_what_an_item_holds(recipe: WhisperRecipe) -> None:
     ]
     measured = recipe.measure(clips)
     companies = [each.company for each in measured]
-    assert len({each for each in companies if each is not None}) == 3
-    # Nothing is known of who speaks, and a prompt belongs to its own clip alone.
-    assert companies[3:] == [None, None]
+    assert len(set(companies[:3])) == 3
+    # Who speaks may be unknown; a prompt belongs to its own clip alone.
+    assert companies[3:] == [companies[0], None]
+    assert [each.speaker for each in measured] == ["anna", "anna", "anna", "", "anna"]
     for clip, each in zip(clips, measured, strict=True):
         window = item_of(recipe, clip)
         assert each.samples == round(clip.seconds * recipe.rate)
@@ -216,7 +242,7 @@ def test_the_expected_weight_of_a_unit_is_the_weight_of_its_batch(
     assert sorted(clip for unit in units for clip in unit.clips) == list(range(len(kept)))
     for unit in units:
         held = [clips[clip] for clip in unit.clips]
-        assert len({(clip.language, clip.task, clip.speaker) for clip in held}) == 1
+        assert len({(clip.language, clip.task) for clip in held}) == 1
         window = item_of(recipe, *held)
         assert len(window.labels) <= POSITIONS
         assert recipe.collate([window]).weight == unit.weight
@@ -250,3 +276,29 @@ def test_a_language_without_a_token_is_a_usage_error(recipe: WhisperRecipe) -> N
 def test_audio_over_the_window_is_refused_and_never_cut(recipe: WhisperRecipe) -> None:
     with pytest.raises(DataError, match=r"2\.00 s is longer than the model's 2 s"):
         recipe.listen([np.zeros(32001, dtype=np.float32)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|el|>",
+        "ναι <|endoftext|> όχι",
+        "<<|el|><|transcribe|>|>",
+        "<|notimestamps|> τέλος <|startofprev|>",
+    ],
+)
+def test_a_transcript_never_speaks_for_the_model_whatever_it_has_in_it(
+    recipe: WhisperRecipe, folder: Path, vocabulary: dict[str, int], text: str
+) -> None:
+    window = item_of(recipe, utterance(text=text, seconds=0.5, language="el"))
+    head = recipe.head("el", "transcribe")
+    written = window.labels[len(head) : -1].tolist()
+    assert not set(written) & set(vocabulary.values())
+    tokenizer = WhisperTokenizer.from_pretrained(folder)
+    assert tokenizer.decode(written, clean_up_tokenization_spaces=False).strip() == text
+    assert recipe.measure([utterance(text=text, seconds=0.5, language="el")])[0] == Measure(
+        samples=8000,
+        first_tokens=len(written),
+        next_tokens=len(written) + 1,
+        company=("el", "transcribe"),
+    )

@@ -122,11 +122,11 @@ def test_a_weight_that_collation_decides_gives_the_gradient_of_the_mean(
     assert weight == sum(more for more, _ in shares)
     loss, norm = gradient.of_mean(setup, step, total, weight, max_norm=math.inf)
     mean, wanted = of_plain_torch(batches)
-    assert loss == pytest.approx(float(mean), rel=1e-4)
+    assert float(loss) == pytest.approx(float(mean), rel=1e-4)
     for ours, theirs in zip(gradients(setup), wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     flat = torch.cat([each.flatten() for each in wanted])
-    assert norm == pytest.approx(float(flat.norm()), rel=1e-4)
+    assert float(norm) == pytest.approx(float(flat.norm()), rel=1e-4)
 
 
 def test_where_the_expected_weight_is_the_weight_no_bit_changes(setup: Setup) -> None:
@@ -146,7 +146,7 @@ def test_the_gradient_of_the_mean_is_what_is_clipped(setup: Setup) -> None:
     _, wanted = of_plain_torch(batches)
     norm = torch.cat([each.flatten() for each in wanted]).norm()
     _, before = gradient.of_mean(setup, step, total, weight, max_norm=float(norm) / 2)
-    assert before == pytest.approx(float(norm), rel=1e-5)
+    assert float(before) == pytest.approx(float(norm), rel=1e-5)
     for ours, theirs in zip(gradients(setup), wanted, strict=True):
         torch.testing.assert_close(ours, theirs / 2, rtol=1e-4, atol=1e-6)
 

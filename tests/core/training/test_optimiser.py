@@ -45,7 +45,9 @@ def test_norms_and_biases_do_not_decay(finished: RunSpec, tmp_path: Path) -> Non
     assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert all(parameter.ndim > 1 for parameter in decaying["params"])
     names_ = {id(p): name for name, p in model.module.named_parameters()}
-    assert len(decaying["params"]) + len(plain["params"]) == len(names_)
+    grouped = {names_[id(p)] for p in [*decaying["params"], *plain["params"]]}
+    # The encoder's positions are sines, which Whisper never learns.
+    assert set(names_.values()) - grouped == {"model.encoder.embed_positions.weight"}
     assert all(
         names_[id(p)].endswith("bias") or "layer_norm" in names_[id(p)] for p in plain["params"]
     )
@@ -75,7 +77,7 @@ def _by_plain_torch(module: Any, steps: Sequence[Sequence[Any]], largest_norm: f
     return clipped
 
 
-@pytest.mark.parametrize(("device_seconds", "micro_batches"), [(12.0, 1), (4.0, 3), (2.0, 5)])
+@pytest.mark.parametrize(("device_seconds", "micro_batches"), [(12.0, 1), (4.0, 2), (2.0, 4)])
 @pytest.mark.parametrize("largest_norm", [1e6, 0.5], ids=["free", "clipped"])
 def test_five_steps_are_those_of_plain_torch_whatever_accumulates(
     tmp_path: Path,
@@ -100,6 +102,9 @@ def test_five_steps_are_those_of_plain_torch_whatever_accumulates(
         train__max_grad_norm=largest_norm,
         train__dropout=0.0,
         train__spec_augment=False,
+        # Whole windows, so that one micro-batch can hold a step.
+        train__pack_probability=1.0,
+        train__batch_seconds=7.0,
         resources__device_seconds=device_seconds,
     )
     steps: list[list[Any]] = []

@@ -38,7 +38,7 @@ def test_an_epoch_holds_each_clip_once_in_steps_of_even_audio(
     assert [step.last for step in steps] == [False] * (len(steps) - 1) + [True]
     for step in steps:
         assert step.units
-        sizes = [unit.size for unit in step.units]
+        sizes = [(unit.shape, unit.size) for unit in step.units]
         assert sizes == sorted(sizes, reverse=True)
         assert step.samples == sum(measures[c].samples for unit in step.units for c in unit.clips)
         assert step.weight == sum(tokens_of(measures, unit) for unit in step.units)
@@ -80,7 +80,9 @@ def test_ranks_share_a_step_between_them(units: int, ranks: int, at_once: int) -
         epoch=0,
         index=0,
         last=False,
-        units=tuple(Unit(clips=(n,), samples=1, weight=1, size=1) for n in range(units)),
+        units=tuple(
+            Unit(clips=(n,), samples=1, weight=1, size=1, shape=1000) for n in range(units)
+        ),
         samples=1,
         weight=1,
     )

@@ -40,6 +40,7 @@ def test_the_same_batch_gives_the_same_gradients_on_two_threads() -> None:
         features=torch.randn(16, 80, model.recipe.features.frames, generator=random),
         inputs=labels.roll(1, dims=1),
         labels=labels,
+        heard=torch.full((16,), model.recipe.features.frames),
         weight=labels.numel(),
     )
     seen = set()
