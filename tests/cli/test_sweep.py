@@ -39,7 +39,7 @@ def _of(rows: list[dict[str, str]], split: str) -> list[dict[str, str]]:
     return [row for row in rows if row["split"] == split][: 8 if split == "train" else 2]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_sweep_trains_each_value_and_names_the_best(jobrunner: Jobrunner, tmp_path: Path) -> None:
     command = (
         *("submit", "--lang", "el", "--model", str(MICRO), "--local", "--device", "cpu"),

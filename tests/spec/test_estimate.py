@@ -13,6 +13,7 @@ from jobrunner.cli.options import FIELDS
 from jobrunner.config import Flag
 from jobrunner.spec import RunSpec, schedule
 from jobrunner.spec.estimate import estimate, usual_rate
+from jobrunner.spec.paths import settings
 from tests.builders import spec
 from tests.harness.paths import ROOT
 
@@ -61,6 +62,16 @@ def test_every_choice_of_the_page_can_be_typed_and_has_an_estimate(here: Path) -
     assert len(chosen) == 22
     for options in chosen:
         assert estimate(_typed(options, "a100-80gb"), HOUR).gpu_hours
+
+
+def test_every_option_that_the_page_names_exists(here: Path) -> None:
+    assigned = re.findall(r"--set ([a-z_.]+=[^\s`]+)", PAGE)
+    named = re.findall(r"`((?:train|data|resources)\.[a-z_]+)`", PAGE)
+    assert {path for path, _, _ in (each.partition("=") for each in assigned)} <= {*settings()}
+    assert {*named} <= {*settings()}
+    for each in assigned:
+        if "COMMIT" not in each:
+            _typed(f"--set {each}", "l4")
 
 
 def test_an_estimate_before_the_data_are_known_is_the_most() -> None:

@@ -20,6 +20,7 @@ class Taken:
     """A source whose accents are letters of their own, as some keyboards and systems write them."""
 
     splits = ("train", "validation", "test")
+    commit = ""
 
     def clips(self, split: str) -> Iterator[RawClip]:
         for number in range(3):
