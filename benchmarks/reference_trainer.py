@@ -34,13 +34,13 @@ from jobrunner.spec import RunSpec
 
 @dataclass
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """When each step ended, and what its loss was."""
+    """When each step ended, in time and in processor time, and what its loss was."""
 
-    ends: list[float] = field(default_factory=list)
+    ends: list[tuple[float, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append((time.perf_counter(), time.process_time()))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
         if logs and "loss" in logs:

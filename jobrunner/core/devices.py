@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import torch
 
 from jobrunner.errors import DeviceError
 from jobrunner.spec.placement import ResourcesSpec
+
+Precision = Literal["bf16", "fp16", "fp32"]
+DTYPES: dict[Precision, torch.dtype] = {
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp32": torch.float32,
+}
 
 
 def choose_device(resources: ResourcesSpec) -> torch.device:
@@ -28,10 +36,27 @@ def choose_device(resources: ResourcesSpec) -> torch.device:
     return device
 
 
+def choose_precision(resources: ResourcesSpec, device: torch.device) -> Precision:
+    """The precision of matrix products: the one requested, or the best that the device has.
+
+    V100 and T4 compute bf16 by emulation, slower than fp32; they have fp16.
+
+    Raises:
+        DeviceError: bf16 is requested, and the GPU only emulates it.
+    """
+    gpu = device.type == "cuda"
+    has_bf16 = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    if resources.precision == "auto":
+        return "bf16" if has_bf16 else "fp16" if gpu else "fp32"
+    if resources.precision == "bf16" and gpu and not has_bf16:
+        raise DeviceError(
+            "This GPU has no bf16.",
+            hint="Submit the run with --set resources.precision=fp16; it continues where it "
+            "stopped.",
+        )
+    return resources.precision
+
+
 def choose_dtype(resources: ResourcesSpec, device: torch.device) -> torch.dtype:
-    """bfloat16 if requested, or if nothing was requested and the GPU has it; else float32."""
-    if resources.precision == "bf16":
-        return torch.bfloat16
-    if resources.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
+    """The type of weights that are not trained; see `choose_precision`."""
+    return DTYPES[choose_precision(resources, device)]

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobrunner.catalog import installed, languages, models
+from jobrunner.catalog import installed, languages, models, rates
 from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.corpora.counts import Checked, Counts
 from jobrunner.errors import SpecError, UsageError
 from jobrunner.runner import model_folder
-from jobrunner.spec import RunSpec
+from jobrunner.spec import RunSpec, weights
 from jobrunner.spec.types import is_remote
 
 # Times the usual learning rate.
@@ -49,9 +50,11 @@ def preflight(spec: RunSpec, backend: BackendFacts) -> Findings:
     if models.is_folder(spec.model):
         model_folder.check(_existing("model", _absolute(spec.model)))
         _check_language(spec)
+        _check_weights(spec)
     checked = _check_data(spec)
     if backend.is_here:
         _check_packages()
+        _check_optimiser(spec)
         _check_storage(spec.storage)
         _check_own_folders()
         _check_gpus(spec)
@@ -126,11 +129,27 @@ def _has_token(place: Path, token: str) -> bool:
     return single or f'"{token}"' in tokenizer
 
 
+def _check_weights(spec: RunSpec) -> None:
+    """Checks that the options freeze, and adapt, weights that a folder's model has."""
+    place = _absolute(spec.model)
+    config = (place / "config.json").read_bytes()
+    family = models.family_in(config, shown=str(place))
+    if family.shapes and spec.task == "fine-tune":
+        # A config that lacks a size leaves the check to training.
+        with suppress(KeyError):
+            weights.count(json.loads(config), spec.train, family)
+
+
 def _warn_of_rate(spec: RunSpec) -> list[str]:
     """A warning of a learning rate with which few models learn."""
     preset = models.PRESETS.get(spec.model)
-    usual = preset.learning_rate if preset else models.DEFAULT_LEARNING_RATE
-    name, rate = preset.name if preset else "most models", spec.train.learning_rate
+    lora = bool(spec.train.lora_rank)
+    of_size = rates.of_folder(_absolute(spec.model)) if models.is_folder(spec.model) else None
+    usual = models.learning_rate(spec.model, lora=lora)
+    if of_size:
+        usual = models.for_adapters(of_size) if lora else of_size
+    others = "a model of this size" if of_size else "most models"
+    name, rate = preset.name if preset else others, spec.train.learning_rate
     if spec.task == "evaluate" or rate <= SUSPICIOUS * usual:
         return []
     times = f"{rate / usual:,.0f} times the {usual:g} that suits {name}"
@@ -153,6 +172,15 @@ def _check_packages() -> None:
         raise UsageError(
             f"This machine lacks packages that a local run needs: {', '.join(lacking)}.",
             hint="pip install 'jobrunner[core]'",
+        )
+
+
+def _check_optimiser(spec: RunSpec) -> None:
+    if spec.train.optimiser == "adamw8bit" and not installed.version("bitsandbytes"):
+        raise SpecError(
+            "train.optimiser",
+            "adamw8bit needs the package bitsandbytes, which this machine lacks.",
+            hint="pip install bitsandbytes",
         )
 
 

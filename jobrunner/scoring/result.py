@@ -23,7 +23,7 @@ class Settings(BaseModel):
     """Code of the language that decoding was set to."""
     max_utterances: int
     """Most utterances to use of the test set, evenly spaced in its order; 0 means all."""
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     batch_size: int
     """Part of the settings because padding changes the last bits of the logits."""
     decoding: str = "greedy"
@@ -52,6 +52,10 @@ class Result(BaseModel):
     """SHA-256 (hex) of the model's manifest."""
     data_digest: str
     """SHA-256 (hex) that stands for the test set: names and digests of its index and shards."""
+    model_commit: str = ""
+    """Commit of the hub that the base model is of; empty for a folder."""
+    data_commit: str = ""
+    """Commit of the hub that the test set is of; empty for a folder."""
     settings: Settings
     scores: Scores
     too_long: int = 0

@@ -41,8 +41,10 @@ class ResourcesSpec(Section):
         480.0,
         description="Seconds of audio that one device takes at a time; the rest accumulates.",
     )
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="`auto`: bf16 where the GPU has it, fp32 elsewhere."
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="`auto`: bf16 where the GPU has it, fp16 with scaled gradients on other GPUs "
+        "(V100, T4), fp32 on the CPU.",
     )
     compile: bool = Field(False, description="Compiles the encoder with torch.compile.")
     workers: Workers = Field(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from jobrunner.runner.api import Runner
 from jobrunner.spec import RunSpec
 from tests.builders import run_id
 from tests.harness.modelfolders import EMBEDDING, write_model_folder, write_tensors
-from tests.harness.paths import EXAMPLES
+from tests.harness.paths import EXAMPLES, MICRO
 
 Spec = Callable[..., RunSpec]
 LOCAL = BACKENDS["local"]
@@ -106,6 +107,53 @@ def test_a_language_that_the_model_has_no_token_for_is_told(tmp_path: Path, spec
         with pytest.raises(SpecError, match=told):
             preflight.preflight(spec(**wrong), LOCAL)
     assert preflight.preflight(spec(lang="yue", model="whisper-turbo"), LOCAL).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        (
+            {"freeze": ("model.decoder.layer",)},
+            r"^train\.freeze: .*'model\.decoder\.layer' .* Nearest: model\.decoder\.layers",
+        ),
+        ({"freeze_layers": 99}, r"^train\.freeze_layers: 99 is more than the 3 layers"),
+        (
+            {"lora_rank": 4, "lora_targets": ("qproj",)},
+            r"^train\.lora_targets: 'qproj' matches no linear layer .* Nearest: q_proj",
+        ),
+    ],
+    ids=str,
+)
+def test_weights_that_a_folder_does_not_have_are_told_before_anything_starts(
+    spec: Spec, train: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SpecError, match=told):
+        preflight.preflight(spec(model=str(MICRO), train=train), LOCAL)
+    preflight.preflight(spec(model=str(MICRO), task="evaluate", train=train), LOCAL)
+    fine = {"freeze": ("model.decoder.layers",), "freeze_layers": 1, "lora_rank": 4}
+    preflight.preflight(spec(model=str(MICRO), train=fine), LOCAL)
+
+
+def test_an_optimiser_whose_package_is_missing_is_told_before_a_local_run(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = metadata.version
+
+    def lacking(package: str) -> str:
+        if package == "bitsandbytes":
+            raise metadata.PackageNotFoundError(package)
+        return version(package)
+
+    monkeypatch.setattr(metadata, "version", lacking)
+    wanted = spec(train__optimiser="adamw8bit")
+    with pytest.raises(SpecError) as caught:
+        preflight.preflight(wanted, LOCAL)
+    assert str(caught.value) == (
+        "train.optimiser: adamw8bit needs the package bitsandbytes, which this machine lacks. "
+        "pip install bitsandbytes"
+    )
+    monkeypatch.setattr(metadata, "version", lambda package: "1")
+    preflight.preflight(wanted, LOCAL)
 
 
 def test_a_storage_that_cannot_be_written_is_told(tmp_path: Path, spec: Spec) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from unicodedata import normalize
 
 from jobrunner.core.data.layout import Split
 from jobrunner.core.data.sources.base import RawClip, Speech
@@ -20,6 +21,8 @@ class Selection:
     """The clips of each split, in order."""
     held_out: bool
     """True if validation was taken out of the training speech."""
+    commit: str = ""
+    """Commit of the hub that the clips are from; empty for files of a machine."""
 
 
 def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection:
@@ -37,11 +40,11 @@ def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection
     choice = splits.choose(speech.splits, data, wanted=wanted)
     selected: dict[Split, list[RawClip]] = {}
     if choice.test:
-        selected["test"] = list(speech.clips(choice.test))
+        selected["test"] = _clips(speech, choice.test)
     if choice.train:
-        train = [clip for name in choice.train for clip in speech.clips(name)]
+        train = [clip for name in choice.train for clip in _clips(speech, name)]
         if choice.validation:
-            selected["validation"] = list(speech.clips(choice.validation))
+            selected["validation"] = _clips(speech, choice.validation)
         else:
             sentences = [splits.sentence(clip.text) for clip in train]
             train, held = splits.held_out(train, sentences, data.holdout)
@@ -50,7 +53,17 @@ def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection
         selected["train"] = train
     for role, clips in selected.items():
         _check_texts(role, clips)
-    return Selection(clips=selected, held_out=bool(choice.train) and not choice.validation)
+    held_out = bool(choice.train) and not choice.validation
+    return Selection(clips=selected, held_out=held_out, commit=speech.commit)
+
+
+def _clips(speech: Speech, split: str) -> list[RawClip]:
+    """The clips of a split, with transcripts in NFC.
+
+    A model writes in NFC. Letters that are taken apart would be other tokens to learn, and other
+    words than those that it writes.
+    """
+    return [replace(clip, text=normalize("NFC", clip.text)) for clip in speech.clips(split)]
 
 
 def _check_texts(role: Split, clips: list[RawClip]) -> None:

@@ -16,17 +16,18 @@ from transformers import (
     WhisperTokenizer,
 )
 
-from jobrunner.catalog import languages
+from jobrunner.catalog import languages, models
+from jobrunner.core.models import adapter, frozen
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
 from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.spec_augment import masked
 from jobrunner.core.models.whisper_compile import compile_layers
-from jobrunner.core.models.whisper_decode import Heard, greedy, rules_of
+from jobrunner.core.models.whisper_decode import Heard, Rules, greedy, rules_of
 from jobrunner.core.models.whisper_encoder import let_crop
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 from jobrunner.core.models.whisper_recipe import TASKS, WhisperRecipe, WindowBatch, places_of
 from jobrunner.errors import DataError
-from jobrunner.spec import RunSpec, TrainSpec
+from jobrunner.spec import RunSpec, TrainSpec, names
 
 # Set only for training; the export has the base model's values. The masks of transformers are never
 # on: they would cover silence as well, and wait for the device.
@@ -45,6 +46,8 @@ class Whisper:
         language: code of the language to write.
         base: the folder that it was loaded from.
         augments: masks times and mel bands of what it is trained on.
+        adapted: peft's view of it, if adapters are trained.
+        name: name of the base model.
     """
 
     criterion = "rate"
@@ -58,8 +61,12 @@ class Whisper:
         base: Path,
         *,
         augments: bool = False,
+        adapted: Any = None,
+        name: str = "",
     ) -> None:
         self.module = model
+        self._adapted = adapted
+        self._name = name
         self.tokenizer = tokenizer
         self.recipe = WhisperRecipe(
             tokenizer,
@@ -75,8 +82,14 @@ class Whisper:
         let_crop(model)
         head = self.recipe.head(language, "transcribe")
         _set_language(model, tokenizer, language, head)
-        prompt = [int(model.config.decoder_start_token_id), *head]
-        self._rules = rules_of(model, prompt, tokenizer.eos_token_id, languages.find(language))
+        self._prompt = [int(model.config.decoder_start_token_id), *head]
+        self._language = languages.find(language)
+
+    @property
+    def rules(self) -> Rules:
+        """What its texts begin and end with, from the generation config as it is now."""
+        end = int(self.tokenizer.eos_token_id)
+        return rules_of(self.module, self._prompt, end, self._language)
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
@@ -106,7 +119,7 @@ class Whisper:
         training = model.training
         model.eval()
         try:
-            written = greedy(model, heard, self._rules)
+            written = greedy(model, heard, self.rules)
         except torch.OutOfMemoryError:
             if len(heard) == 1:
                 raise
@@ -139,6 +152,11 @@ class Whisper:
         base = WhisperConfig.from_pretrained(self._base, local_files_only=True)
         for option in _OPTIONS:
             setattr(self.module.config, option, getattr(base, option))
+        if frozen.is_lowered(self.module):
+            frozen.restore(self.module.to("cpu"), _exact(self._base))
+        if self._adapted is not None:
+            adapter.save(self._adapted, folder / adapter.FOLDER, base=self._name)
+            self.module = adapter.merge(self._adapted)
         self.module.to(base.dtype or torch.float32)
         self.module.save_pretrained(folder, safe_serialization=True)
         self.tokenizer.save_pretrained(folder)
@@ -169,14 +187,30 @@ def load(
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{spec.model} cannot be read as a Whisper model: {reason}") from error
-    if train and train.freeze_encoder:
-        model.freeze_encoder()
+    adapted = None
+    if train:
+        frozen.freeze(model, train, models.FAMILIES["whisper"])
+        adapted = adapter.add(model, train) if train.lora_rank else None
     model.to(device).eval()
-    augments = bool(train and train.spec_augment)
-    loaded = Whisper(model, tokenizer, extractor, language or spec.lang, folder, augments=augments)
+    preset = models.PRESETS.get(spec.model)
+    name = preset.repo if preset else spec.model
+    if models.is_folder(name):
+        name = names.model_name(name)
+    loaded = Whisper(
+        *(model, tokenizer, extractor, language or spec.lang, folder),
+        augments=bool(train and train.spec_augment),
+        adapted=adapted,
+        name=name,
+    )
     # Eight workers make features for a small model on one GPU, and not for eight of them.
     loaded.recipe.for_device = bool(train) and torch.device(device).type == "cuda"
     return loaded
+
+
+def _exact(folder: Path) -> dict[str, torch.Tensor]:
+    """Every weight of a model's folder by name, in fp32."""
+    model = ScoringWhisper.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return dict(model.named_parameters())
 
 
 def repeats(text: str) -> bool:

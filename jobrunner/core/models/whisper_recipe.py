@@ -7,8 +7,10 @@ config), so a Whisper of another size works like the published ones.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,6 +106,7 @@ class WhisperRecipe:
         silent = self._known.get("<|notimestamps|>")
         self._silent = [] if silent is None else [silent]
         self._stamps = Stamps(self._known, self.features.samples / self.features.rate)
+        self._special = re.compile("|".join(map(re.escape, self._known)) or r"(?!)")
         self._positions = positions
         self._start = start
         self._multilingual = multilingual
@@ -266,8 +269,18 @@ class WhisperRecipe:
         consecutive texts are those of the joined text."""
         if not texts:
             return []
-        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False).input_ids
-        return ids
+        parts = [self._parts(text) for text in texts]
+        flat = [part for each in parts for part in each]
+        found = iter(self._tokenizer(flat, add_special_tokens=False).input_ids)
+        return [[id_ for _ in each for id_ in next(found)] for each in parts]
+
+    def _parts(self, text: str) -> list[str]:
+        """The text in parts, cut inside of what looks like a special token.
+
+        `<|el|>` in a transcript stands for its six signs, never for the token.
+        """
+        cuts = [0, *(found.start() + 1 for found in self._special.finditer(text)), len(text)]
+        return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def places_of(labels: torch.Tensor) -> torch.Tensor:

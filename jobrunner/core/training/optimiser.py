@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from jobrunner.core.models.base import ParameterGroup
+from jobrunner.core.training import adam8bit
 from jobrunner.spec import TrainSpec
 
 # From large-scale weakly supervised pre-training (Radford et al. 2022, table 17).
@@ -23,23 +25,25 @@ def learning_rate(train: TrainSpec, step: int) -> float:
     return train.learning_rate * (train.steps - step + 1) / (train.steps - train.warmup_steps)
 
 
-def make_optimiser(groups: Sequence[ParameterGroup], train: TrainSpec) -> torch.optim.AdamW:
-    """AdamW over the groups of trained parameters, in their order."""
-    return torch.optim.AdamW(
-        [
-            {
-                "params": list(group.parameters.values()),
-                "weight_decay": train.weight_decay if group.decays else 0.0,
-            }
-            for group in groups
-        ],
-        lr=train.learning_rate,
-        betas=BETAS,
-        eps=EPSILON,
-        # One kernel for all weights, which can also leave a step out (`step_if`). It takes a third
-        # of the loop's time on a CPU.
-        fused=True,
-    )
+def make_optimiser(groups: Sequence[ParameterGroup], train: TrainSpec) -> torch.optim.Optimizer:
+    """AdamW over the groups of trained parameters, in their order.
+
+    Raises:
+        UsageError: the one in 8 bits is asked for, and its package is not installed.
+    """
+    held = [
+        {
+            "params": list(group.parameters.values()),
+            "weight_decay": train.weight_decay if group.decays else 0.0,
+        }
+        for group in groups
+    ]
+    options: dict[str, Any] = {"lr": train.learning_rate, "betas": BETAS, "eps": EPSILON}
+    if train.optimiser == "adamw8bit":
+        return adam8bit.make(held, **options)
+    # One kernel for all weights, which can also leave a step out (`step_if`). It takes a third of
+    # the loop's time on a CPU.
+    return torch.optim.AdamW(held, **options, fused=True)
 
 
 def set_rate(
@@ -63,7 +67,7 @@ def state_tensors(
     return {
         f"{name}/{slot}": value
         for number, name in enumerate(_names(groups))
-        for slot, value in state.get(number, {}).items()
+        for slot, value in adam8bit.flat(state.get(number, {})).items()
     }
 
 
@@ -86,15 +90,16 @@ def load_state(
         state.setdefault(numbers[name], {})[slot] = value
     if state and len(state) != len(numbers):
         raise ValueError(f"state of {len(state)} parameters where the optimiser has {len(numbers)}")
+    whole = {number: adam8bit.nested(slots) for number, slots in state.items()}
     held = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": held})
+    optimiser.load_state_dict({"state": whole, "param_groups": held})
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
     """Sets all random generators for one step of one rank.
 
-    Their states depend only on these three numbers. So checkpoints need not save them, and
-    validation, retries and another number of ranks cannot disturb them.
+    Their states depend only on these three numbers. So checkpoints need not save them, and neither
+    validation nor a retry disturbs them. Dropout and masks differ if ranks or micro-batches do.
     """
     words = np.random.SeedSequence([seed, step, rank]).generate_state(4).tolist()
     torch.manual_seed(words[0] << 32 | words[1])

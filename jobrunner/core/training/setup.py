@@ -13,9 +13,10 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.data.dataset import Dataset
-from jobrunner.core.devices import choose_device, choose_dtype
+from jobrunner.core.devices import DTYPES, choose_device, choose_precision
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import ParameterGroup, Recogniser
+from jobrunner.core.models.frozen import lower
 from jobrunner.core.training import agreement
 from jobrunner.core.training.feed import Feed, Items
 from jobrunner.core.training.optimiser import make_optimiser, seed_step
@@ -79,7 +80,7 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
             f"The run asks for {resources.gpus} GPUs and sees {seen}.",
             hint=f"Submit it with --gpus {seen}; it continues where it stopped.",
         )
-    dtype = choose_dtype(resources, device)
+    precision = choose_precision(resources, device)
     # Matrix products that stay in fp32 run on tensor cores with 10 bits of mantissa (TF32).
     torch.set_float32_matmul_precision("high")
     if device.type == "cpu":
@@ -87,14 +88,19 @@ def make_accelerator(resources: ResourcesSpec) -> Accelerator:
         # differed from the first gradient.
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=device.type == "cpu",
-        mixed_precision="bf16" if dtype == torch.bfloat16 else "no",
+        mixed_precision="no" if precision == "fp32" else precision,
         kwargs_handlers=[
-            ddp_options(dtype),
+            ddp_options(DTYPES[precision]),
             InitProcessGroupKwargs(timeout=agreement.COLLECTIVE),
         ],
     )
+    if precision == "fp16":
+        # Accelerate itself does so on GPUs only.
+        accelerator.native_amp = True
+        accelerator.scaler = torch.amp.GradScaler(device.type)
+    return accelerator
 
 
 def set_up(context: StageContext) -> Setup:
@@ -114,6 +120,9 @@ def set_up(context: StageContext) -> Setup:
     family = family_of(folder)
     model = family.load(folder, spec, accelerator.device, torch.float32, train=spec.train)
     model.module.train()
+    precision = choose_precision(spec.resources, accelerator.device)
+    if precision != "fp32":
+        lower(model.module, DTYPES[precision])
     if spec.resources.compile:
         model.compile()
     prefix = keys.data_prefix(spec, spec.lang)

@@ -8,19 +8,22 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from jobrunner.catalog import models
+from jobrunner.core.attempt import heartbeat
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.checkpoint import leaving
 from jobrunner.core.checkpoint.saver import Saver, size_of
+from jobrunner.core.checkpoint.saves import Saves
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState, versions
-from jobrunner.core.training import agreement, content, export, gradient, heartbeat, leaving
+from jobrunner.core.training import agreement, content, export, gradient
 from jobrunner.core.training.curve import Curve
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
-from jobrunner.core.training.saves import Saves
+from jobrunner.core.training.scaling import Scaling
+from jobrunner.core.training.schedule import usual_rate
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.step import update
 from jobrunner.core.training.validation import Validation
@@ -40,8 +43,8 @@ class Trainer:
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        usual = models.learning_rate(self.spec.model)
-        self.health = Health(self.spec.train, usual, self.log)
+        self.health = Health(self.spec.train, usual_rate(context), self.log)
+        self.scaling = Scaling(setup, self.spec.seed, self.log)
         self._lowered = lowered
         self.validation = Validation(context, setup)
         self.checkpoints = Checkpoints(
@@ -120,6 +123,7 @@ class Trainer:
         self.state = content.load(self.setup, restored, another=self.spec.again + 1)
         state = self.state
         self.health.load(state.health)
+        self.scaling.load(state.scaling)
         self.curve.load(state.history)
         state.resumes += 1
         self.context.progress.event("resume")
@@ -147,7 +151,8 @@ class Trainer:
         rate = learning_rate(self.spec.train, number) * self.health.factor
         set_rate(self.setup.optimiser, self.setup.groups, rate)
         seed_step(self.spec.seed, number, self.setup.accelerator.process_index)
-        total, own = gradient.accumulate(self.setup, step, self.pace.fed(micro_batches))
+        fed = self.pace.fed(micro_batches)
+        total, own = self.scaling.accumulate(number, step, fed)
         total, weight, stop = gradient.over_ranks(self.setup, total, own, bool(self.context.stop))
         measured = gradient.of_mean(self.setup, step, total, weight, self.spec.train.max_grad_norm)
         update.apply(self.setup, *measured)
@@ -229,12 +234,14 @@ class Trainer:
         if not self.setup.first:
             return
         self.state.health = self.health.state()
+        self.state.scaling = self.scaling.state()
         with self.pace.saving():
             self.saver.save(
                 self.state.step,
                 content.tensors_of(self.setup),
                 content.files_of(self.state),
                 self.state.best_step,
+                () if self.health.good is None else (self.health.good,),
             )
 
     def leave(self) -> None:

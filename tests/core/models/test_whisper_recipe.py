@@ -276,3 +276,29 @@ def test_a_language_without_a_token_is_a_usage_error(recipe: WhisperRecipe) -> N
 def test_audio_over_the_window_is_refused_and_never_cut(recipe: WhisperRecipe) -> None:
     with pytest.raises(DataError, match=r"2\.00 s is longer than the model's 2 s"):
         recipe.listen([np.zeros(32001, dtype=np.float32)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|el|>",
+        "ναι <|endoftext|> όχι",
+        "<<|el|><|transcribe|>|>",
+        "<|notimestamps|> τέλος <|startofprev|>",
+    ],
+)
+def test_a_transcript_never_speaks_for_the_model_whatever_it_has_in_it(
+    recipe: WhisperRecipe, folder: Path, vocabulary: dict[str, int], text: str
+) -> None:
+    window = item_of(recipe, utterance(text=text, seconds=0.5, language="el"))
+    head = recipe.head("el", "transcribe")
+    written = window.labels[len(head) : -1].tolist()
+    assert not set(written) & set(vocabulary.values())
+    tokenizer = WhisperTokenizer.from_pretrained(folder)
+    assert tokenizer.decode(written, clean_up_tokenization_spaces=False).strip() == text
+    assert recipe.measure([utterance(text=text, seconds=0.5, language="el")])[0] == Measure(
+        samples=8000,
+        first_tokens=len(written),
+        next_tokens=len(written) + 1,
+        company=("el", "transcribe"),
+    )
