@@ -55,7 +55,8 @@ class ResourcesSpec(Section):
     compile: bool = Field(False, description="Compiles the encoder with torch.compile.")
     workers: Workers = Field(
         0,
-        description="Processes that load data; 0: one less than the cores, 8 at most.",
+        description="Processes that load data for each GPU; 0: one less than its share of the "
+        "cores, 8 at most.",
     )
     cpu: Quantity = Field("8", description="CPU request of GPU stages.")
     memory: Bytes = Field("48Gi", description="Memory of GPU stages.")
