@@ -34,13 +34,13 @@ from jobrunner.spec import RunSpec
 
 @dataclass
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """When each step ended, and what its loss was."""
+    """When each step ended, in time and in processor time, and what its loss was."""
 
-    ends: list[float] = field(default_factory=list)
+    ends: list[tuple[float, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append((time.perf_counter(), time.process_time()))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
         if logs and "loss" in logs:
@@ -103,7 +103,13 @@ class _InOrderTrainer(Seq2SeqTrainer):  # type: ignore[misc]
 
 
 def train(
-    folder: Path, spec: RunSpec, dataset: Dataset, batches: list[list[int]], workers: int
+    folder: Path,
+    spec: RunSpec,
+    dataset: Dataset,
+    batches: list[list[int]],
+    workers: int,
+    *,
+    bf16: bool = False,
 ) -> Clock:
     """Trains for as many steps as there are batches of clips (by their place in the split)."""
     model = WhisperForConditionalGeneration.from_pretrained(
@@ -126,6 +132,7 @@ def train(
             save_strategy="no",
             report_to=[],
             use_cpu=not torch.cuda.is_available(),
+            bf16=bf16,
             remove_unused_columns=False,
             disable_tqdm=True,
         )

@@ -1,11 +1,16 @@
 """Training speed and losses against Hugging Face's Trainer, on the same clips in one run.
 
-    python benchmarks/training.py               # about 5 minutes on 2 cores
+    python benchmarks/training.py               # about 15 minutes on 2 idle cores
+    python benchmarks/training.py --only FLEURS
 
-Two cases: whisper-micro with its windows of 3 s, where both do the same work and each step has the
-same clips, so that the losses can be compared; and a small random Whisper with windows of 30 s,
-where the rival pads each clip to 30 s, as its script does, and we pack. Audio seconds are those of
-the clips, padding not counted.
+Three cases. In the first, whisper-micro with its windows of 3 s, both do the same work and each
+step has the same clips, so that the losses can be compared. In the others, a random model of
+whisper-tiny's shape and vocabulary (see `corpora_of_noise.py`) is trained on clips with the lengths
+of Common Voice and of FLEURS: ours with its default options, the rival with batches of 16, each
+clip padded to 30 s as its script does. Audio seconds are those of the clips, padding not counted.
+
+Each side has a process of its own. The speed is that of the median step. The second speed counts
+the processor time of the training process instead, which a busy machine disturbs less.
 """
 
 from __future__ import annotations
@@ -15,22 +20,25 @@ import os
 import statistics
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from itertools import islice, pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+import corpora_of_noise
 import reference_trainer
-import torch
 import transformers
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from jobrunner import spec as specs
 from jobrunner.core import prepare
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.attempt.progress import ProgressReporter
-from jobrunner.core.training.setup import Setup, set_up
+from jobrunner.core.data.dataset import Dataset
+from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec, keys
 from jobrunner.spec.record import new_record
@@ -39,47 +47,49 @@ from jobrunner.storage.local import LocalStorage
 
 ROOT = Path(__file__).resolve().parents[1]
 MICRO = ROOT / "examples" / "whisper-micro"
-# Steps that warm up caches and allocators, left out of the speed.
-LEFT_OUT = 3
+# Clips of the rival's batches; the one that its script has in its README.
+RIVALS_BATCH = 16
 
 
-def whole_window_model(folder: Path) -> Path:
-    """A random Whisper of 2 + 2 layers of width 64 with windows of 30 s."""
-    base = WhisperForConditionalGeneration.from_pretrained(MICRO)
-    changes = {
-        "d_model": 64,
-        "encoder_layers": 2,
-        "encoder_ffn_dim": 256,
-        "decoder_ffn_dim": 256,
-        "max_source_positions": 1500,
-        "max_target_positions": 448,
-        "dropout": 0.0,
-    }
-    torch.manual_seed(0)
-    model = WhisperForConditionalGeneration(WhisperConfig(**{**base.config.to_dict(), **changes}))
-    model.generation_config = base.generation_config
-    model.save_pretrained(folder)
-    transformers.WhisperTokenizer.from_pretrained(MICRO).save_pretrained(folder)
-    WhisperFeatureExtractor(feature_size=80, chunk_length=30).save_pretrained(folder)
-    return folder
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What one side did."""
+
+    losses: list[float]
+    audio: list[float]
+    """Seconds of audio of each step."""
+    ends: list[tuple[float, float]]
+    """Time and processor time at the end of each step."""
+    clips: list[list[int]]
+    """Clips of each step."""
+    windows: int = 0
+    """Windows of all steps."""
+    padded: float = 0.0
+    """Seconds of all windows as cropped."""
+
+    def speed(self, clock: int) -> float:
+        """Audio seconds a second of the median step.
+
+        Args:
+            clock: 0: time; 1: processor time.
+        """
+        took = [after[clock] - before[clock] for before, after in pairwise(self.ends)]
+        return statistics.median(a / t for a, t in zip(self.audio[1:], took, strict=True))
 
 
-def spec_of(model: Path, root: Path, steps: int, **train: Any) -> RunSpec:
-    """Greek of the example corpus, without anything random in the model."""
+def spec_of(
+    model: Path, corpus: str, language: str, root: Path, steps: int, **more: Any
+) -> RunSpec:
+    """Training on the CPU, with the default options unless they are given."""
+    train = {"steps": steps, "warmup_steps": steps // 2, "learning_rate": 1e-3}
+    train |= {"save_every": steps, "validate_every": steps, **more.pop("train", {})}
     return specs.parse(
         {
-            "lang": "el",
+            "lang": language,
             "model": str(model),
             "storage": str(root / "storage"),
-            "data": {"source": f"folder:{ROOT / 'examples' / 'speech'}"},
-            "train": {
-                "steps": steps,
-                "learning_rate": 1e-3,
-                "warmup_steps": steps // 2,
-                "save_every": steps,
-                "validate_every": steps,
-                **train,
-            },
+            "data": {"source": f"folder:{corpus}", **more},
+            "train": train,
             "resources": {"device": "cpu", "gpus": 0, "workers": 1},
         }
     )
@@ -98,90 +108,111 @@ def context_of(spec: RunSpec, root: Path) -> StageContext:
     )
 
 
-def ours(context: StageContext, setup: Setup) -> tuple[list[float], float]:
-    """Losses of all steps, and seconds of audio a second."""
+def ours(spec: RunSpec, root: Path) -> Side:
+    """Trains with this project."""
+    _quiet()
+    context = context_of(spec, root)
+    setup = set_up(context)
+    planned = list(islice(setup.feed.order.steps(0, 0), spec.train.steps))
     trainer = Trainer(context, setup)
     trainer.restore()
     ends = []
     while not trainer.finished:
         trainer.step()
-        ends.append(time.perf_counter())
-    records = trainer.state.history
-    totals = [record["audio_seconds"] for record in records]
-    audio = [after - before for before, after in pairwise(totals)]
-    return [record["loss"] for record in records], speed_of(audio, ends)
+        ends.append((time.perf_counter(), time.process_time()))
+    rate = setup.model.recipe.rate
+    return Side(
+        losses=[record["loss"] for record in trainer.state.history],
+        audio=[step.samples / rate for step in planned],
+        ends=ends,
+        clips=[[clip for unit in step.units for clip in unit.clips] for step in planned],
+        windows=sum(len(step.units) for step in planned),
+        padded=sum(unit.shape for step in planned for unit in step.units) / rate,
+    )
 
 
-def theirs(
-    context: StageContext, setup: Setup, batches: list[list[int]]
-) -> tuple[list[float], float]:
-    """Losses and speed of the reference trainer, in the form of `ours`."""
-    spec = context.spec
+def theirs(spec: RunSpec, root: Path, batches: list[list[int]]) -> Side:
+    """Trains with the reference trainer."""
+    _quiet()
+    context = context_of(spec, root)
     base = folders.fetch(context.storage, keys.model_prefix(spec), context.scratch)
-    clock = reference_trainer.train(base, spec, setup.dataset, batches, workers=1)
-    clips = setup.dataset.utterances("train")
-    audio = [sum(clips[clip].seconds for clip in batch) for batch in batches[1:]]
-    return clock.losses, speed_of(audio, clock.ends)
+    prefix = keys.data_prefix(spec, spec.lang)
+    dataset = Dataset.open(context.storage, prefix, context.scratch, language=spec.lang)
+    clock = reference_trainer.train(base, spec, dataset, batches, workers=1)
+    clips = dataset.utterances("train")
+    audio = [sum(clips[clip].seconds for clip in batch) for batch in batches]
+    return Side(losses=clock.losses, audio=audio, ends=clock.ends, clips=batches)
 
 
-def speed_of(audio: list[float], ends: list[float]) -> float:
-    """Audio seconds a second: the median of the steps, so that a busy moment counts for little.
-
-    Args:
-        audio: of each step from the second on.
-        ends: time of each step's end.
-    """
-    took = [after - before for before, after in pairwise(ends)]
-    return statistics.median(a / t for a, t in list(zip(audio, took, strict=True))[LEFT_OUT:])
+def alone(side: Any, *arguments: Any) -> Any:
+    """The result of a side in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(side, *arguments).result()
 
 
-def compare(name: str, spec: RunSpec, root: Path, clips_a_batch: int | None) -> str:
+def compare(name: str, spec: RunSpec, root: Path, *, same_clips: bool) -> str:
     """One row of the table.
 
     Args:
         name: of the case.
         spec: of the run.
         root: a scratch folder.
-        clips_a_batch: of the rival; None: in each step the clips that we take.
+        same_clips: the rival has the clips of each of our steps; else batches of its own.
     """
-    context = context_of(spec, root)
-    prepare.run(context)
-    setup = set_up(context)
-    steps = list(islice(setup.feed.order.steps(0, 0), spec.train.steps))
-    clips = [[clip for unit in step.units for clip in unit.clips] for step in steps]
-    if clips_a_batch:
-        flat = [clip for step in clips for clip in step]
-        clips = [flat[n * clips_a_batch :][:clips_a_batch] for n in range(spec.train.steps)]
-    reference_losses, reference_speed = theirs(context, setup, clips)
-    losses, speed = ours(context, setup)
+    prepare.run(context_of(spec, root))
+    own: Side = alone(ours, spec, root)
+    batches = own.clips
+    if not same_clips:
+        flat = [clip for step in own.clips for clip in step]
+        batches = [flat[n * RIVALS_BATCH :][:RIVALS_BATCH] for n in range(spec.train.steps)]
+    rival: Side = alone(theirs, spec, root, batches)
     apart = "-"
-    if not clips_a_batch:
-        pairs = zip(losses, reference_losses, strict=True)
+    if same_clips:
+        pairs = zip(own.losses, rival.losses, strict=True)
         apart = f"{max(abs(a - b) for a, b in pairs):.1e}"
-    windows = statistics.mean(len(step.units) for step in steps)
-    return (
-        f"| {name} | {windows:.0f} | {speed:.1f} | {reference_speed:.1f} | "
-        f"{speed / reference_speed:.2f} | {apart} |"
-    )
+    speeds = [(own.speed(clock), rival.speed(clock)) for clock in (0, 1)]
+    fill = sum(own.audio) / own.padded
+    cells = [f"{mine:.1f} | {other:.1f} | {mine / other:.2f}" for mine, other in speeds]
+    windows = own.windows / len(own.audio)
+    return f"| {name} | {windows:.0f} | {fill:.0%} | {' | '.join(cells)} | {apart} |"
+
+
+def _quiet() -> None:
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=15)
-    steps = parser.parse_args().steps
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    print("| model | windows a step | audio s/s | Trainer, audio s/s | ratio | losses apart |")
-    print("|-|-|-|-|-|-|")
+    parser.add_argument("--steps", type=int, default=5, help="of the cases with windows of 30 s")
+    parser.add_argument("--language", choices=corpora_of_noise.LANGUAGES, default="es")
+    parser.add_argument("--only", choices=["micro", *corpora_of_noise.LENGTHS])
+    arguments = parser.parse_args()
+    steps, language = arguments.steps, arguments.language
+    _quiet()
+    print(
+        "| case | windows a step | filled | audio s/s | Trainer | ratio | "
+        "audio s/CPU s | Trainer | ratio | losses apart |"
+    )
+    print("|-|-|-|-|-|-|-|-|-|-|")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        alike = spec_of(MICRO, root / "micro", steps, batch_seconds=72.0, pack_probability=0.0)
-        print(compare("whisper-micro, 3 s, same clips", alike, root / "micro", None), flush=True)
-        model = whole_window_model(root / "whole")
-        packed = spec_of(model, root / "packed", steps, batch_seconds=112.0, pack_probability=1.0)
-        # Four packed windows of 28 s; the rival has four windows of one clip each.
-        print(compare("random, 30 s, packed", packed, root / "packed", 4), flush=True)
+        if arguments.only in (None, "micro"):
+            options = {"batch_seconds": 72.0, "pack": "none"}
+            speech = str(ROOT / "examples" / "speech")
+            # Shorter clips would be cropped, and the rival crops none.
+            alike = spec_of(MICRO, speech, "el", root / "m", 15, train=options, min_seconds=1.51)
+            print(compare("whisper-micro, same clips", alike, root / "m", same_clips=True))
+        for name in corpora_of_noise.LENGTHS:
+            if arguments.only not in (None, name):
+                continue
+            place = root / name.replace(" ", "-")
+            model = corpora_of_noise.write_model(place / "model")
+            corpus = corpora_of_noise.write_corpus(name, place / "corpus", steps, language)
+            packed = spec_of(model, str(corpus), language, place, steps)
+            row = compare(f"whisper-tiny's shape, {name}", packed, place, same_clips=False)
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         view,
         watch,
     )
+    from jobrunner.runner.sweep import Best, Sweep, sweep
     from jobrunner.runner.tables import Report, RunList
     from jobrunner.spec import (
         ClusterSpec,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from jobrunner.states import RunStatus, StageStatus, State
 
 __all__ = [
+    "Best",
     "ClusterSpec",
     "DataSpec",
     "EvaluateSpec",
@@ -62,6 +64,7 @@ __all__ = [
     "Source",
     "StageStatus",
     "State",
+    "Sweep",
     "TrainSpec",
     "__version__",
     "cancel",
@@ -76,6 +79,7 @@ __all__ = [
     "show",
     "status",
     "submit",
+    "sweep",
     "transcribe",
     "view",
     "watch",
@@ -88,6 +92,7 @@ _HOMES = {
         *("Run", "cancel", "delete", "diff", "evaluate", "export", "logs", "report", "resume"),
         *("runs", "show", "status", "submit", "transcribe", "view", "watch"),
     ),
+    "jobrunner.runner.sweep": ("Best", "Sweep", "sweep"),
     "jobrunner.runner.tables": ("Report", "RunList"),
     "jobrunner.spec": (
         *("ClusterSpec", "DataSpec", "EvaluateSpec", "ResourcesSpec"),

@@ -58,7 +58,7 @@ class Progress(_Record):
     validation_loss: float | None = None
     """The latest mean loss on the validation split, nats a token."""
     concern: str = ""
-    """What people should know about the training, in a few words."""
+    """The trouble of the training, in a few words; empty if all is well."""
     seconds_left: float | None = None
     resumes: int = 0
     updated: float = 0.0

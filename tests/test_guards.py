@@ -194,8 +194,9 @@ def test_a_word_of_each_table_stands_in_its_home_alone() -> None:
 def test_the_public_names_are_these() -> None:
     spec = ["ClusterSpec", "DataSpec", "EvaluateSpec", "ResourcesSpec", "RunSpec", "Source"]
     values = ["JobrunnerError", "Report", "Run", "RunList", "RunStatus", "StageStatus", "State"]
+    values += ["Best", "Sweep"]
     verbs = ["cancel", "delete", "evaluate", "logs", "report", "runs", "status", "submit"]
-    verbs += ["diff", "export", "resume", "show", "transcribe", "view", "watch"]
+    verbs += ["diff", "export", "resume", "show", "sweep", "transcribe", "view", "watch"]
     assert sorted(jobrunner.__all__) == sorted([*spec, "TrainSpec", *values, *verbs, "__version__"])
     assert all(getattr(jobrunner, name) is not None for name in jobrunner.__all__)
 

@@ -52,3 +52,10 @@ def test_the_page_for_testers_names_the_variables() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text()
     for name in ("KUBECONFIG", "JOBRUNNER_TEST_IMAGE", "AWS_ENDPOINT_URL_S3"):
         assert f"{name}=" in page
+
+
+def test_tests_on_a_gpu_are_left_out_where_none_is_visible() -> None:
+    code, told, line = _collected("tests/test_gpu.py", CUDA_VISIBLE_DEVICES="")
+
+    assert code == 5, told
+    assert re.fullmatch(r"Left out: \d tests on a GPU\. None is visible\.", line)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobrunner.catalog import languages, weights
+from jobrunner.catalog.flops import Shape
 from jobrunner.catalog.weights import Shapes
 from jobrunner.errors import SpecError
 
@@ -33,8 +34,6 @@ class Family:
     """Name of its encoder, whose layers are `layers.0`, `layers.1` and so on below it."""
     stem: tuple[str, ...] = ()
     """Names below the encoder's of what comes before its layers."""
-    fixed: tuple[str, ...] = ()
-    """Names of weights that are never trained."""
     shapes: Callable[[Mapping[str, Any]], Shapes] | None = None
     """Name → shape of every weight, from the fields of config.json."""
     embedding: tuple[str, str, str] | None = None
@@ -60,7 +59,6 @@ FAMILIES: dict[str, Family] = {
         heads=(("d_model", "encoder_attention_heads"), ("d_model", "decoder_attention_heads")),
         encoder="model.encoder",
         stem=("conv1", "conv2", "embed_positions"),
-        fixed=("model.encoder.embed_positions.weight",),
         shapes=weights.of_whisper,
         embedding=("model.decoder.embed_tokens.weight", "vocab_size", "d_model"),
     ),
@@ -135,13 +133,12 @@ def _whisper(name: str, repo: str, parameters: int, rate: float, tflop: float) -
 
 
 # Rates for tiny to large: Whisper's own divided by 40. The turbo model was distilled with the
-# large model's rate. TFLOP of small to turbo measured with FlopCounterMode on the meta device;
-# tiny and base scaled from small by the number of weights.
+# large model's rate. TFLOP measured with FlopCounterMode on the meta device.
 PRESETS: dict[str, ModelPreset] = {
     preset.name: preset
     for preset in [
-        *_whisper("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.21),
-        *_whisper("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.41),
+        *_whisper("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.16),
+        *_whisper("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.36),
         *_whisper("whisper-small", "openai/whisper-small", 241_734_912, 1.25e-5, 1.36),
         *_whisper("whisper-medium", "openai/whisper-medium", 763_857_920, 6.25e-6, 4.45),
         *_whisper("whisper-large", "openai/whisper-large", 1_543_304_960, 4.375e-6, 8.89),
@@ -151,7 +148,29 @@ PRESETS: dict[str, ModelPreset] = {
     ]
 }
 
-# For a model that is not a preset: the rate of whisper-small, the size in the middle.
+_LARGE = Shape(width=1280, encoder_layers=32, decoder_layers=32)
+_LARGE_V3 = replace(_LARGE, mels=128, vocabulary=51_866)
+# By the presets' names, without the `.en` of the English-only ones.
+_SHAPES: dict[str, Shape] = {
+    "whisper-tiny": Shape(width=384, encoder_layers=4, decoder_layers=4),
+    "whisper-base": Shape(width=512, encoder_layers=6, decoder_layers=6),
+    "whisper-small": Shape(width=768, encoder_layers=12, decoder_layers=12),
+    "whisper-medium": Shape(width=1024, encoder_layers=24, decoder_layers=24),
+    "whisper-large": _LARGE,
+    "whisper-large-v2": _LARGE,
+    "whisper-large-v3": _LARGE_V3,
+    "whisper-turbo": replace(_LARGE_V3, decoder_layers=4),
+}
+
+# The names of each preset in lower case: its own, its id on the hub, and the last part of that.
+# OpenAI's short names are not among them: its `large` is version 3, and here it is the first.
+_BY_NAME = {
+    name.lower(): preset
+    for preset in PRESETS.values()
+    for name in (preset.name, preset.repo, preset.repo.rpartition("/")[2])
+}
+
+# For a model of which nothing is known: the rate of whisper-small, the size in the middle.
 DEFAULT_LEARNING_RATE = PRESETS["whisper-small"].learning_rate
 # Times the usual rate for adapters of a low rank, whatever the rank (Schulman et al. 2025, "LoRA
 # without regret": the best rate is 10 times that of training all weights).
@@ -162,7 +181,26 @@ def learning_rate(model: str, *, lora: bool = False) -> float:
     """The usual peak rate of a model: its preset's, or the default; that of adapters for LoRA."""
     preset = PRESETS.get(model)
     rate = preset.learning_rate if preset else DEFAULT_LEARNING_RATE
-    return rate * LORA_RATE if lora else rate
+    return for_adapters(rate) if lora else rate
+
+
+def for_adapters(rate: float) -> float:
+    """The usual peak rate of adapters of a low rank, from that of all weights."""
+    return rate * LORA_RATE
+
+
+def shape(model: str) -> Shape | None:
+    """The shape of a preset; None for another model."""
+    return _SHAPES[model.removesuffix(".en")] if model in PRESETS else None
+
+
+def canonical(model: str) -> str:
+    """The preset's name if the model is a preset under another name, else the model as it is.
+
+    The hub does not tell upper from lower case in ids, so neither does this.
+    """
+    preset = _BY_NAME.get(model.lower())
+    return preset.name if preset else model
 
 
 def is_folder(model: str) -> bool:

@@ -60,7 +60,7 @@ def finish(
     last: RunStatus | None = None
     try:
         with _display(show) as display:
-            for last in _watched(runner, run, timeout or math.inf, start_timeout, options):
+            for last in watched(runner, run, timeout or math.inf, start_timeout, options):
                 display(last)
     except KeyboardInterrupt:
         raise Detached(
@@ -82,7 +82,7 @@ def finish(
         say(run_text.model_text(last))
 
 
-def _watched(
+def watched(
     runner: Runner, run: str, timeout: float, start_timeout: float, options: str
 ) -> Iterator[RunStatus]:
     """The status at each change, until the run ends or one of the two timeouts has passed."""

@@ -77,6 +77,11 @@ class RunOptions:
         return configured
 
 
+def with_value(options: RunOptions, origin: str, path: str, text: str) -> RunOptions:
+    """The options with one more value, from an option that is not a field's own."""
+    return dataclasses.replace(options, flags=(*options.flags, (origin, path, text)))
+
+
 def complete_language(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -116,7 +121,8 @@ FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("--model", "model", "MODEL", "Preset, hub id or folder.  [default: whisper-small]"),
     ("--data", "data.source", "SOURCE", f"{forms()}.  [default: fleurs]"),
     ("--eval-lang", "evaluate.languages", "LANGS", "Languages to measure: `el,en,hi`."),
-    ("--steps", "train.steps", "N", "Optimiser steps.  [default: 2000]"),
+    ("--epochs", "train.epochs", "N", "Passes over the speech.  [default: 8, 2,000 steps at most]"),
+    ("--steps", "train.steps", "N", "Optimiser steps, instead of --epochs."),
     ("--learning-rate", "train.learning_rate", "RATE", "Peak rate.  [default: the model's]"),
     (
         "--on-unhealthy",

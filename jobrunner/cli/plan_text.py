@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from jobrunner.cli.output import escape, folded, paint
+from jobrunner.spec import schedule
 
 if TYPE_CHECKING:
     from jobrunner.catalog.backends import BackendFacts
@@ -35,11 +36,11 @@ def plan_text(
         ("model", _model(spec)),
         ("data", _data(spec)),
         *((("clips", _clips(ready)),) if ready.speech else ()),
-        ("training", "done before" if "train" in done else _training(spec)),
+        ("training", "done before" if "train" in done else _training(ready)),
         ("stages", _stages(plan)),
         ("device", _device(plan, backend)),
         ("storage", spec.storage or "none"),
-        ("cost", "that of the new evaluations" if "train" in done else _cost(plan)),
+        ("cost", "that of the new evaluations" if "train" in done else _cost(ready)),
     ]
     return "\n".join(
         f"{paint(f'{name:<9}', '', err=err, bold=True)} {folded(escape(text), 10, err=err)}"
@@ -82,15 +83,38 @@ def _clips(ready: Prepared) -> str:
     return "; ".join(texts)
 
 
-def _training(spec: RunSpec) -> str:
+def _training(ready: Prepared) -> str:
+    spec, train = ready.plan.spec, ready.plan.spec.train
     if spec.task == "evaluate":
         return "none: the model is measured as it is"
-    train = spec.train
-    return (
-        f"{train.steps:,} steps of {train.batch_seconds:g} s of audio, "
-        f"learning rate {train.learning_rate:g} after {train.warmup_steps:,} steps of warm-up, "
-        f"saved every {train.save_every:,} steps"
-    )
+    if train.is_exact or ready.estimate.exact:
+        numbers = schedule.applied(train, seconds=ready.estimate.seconds, rate=ready.rate or 1.0)
+        warmup = f" after {numbers.warmup_steps:,} steps of warm-up"
+        saves = f"saved every {numbers.save_every:,} steps"
+    else:
+        warmup, saves = " after a warm-up", f"saved every {train.save_every:,} steps at most"
+    rate = f"{ready.rate:g}" if ready.rate else "of the model's size"
+    stops = f"stops after {train.patience} validations without a gain" if train.patience else ""
+    adapters = f"adapters of rank {train.lora_rank}" if train.lora_rank else ""
+    parts = [_length(ready), f"learning rate {rate}{warmup}", saves, stops, adapters]
+    return ", ".join(part for part in parts if part)
+
+
+def _length(ready: Prepared) -> str:
+    """How many steps there are, and why."""
+    train, estimate = ready.plan.spec.train, ready.estimate
+    of = f"of {train.batch_seconds:g} s of audio"
+    if train.is_exact:
+        return f"{train.steps:,} steps {of}"
+    epochs = f"{train.epochs:g} epoch{'s' * (train.epochs != 1)}"
+    if not estimate.exact:
+        most = f", {train.steps:,} steps at most" if train.steps else ""
+        return f"{epochs}{most}, {of[3:]} a step"
+    hours = f"{estimate.seconds / 3600:.1f} h" if estimate.seconds >= 3600 else ""
+    hours = hours or f"{estimate.seconds / 60:.0f} min"
+    if estimate.steps == train.steps:
+        return f"{train.steps:,} steps {of}, the most, for fewer than {epochs} of {hours}"
+    return f"about {estimate.steps:,} steps {of} ({epochs} of {hours})"
 
 
 def _stages(plan: Plan) -> str:
@@ -110,13 +134,17 @@ def _device(plan: Plan, backend: BackendFacts) -> str:
     return f"{gpus} GPU{'s' * (gpus > 1)}{product} {where}"
 
 
-def _cost(plan: Plan) -> str:
-    if plan.gpu_hours is not None:
-        return f"about {_hours(plan.gpu_hours)} GPU hours for training, an estimate"
+def _cost(ready: Prepared) -> str:
+    plan, estimate = ready.plan, ready.estimate
+    if estimate.gpu_hours is not None:
+        about = "about" if estimate.exact else "at most"
+        return f"{about} {_hours(estimate.gpu_hours)} GPU hours for training, an estimate"
     if not any(stage.gpus for stage in plan.stages):
         return "no GPU hours; how long it takes on this CPU is not known beforehand"
     if plan.spec.task == "evaluate":
         return "no estimate is known for an evaluation"
+    if estimate.steps is None:
+        return "no estimate is known before the speech is prepared"
     return "no estimate is known for a model without a preset"
 
 

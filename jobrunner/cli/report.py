@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ Examples:
 """
 )
 @click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_run)
+@click.option("--group", metavar="NAME", help="The runs of a sweep, the best first.")
 @click.option(
     "--storage", metavar="URL", help="Where the results are, for runs submitted elsewhere."
 )
@@ -54,6 +56,7 @@ Examples:
 @place_options
 def command(
     runs: tuple[str, ...],
+    group: str | None,
     storage: str | None,
     page: str | None,
     examples: int | None,
@@ -70,6 +73,8 @@ def command(
             f"--examples: {kind} has no place for them.", hint="Use a table, -o json or --html."
         )
     runner = reader(place)
+    if group:
+        runs = (*runs, *_of_group(runner, group, ranked=kind == "table"))
     found = results(runner, [find(runner, run) for run in runs], storage)
     if page and found:
         write_page(found, page, examples)
@@ -81,6 +86,31 @@ def command(
         print_results_as(found, kind, found.examples(examples, warn=warn) if examples else None)
     if kind in {"table", "wide"} and (model := found.model(warn=warn)):
         say("\n".join(["", *map(escape, model.splitlines())]))
+
+
+def _of_group(runner: Runner, group: str, *, ranked: bool) -> list[str]:
+    """The runs of a sweep; prints which is best if `ranked` is true.
+
+    Raises:
+        UsageError: no run that is known here is of that group.
+    """
+    from jobrunner.errors import UnreadableRun
+
+    specs = {}
+    for status in runner.list():
+        with contextlib.suppress(UnreadableRun):
+            spec = runner.record(status.run).spec
+            if spec.group == group:
+                specs[status.run] = spec
+    if not specs:
+        hint = "A submit with --sweep prints the name of its group."
+        raise UsageError(f"--group: no run is of the group {group[:60]!r}.", hint=hint)
+    if ranked:
+        from jobrunner.cli.ranking import ranking
+
+        found = results(runner, list(specs), None)
+        out(f"{ranking(found, list(specs), list(specs.values()))}\n")
+    return list(specs)
 
 
 def print_results(runner: Runner, runs: Sequence[str], *, err: bool = False) -> None:

@@ -60,12 +60,20 @@ Examples:
   jobrunner submit --lang el --model whisper-small --local --follow
   jobrunner submit --lang cy --data folder:~/speech/welsh --local
   jobrunner submit --lang sw --steps 500 --device cpu --local --dry-run
+  jobrunner submit --lang cy --sweep train.learning_rate=1e-5,5e-6 --local --wait
   jobrunner submit --lang hi --profile a100-80gb --storage s3://speech/runs --dry-run
 """
 )
 @spec_options()
+@click.option(
+    "--sweep",
+    "sweeps",
+    metavar="KEY=V1,V2",
+    multiple=True,
+    help="A run for each value, compared at the end. Repeated: one for each combination.",
+)
 @start_options
-def command(options: RunOptions, dry_run: bool, **waiting: Any) -> None:
+def command(options: RunOptions, sweeps: tuple[str, ...], dry_run: bool, **waiting: Any) -> None:
     """Fine-tune a model for one language.
 
     A run prepares the data, trains, and measures base and fine-tuned model. Submitting the same
@@ -76,6 +84,13 @@ def command(options: RunOptions, dry_run: bool, **waiting: Any) -> None:
     """
     from jobrunner.runner.api import open_runner
 
+    if sweeps:
+        from jobrunner.cli.sweep import start_all
+
+        check_waiting(**waiting)
+        waiting["start_timeout"] = waiting["start_timeout"] or START_TIMEOUT
+        start_all(options, sweeps, dry_run=dry_run, **waiting)
+        return
     configuration = options.without_again().load()
     spec, backend = configuration.spec(), configuration.backend
     runner = None
@@ -111,10 +126,7 @@ def start(
     from jobrunner.cli.plan_text import plan_text
     from jobrunner.runner.prepare import prepare
 
-    for option, given in (("--timeout", timeout), ("--start-timeout", start_timeout)):
-        if given is not None and not (wait or follow):
-            hint = "Add --wait or --follow, or leave it out."
-            raise UsageError(f"{option}: without waiting it has no meaning.", hint=hint)
+    check_waiting(wait=wait, follow=follow, timeout=timeout, start_timeout=start_timeout)
     ready, facts = prepare(asked, backend=backend), BACKENDS[backend]
     plan, spec = ready.plan, ready.plan.spec
     for warning in ready.warnings:
@@ -143,6 +155,16 @@ def start(
     live = ("status", "logs -f", "report", "cancel")
     for verb in ("status", "report") if wait or follow else live:
         say(f"  jobrunner {verb}{options} {plan.run}")
+
+
+def check_waiting(
+    *, wait: bool, follow: bool, timeout: float | None, start_timeout: float | None
+) -> None:
+    """Raises UsageError for a timeout of a command that does not wait."""
+    for option, given in (("--timeout", timeout), ("--start-timeout", start_timeout)):
+        if given is not None and not (wait or follow):
+            hint = "Add --wait or --follow, or leave it out."
+            raise UsageError(f"{option}: without waiting it has no meaning.", hint=hint)
 
 
 def _print_id(run: str) -> None:

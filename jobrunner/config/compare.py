@@ -39,28 +39,33 @@ class Difference:
 
 def fields(spec: RunSpec) -> list[Field]:
     """All fields, those that differ from their defaults first."""
-    values = _values(spec)
+    found = values(spec)
     plain = {path: setting.default for path, setting in settings().items()}
-    given = {path: value for path, value in values.items() if value != plain[path]}
-    found = []
-    for path, value in values.items():
+    given = {path: value for path, value in found.items() if value != plain[path]}
+
+    def default(path: str) -> Any:
         following = derived({other: v for other, v in given.items() if other != path})
-        default, _ = following.get(path, (plain[path], ""))
-        found.append(Field(path=path, value=value, default=default))
-    return sorted(found, key=lambda field: not field.differs)
+        return following.get(path, (plain[path], ""))[0]
+
+    # A value that follows from others was not given, so nothing follows from it.
+    for path in list(given):
+        if given[path] == default(path):
+            del given[path]
+    every = [Field(path=path, value=value, default=default(path)) for path, value in found.items()]
+    return sorted(every, key=lambda field: not field.differs)
 
 
 def differences(first: RunSpec, second: RunSpec) -> list[Difference]:
     """The fields that have other values in the second spec, in the order of the spec."""
-    others = _values(second)
+    others = values(second)
     return [
         Difference(path=path, first=value, second=others[path])
-        for path, value in _values(first).items()
+        for path, value in values(first).items()
         if value != others[path]
     ]
 
 
-def _values(spec: RunSpec) -> dict[str, Any]:
+def values(spec: RunSpec) -> dict[str, Any]:
     """Every field that can be set, by its dotted path."""
     short = {"data.source": spec.data.source.text, "data.revision": spec.data.source.revision}
     return {path: short[path] if path in short else _value(spec, path) for path in settings()}

@@ -230,7 +230,7 @@ def _placed(path: str, value: Any, folder: Path, origin: str) -> Any:
         return _storage(value, folder, origin)
     if path == "model" and value not in models.PRESETS:
         place = _absolute(value, folder)
-        return place if models.is_folder(value) or _is_folder(place) else value
+        return place if models.is_folder(value) or _is_folder(place) else models.canonical(value)
     return _source(value, folder) if path == FIELD else value
 
 

@@ -10,6 +10,7 @@ an interruption continues with the next model, and a repeated stage does nothing
 from __future__ import annotations
 
 import io
+import json
 import time
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from jobrunner.core.data.testset import TestSet, open_test_set
 from jobrunner.core.devices import DTYPES, choose_device, choose_precision
 from jobrunner.core.models import family_of
 from jobrunner.core.models.base import CHARACTERS_A_SECOND, Hypothesis
+from jobrunner.core.training.schedule import as_scheduled
 from jobrunner.core.transcribe import fitting, transcribe
 from jobrunner.errors import NotFound, StorageError
 from jobrunner.reports.collect import collect
@@ -94,7 +96,7 @@ def write_card(context: StageContext) -> None:
     family = models.family_in(config, shown=prefix)
     seen: list[Result] | None = None
     while (results := collect(context.storage, [context.run], warn=context.log)) != seen:
-        card = model_card(context.record, results, family)
+        card = model_card(as_scheduled(context).record, results, family)
         context.storage.write(prefix + keys.CARD, card.encode())
         seen = results
 
@@ -205,6 +207,8 @@ def _result(
         split=context.spec.data.test_split,
         model_digest=candidate.digest,
         data_digest=test.digest,
+        model_commit=_commit_of_base(context),
+        data_commit=test.commit,
         settings=candidate.settings,
         scores=score(
             [clip.text for clip in clips],
@@ -224,6 +228,15 @@ def _result(
             "transformers": transformers.__version__,
         },
     )
+
+
+def _commit_of_base(context: StageContext) -> str:
+    """Commit of the hub that the base model is of; empty if it was a folder, or is not known."""
+    try:
+        origin = context.storage.read(keys.model_prefix(context.spec) + keys.ORIGIN)
+        return str(json.loads(origin)["commit"])
+    except (NotFound, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _store(

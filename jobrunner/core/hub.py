@@ -6,7 +6,7 @@ Every failure becomes one line that says what is missing and how to do without t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,15 @@ def fetch_model(repo: str, revision: str, *, scratch: Path, instead: str) -> dic
         # used without a network.
         paths = _fetch(repo, revision or "main", chosen, "model", scratch)
         return dict(zip(chosen, paths, strict=True))
+
+
+def commit_of(files: Mapping[str, Path]) -> str:
+    """The commit of fetched files: the cache of the hub keeps each commit in a folder of its name.
+
+    Of the files rather than of a listing, which may be of another moment or not be there at all.
+    """
+    [commit] = {path.parent.name for path in files.values()}
+    return commit
 
 
 def model_files(names: Iterable[str], model: str) -> list[str]:

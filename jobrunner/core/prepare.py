@@ -7,11 +7,13 @@ so runs share it; incomplete data is completed.
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from jobrunner.catalog import languages, models
 from jobrunner.core.attempt.context import StageContext
@@ -95,19 +97,23 @@ def _prepare_model(context: StageContext, work: Path) -> None:
     pinned = bool(context.spec.model_revision) or not models.is_folder(context.spec.model)
     if pinned and folders.is_whole(context.storage, prefix):
         return
-    files = _model_files(context)
+    files, commit = _model_files(context)
     models.family_in(files["config.json"].read_bytes(), shown=context.spec.model)
     # A folder of links, because a repository or a folder may have other files besides the model's.
     folder = work / "model"
     folder.mkdir()
     for name, path in files.items():
         (folder / name).symlink_to(path.resolve())
+    if commit:
+        (folder / keys.ORIGIN).write_text(json.dumps({"commit": commit}))
     folders.publish(context.storage, prefix, folder)
     size = sum(path.stat().st_size for path in files.values())
-    context.log(f"model {context.spec.model}: {len(files)} files, {size / 1e6:.1f} MB")
+    of = f", commit {commit} of the hub" if commit else ""
+    context.log(f"model {context.spec.model}: {len(files)} files, {size / 1e6:.1f} MB{of}")
 
 
-def _model_files(context: StageContext) -> dict[str, Path]:
+def _model_files(context: StageContext) -> tuple[dict[str, Path], str]:
+    """The files of the model by their names, and the commit of the hub that they are of."""
     # huggingface_hub takes 0.5 s to import, and most runs find the model in storage.
     from jobrunner.core import hub
 
@@ -115,14 +121,15 @@ def _model_files(context: StageContext) -> dict[str, Path]:
     if models.is_folder(spec.model):
         folder = Path(spec.model).expanduser()
         file_names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return {name: folder / name for name in hub.model_files(file_names, str(folder))}
+        return {name: folder / name for name in hub.model_files(file_names, str(folder))}, ""
     preset = models.PRESETS.get(spec.model)
-    return hub.fetch_model(
+    files = hub.fetch_model(
         preset.repo if preset else spec.model,
         spec.model_revision,
         scratch=context.scratch,
         instead="Download the model on a machine with internet, then use --model FOLDER.",
     )
+    return files, hub.commit_of(files)
 
 
 def _selected(context: StageContext, language: str) -> Selection | None:
@@ -185,7 +192,9 @@ def _prepare_language(
     )
     for split in _ORDER:
         if split in selection.clips:
-            notes = {"held_out": selection.held_out} if split == "validation" else {}
+            notes: dict[str, Any] = {"commit": selection.commit} if selection.commit else {}
+            if split == "validation":
+                notes["held_out"] = selection.held_out
             builder.build(split, selection.clips[split], notes)
     report = write_report(context.storage, prefix, language)
     for split, facts in report["splits"].items():

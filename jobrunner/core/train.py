@@ -6,6 +6,7 @@ import gc
 
 from jobrunner.core.attempt.context import StageContext
 from jobrunner.core.training.retreat import go_back
+from jobrunner.core.training.schedule import scheduled
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import Diverged
@@ -42,6 +43,7 @@ def _train_until(context: StageContext, lowered: int) -> int | None:
         None at the end; or, if training went wrong and can go back, the number of halvings then.
     """
     context.progress.update(message="loading", urgent=True)
+    context = scheduled(context)
     setup = set_up(context)
     if not lowered:
         for reason, clips in setup.dropped.items():

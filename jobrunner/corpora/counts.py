@@ -19,6 +19,8 @@ class Counts:
     """Reason → rows that become no clip."""
     held_out: bool = False
     """True if the clips for validation are taken from the training split."""
+    train_seconds: float = 0.0
+    """Seconds of speech for training, estimated from heads of files; 0 if it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,6 +95,44 @@ def instead_of_audio(head: bytes, name: str) -> Kind | None:
     return _UNKNOWN if _PROMISED.search(name) else None
 
 
+# Thousands of bits a second of layer III, by index: of MPEG 1, and of MPEG 2 and 2.5.
+_MPEG_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
+_MPEG_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
+# Samples a second by index, of MPEG 1; those of MPEG 2 are half of them, of 2.5 a quarter.
+_MP3_RATES = (44_100, 48_000, 32_000)
+
+
+def seconds(head: bytes, size: int) -> float:
+    """Seconds of sound in a WAV, FLAC or MP3 file; 0 for another, or if its head does not say.
+
+    Args:
+        head: its first `SIZE` bytes.
+        size: bytes of the whole file.
+    """
+    if head.startswith(b"RIFF") and (at := head.find(b"fmt ")) > 0:
+        return size / (int.from_bytes(head[at + 16 : at + 20], "little") or float("inf"))
+    if head.startswith(b"fLaC"):
+        # STREAMINFO: 20 bits of rate, 8 of channels and sample size, 36 of samples.
+        packed = int.from_bytes(head[18:26], "big")
+        return (packed & (1 << 36) - 1) / ((packed >> 44) or float("inf"))
+    frame = _FRAME.search(head)
+    if frame and (head.startswith(b"ID3") or frame.start() == 0):
+        return _seconds_of_mp3(head[frame.start() :], size)
+    return 0.0
+
+
+def _seconds_of_mp3(head: bytes, size: int) -> float:
+    """Seconds by the number of frames if a header of Xing's has it, else by the bit rate."""
+    version, index = head[1] >> 3 & 3, head[2] >> 2 & 3  # version: 3 is MPEG 1, 2 is 2, 0 is 2.5
+    at = max(head.find(b"Xing"), head.find(b"Info"))
+    if 0 < at < 64 and head[at + 7 : at + 8] and head[at + 7] & 1:
+        samples = 1152 if version == 3 else 576
+        rate = _MP3_RATES[index] / {3: 1, 2: 2}.get(version, 4)
+        return int.from_bytes(head[at + 8 : at + 12], "big") * samples / rate
+    bits = (_MPEG_1 if version == 3 else _MPEG_2)[head[2] >> 4]
+    return size * 8 / (1000 * bits) if bits else 0.0
+
+
 def instead_of_text(head: bytes) -> tuple[str, str]:
     """Says what a file is that should be text in UTF-8, and what to do; empty if it may be."""
     utf8 = "Save it as UTF-8."

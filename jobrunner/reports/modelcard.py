@@ -37,7 +37,13 @@ def model_card(record: RunRecord, results: Sequence[Result], family: Family) -> 
     front = yaml.safe_dump(
         _front_matter(record, results, family), sort_keys=False, allow_unicode=True, width=100
     )
-    body = [_opening(record), _results(results), _use(spec, family), _training(spec)]
+    body = [
+        _opening(record),
+        _commits(results),
+        _results(results),
+        _use(spec, family),
+        _training(spec),
+    ]
     parts = [f"---\n{front}---", *body]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -96,6 +102,20 @@ def _opening(record: RunRecord) -> str:
     base = _hub_id(spec)
     model = f"[{base}](https://huggingface.co/{base})" if base else names.model_name(spec.model)
     return f"# {record.run}\n\n{model}, fine-tuned to transcribe {label} speech on {_data(spec)}."
+
+
+def _commits(results: Sequence[Result]) -> str:
+    """Commits of base model and speech on the hub; empty until a result names one."""
+    known = {
+        "Base model": {result.model_commit for result in results},
+        "Speech": {result.data_commit for result in results},
+    }
+    parts = [
+        f"{what}: commit {', '.join(f'`{commit}`' for commit in sorted(commits - {''}))}"
+        for what, commits in known.items()
+        if commits - {""}
+    ]
+    return f"On the hub: {'; '.join(parts)}." if parts else ""
 
 
 def _results(results: Sequence[Result]) -> str:

@@ -156,6 +156,8 @@ def _measured(result: Result | None) -> dict[str, Any] | None:
         "device": result.device,
         "model_digest": result.model_digest,
         "data_digest": result.data_digest,
+        "model_commit": result.model_commit,
+        "data_commit": result.data_commit,
         "finished": result.finished,
     }
 

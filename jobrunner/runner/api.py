@@ -82,9 +82,7 @@ class Runner:
     def _submit(self, asked: RunSpec | RunRecord, backend: str) -> Submission:
         ready = prepare(asked, backend=backend)
         outcome = self.start(ready.plan)
-        return Submission(
-            plan=ready.plan, warnings=ready.warnings, speech=ready.speech, outcome=outcome
-        )
+        return Submission(**vars(ready), outcome=outcome)
 
     def start(self, plan: Plan) -> Outcome:
         """Starts a plan of `prepare`, continues its run, or finds that it already exists."""

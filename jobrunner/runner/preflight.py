@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobrunner.catalog import installed, languages, models
+from jobrunner.catalog import installed, languages, models, rates
 from jobrunner.catalog.backends import BackendFacts
 from jobrunner.corpora import fingerprint, light_reader
 from jobrunner.corpora.counts import Checked, Counts
@@ -143,8 +143,13 @@ def _check_weights(spec: RunSpec) -> None:
 def _warn_of_rate(spec: RunSpec) -> list[str]:
     """A warning of a learning rate with which few models learn."""
     preset = models.PRESETS.get(spec.model)
-    usual = models.learning_rate(spec.model, lora=bool(spec.train.lora_rank))
-    name, rate = preset.name if preset else "most models", spec.train.learning_rate
+    lora = bool(spec.train.lora_rank)
+    of_size = rates.of_folder(_absolute(spec.model)) if models.is_folder(spec.model) else None
+    usual = models.learning_rate(spec.model, lora=lora)
+    if of_size:
+        usual = models.for_adapters(of_size) if lora else of_size
+    others = "a model of this size" if of_size else "most models"
+    name, rate = preset.name if preset else others, spec.train.learning_rate
     if spec.task == "evaluate" or rate <= SUSPICIOUS * usual:
         return []
     times = f"{rate / usual:,.0f} times the {usual:g} that suits {name}"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobrunner.backends.base import Outcome
+from jobrunner.catalog import models, rates
 from jobrunner.catalog.backends import BACKENDS, DEFAULT
 from jobrunner.corpora.counts import Counts
 from jobrunner.runner import preflight as checks
 from jobrunner.spec import RunSpec
+from jobrunner.spec import estimate as estimates
 from jobrunner.spec import plan as plans
+from jobrunner.spec.estimate import Estimate
 from jobrunner.spec.plan import Plan
 from jobrunner.spec.record import RunRecord, new_record
 
@@ -23,6 +27,10 @@ class Prepared:
     """One line each, about things that the user need not correct."""
     speech: tuple[Counts, ...] = ()
     """The rows and clips of each language, if the speech is on this machine."""
+    estimate: Estimate
+    """The size of the training, as far as it is known."""
+    rate: float | None = None
+    """Peak learning rate; None if only `prepare` will know the model's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +59,15 @@ def prepare(asked: RunSpec | RunRecord, *, backend: str) -> Prepared:
     found = checks.preflight(spec, BACKENDS.get(backend, BACKENDS[DEFAULT]))
     resolved = checks.resolve(spec)
     record = new_record(resolved) if isinstance(asked, RunSpec) else asked.with_spec(resolved)
-    return Prepared(plan=plans.plan(record), warnings=found.warnings, speech=found.speech)
+    own = (counts.train_seconds for counts in found.speech if counts.language == spec.lang)
+    place = Path(resolved.model) if models.is_folder(resolved.model) else None
+    return Prepared(
+        plan=plans.plan(record),
+        warnings=found.warnings,
+        speech=found.speech,
+        estimate=estimates.estimate(resolved, next(own, 0.0)),
+        rate=estimates.usual_rate(resolved, rates.of_folder(place) if place else None),
+    )
 
 
 def manifests(plan: Plan) -> str:

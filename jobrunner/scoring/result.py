@@ -52,6 +52,10 @@ class Result(BaseModel):
     """SHA-256 (hex) of the model's manifest."""
     data_digest: str
     """SHA-256 (hex) that stands for the test set: names and digests of its index and shards."""
+    model_commit: str = ""
+    """Commit of the hub that the base model is of; empty for a folder."""
+    data_commit: str = ""
+    """Commit of the hub that the test set is of; empty for a folder."""
     settings: Settings
     scores: Scores
     too_long: int = 0

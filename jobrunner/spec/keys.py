@@ -32,6 +32,8 @@ HISTORY = "history.jsonl"
 # Files of an export besides the model's own.
 CARD = "README.md"
 TRAINING = "training.json"
+# File of a base model besides its own: where it is from.
+ORIGIN = "origin.json"
 _EVALUATIONS = "evaluations/"
 _RESULT = "result.json"
 _LOG = ".log"
@@ -122,6 +124,11 @@ def history_file(run: str) -> str:
 def upload_file(run: str) -> str:
     """Key of the upload speed that the last checkpoint had, for later attempts."""
     return f"{run_prefix(run)}upload.json"
+
+
+def schedule_file(run: str) -> str:
+    """Key of the numbers of training that follow from data and model: steps, learning rate."""
+    return f"{run_prefix(run)}schedule.json"
 
 
 def export_prefix(run: str) -> str:

@@ -1,4 +1,4 @@
-"""The plan of a run: its stages, which of them releases which, and its cost. Pure."""
+"""The plan of a run: its stages, and which of them releases which. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from jobrunner.catalog import models
-from jobrunner.catalog.gpus import peak_tflops
 from jobrunner.spec.record import RunRecord
 from jobrunner.spec.run import RunSpec
 from jobrunner.spec.types import slug
 
 Kind = Literal["prepare", "train", "evaluate"]
-
-# Share of the peak that packed Whisper training reaches: an estimate in the style of SkyPilot.
-UTILISATION = 0.3
-# Seconds of audio that one GPU decodes per second with large-v3 in batches (Open ASR leaderboard).
-DECODE_SPEED = 145.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +64,6 @@ class Plan:
     record: RunRecord
     """The run."""
     stages: tuple[Stage, ...]
-    gpu_hours: float | None
-    """Estimate for training; None if it is unknown (CPU, own models) or nothing is trained."""
 
     @property
     def run(self) -> str:
@@ -119,19 +110,4 @@ def plan(record: RunRecord) -> Plan:
                 language=language,
             )
         )
-    return Plan(
-        record=record,
-        stages=tuple(stages),
-        gpu_hours=_gpu_hours(spec, gpus),
-    )
-
-
-def _gpu_hours(spec: RunSpec, gpus: int) -> float | None:
-    """Hours × GPUs of the training stage: FLOP of all windows over FLOP that a GPU sustains."""
-    preset = models.PRESETS.get(spec.model)
-    if not gpus or preset is None or spec.task != "fine-tune":
-        return None
-    peak = peak_tflops(spec.resources.gpu_product)
-    # Packed windows hold about 26 of their 30 seconds.
-    windows = spec.train.steps * spec.train.batch_seconds / 26.0
-    return windows * preset.window_tflop / (peak * UTILISATION) / 3600
+    return Plan(record=record, stages=tuple(stages))

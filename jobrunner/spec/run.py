@@ -6,16 +6,23 @@ derived from it. Users read the descriptions of its fields there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from jobrunner.catalog import models
 from jobrunner.errors import SpecError
 from jobrunner.spec.placement import ClusterSpec, ResourcesSpec
 from jobrunner.spec.source import FIELD, DataSpec
 from jobrunner.spec.train import EvaluateSpec, TrainSpec
-from jobrunner.spec.types import CountOrZero, LanguageCode, Section, Text, storage_url
+from jobrunner.spec.types import (
+    RECORDED,
+    CountOrZero,
+    LanguageCode,
+    Section,
+    Text,
+    storage_url,
+)
 
 if TYPE_CHECKING:
     from jobrunner.storage import Storage
@@ -40,6 +47,10 @@ class RunSpec(Section):
     )
     seed: CountOrZero = Field(0, description="Seed of data order, dropout and masks.")
     again: CountOrZero = Field(0, description="Another run of the same spec, by number.")
+    group: Text = Field(
+        "",
+        description="Name that the runs of a sweep share. Not part of the run's id.",
+    )
     storage: Annotated[Text, AfterValidator(storage_url)] = Field(
         "", description="`s3://BUCKET/PREFIX`, or a folder."
     )
@@ -54,6 +65,18 @@ class RunSpec(Section):
     evaluate: EvaluateSpec = EvaluateSpec()
     resources: ResourcesSpec = ResourcesSpec()
     cluster: ClusterSpec = ClusterSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any, about: ValidationInfo) -> Any:
+        """Gives a preset its own name, so that all its names make one run.
+
+        A recorded run keeps the name that its id was made from, and so does a spec of version 1.
+        """
+        if about.context == RECORDED or not isinstance(given, dict) or given.get("version") == 1:
+            return given
+        model = given.get("model")
+        return {**given, "model": models.canonical(model)} if isinstance(model, str) else given
 
     @model_validator(mode="after")
     def _speaks(self) -> RunSpec:

@@ -7,11 +7,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from jobrunner.catalog import models
+from jobrunner.errors import SpecError
 from jobrunner.spec.types import (
     AudioSeconds,
     Count,
     CountOrZero,
     Dropout,
+    Epochs,
     LanguageCode,
     LearningRate,
     NotNegative,
@@ -25,10 +27,18 @@ from jobrunner.spec.types import (
 class TrainSpec(Section):
     """Options of fine-tuning. All but `save_minutes` are part of the run's id."""
 
-    steps: Count = Field(2000, description="Optimiser steps.")
+    steps: CountOrZero = Field(
+        2000, description="Optimiser steps at most; 0: no limit, `epochs` decides."
+    )
+    epochs: Epochs = Field(
+        0.0,
+        description="Passes over the training speech at most; 0: no limit, `steps` decides. 8 "
+        "unless one of the two is given.",
+    )
     learning_rate: LearningRate = Field(
         models.DEFAULT_LEARNING_RATE,
-        description="Peak learning rate; from the model's preset unless given.",
+        description="Peak learning rate; that of the preset unless given. 0: the rate of the "
+        "preset that is nearest in size.",
     )
     warmup_steps: CountOrZero = Field(
         500,
@@ -91,21 +101,30 @@ class TrainSpec(Section):
         "0: by steps only. Changes no result.",
     )
     validate_every: Count = Field(
-        250, description="Steps between validations; a multiple of `save_every`."
+        250,
+        description="Steps between validations; a multiple of `save_every`. With `epochs`, an "
+        "eighth of the steps at most unless given.",
     )
     validation_utterances: Count = Field(
         256,
         description="Utterances of the validation split that a validation decodes, at most.",
     )
     patience: CountOrZero = Field(
-        0, description="Stops after this many validations without a better WER; 0: never."
+        0,
+        description="Stops after this many validations without a better WER; 0: never. 3 unless "
+        "`steps` is given.",
     )
 
     on_unhealthy: Literal["stop", "lower-lr", "continue"] = Field(
         "stop",
         description="When training goes wrong: `stop` ends the run; `lower-lr` goes back to the "
-        "best checkpoint and halves the rate from there; `continue` only says so.",
+        "last good checkpoint and halves the rate from there; `continue` only says so.",
     )
+
+    @property
+    def is_exact(self) -> bool:
+        """True if the number of steps does not depend on the data."""
+        return not self.epochs
 
     @model_validator(mode="after")
     def _adapts_something(self) -> TrainSpec:
@@ -115,7 +134,10 @@ class TrainSpec(Section):
 
     @model_validator(mode="after")
     def _in_step(self) -> TrainSpec:
-        if self.warmup_steps > self.steps:
+        if not self.steps and not self.epochs:
+            problem = "is 0, and so is train.epochs; one of them must end the training."
+            raise SpecError("train.steps", problem, hint="Give one of them.")
+        if self.is_exact and self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps {self.warmup_steps} is more than steps {self.steps}")
         if self.validate_every % self.save_every:
             raise ValueError(

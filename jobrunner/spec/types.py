@@ -208,7 +208,9 @@ Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Ratio = Annotated[float, Field(ge=0, le=1), AfterValidator(_finite)]
 # Whisper was trained from scratch with 0.0015 and less; with 0.1, nothing learns.
-LearningRate = Annotated[Positive, _AtMost(0.1)]
+LearningRate = Annotated[NotNegative, _AtMost(0.1)]
+# After a thousand passes, a model knows its training set by heart.
+Epochs = Annotated[NotNegative, _AtMost(1000)]
 # With more, hardly an activation or a sentence is left to learn from.
 Dropout = Annotated[Ratio, _AtMost(0.9)]
 Holdout = Annotated[Ratio, _AtMost(0.5)]

@@ -66,13 +66,12 @@ def count(config: Mapping[str, Any], train: TrainSpec, family: Family) -> Weight
 
 
 def frozen(names: Collection[str], train: TrainSpec, family: Family) -> set[str]:
-    """The names of weights that are never trained, or that `freeze_encoder`, `freeze_layers` and
-    `freeze` freeze.
+    """The names of weights that `freeze_encoder`, `freeze_layers` and `freeze` freeze.
 
     Raises:
         SpecError: a pattern matches nothing, the encoder has fewer layers, or all are frozen.
     """
-    held = set(family.fixed) & set(names)
+    held: set[str] = set()
     if train.freeze_encoder:
         held |= {name for name in names if name.startswith(f"{family.encoder}.")}
     if train.freeze_layers:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.harness.audiofolders import write_folder
 from tests.harness.commandline import CliHarness, Jobrunner
-from tests.harness.paths import MICRO
+from tests.harness.paths import EXAMPLES, MICRO
 
 LOCAL = ("--local", "--device", "cpu")
 S3 = ("--storage", "s3://speech/runs")
@@ -24,14 +24,52 @@ def test_a_dry_run_shows_the_plan_and_what_it_costs(jobrunner: Jobrunner, tmp_pa
         "language  Greek (el)\n"
         "model     whisper-medium, 764 M parameters (openai/whisper-medium)\n"
         "data      fleurs, tested on split test\n"
-        "training  2,000 steps of 640 s of audio, learning rate 6.25e-06 after 400 steps of "
-        "warm-up, saved every 250 steps\n"
+        "training  8 epochs, 2,000 steps at most, 640 s of audio a step, learning rate 6.25e-06 "
+        "after a warm-up, saved every 250 steps at most, stops after 3 validations without a gain\n"
         "stages    prepare → train → evaluate el, en\n"
         "device    2 GPUs NVIDIA-A100-SXM4-80GB in namespace jobrunner\n"
         "storage   s3://speech/runs\n"
-        "cost      about 0.7 GPU hours for training, an estimate\n"
+        "cost      at most 0.6 GPU hours for training, an estimate\n"
     )
     assert [path.name for path in tmp_path.rglob("*")] == ["here"]
+
+
+def test_the_plan_says_how_long_a_training_on_a_folder_will_be(jobrunner: Jobrunner) -> None:
+    def training(*options: str) -> str:
+        answer = jobrunner(
+            *("submit", *LOCAL, "--lang", "el", "--model", str(EXAMPLES / "whisper-micro")),
+            *("--data", f"folder:{EXAMPLES / 'speech'}", "--dry-run", *options),
+        )
+        assert answer.code == 0, answer.err
+        return next(line for line in answer.out.splitlines() if line.startswith("training"))
+
+    rest = "saved every 2 steps, stops after 3 validations without a gain"
+    assert training() == (
+        "training  about 16 steps of 640 s of audio (8 epochs of 17 min), learning rate 3.75e-05 "
+        f"after 3 steps of warm-up, {rest}"
+    )
+    assert training("--epochs", "0.5").startswith("training  about 1 steps of 640 s of audio (0.5")
+    assert training("--steps", "10") == (
+        "training  10 steps of 640 s of audio, learning rate 3.75e-05 after 2 steps of warm-up, "
+        "saved every 10 steps"
+    )
+    both = training("--steps", "10", "--epochs", "30")
+    assert "10 steps of 640 s of audio, the most, for fewer than 30 epochs of 17 min" in both
+
+
+def test_what_is_frozen_costs_less_and_what_is_not_known_is_said(jobrunner: Jobrunner) -> None:
+    def cost(*options: str) -> str:
+        answer = jobrunner(
+            *("submit", "--lang", "el", "--profile", "l4", "--dry-run", *S3, *options)
+        )
+        return answer.out.splitlines()[-1].removeprefix("cost").strip()
+
+    large = ("--model", "openai/whisper-large-v3", "--steps", "4000")
+    assert cost(*large) == "about 6.3 GPU hours for training, an estimate"
+    frozen = cost(*large, "--set", "train.freeze_encoder=yes")
+    assert frozen == "about 2.9 GPU hours for training, an estimate"
+    assert cost("--epochs", "3") == "no estimate is known before the speech is prepared"
+    assert cost("--model", "someone/whisper") == "no estimate is known for a model without a preset"
 
 
 def test_a_dry_run_on_the_cpu_promises_no_time(jobrunner: Jobrunner) -> None:
@@ -98,7 +136,7 @@ def test_again_without_a_number_takes_the_next_that_is_free(
 ) -> None:
     place = ("--storage", str(harness.storage))
     # Steps and rates as the harness gives them, which starts the spec as it is.
-    like = ("--set", "train.warmup_steps=500", "--set", "train.learning_rate=1.25e-5")
+    like = ("--steps", "2000", "--set", "train.warmup_steps=500", "--learning-rate", "1.25e-5")
     options = ("--lang", "el", "--model", "whisper-tiny", *LOCAL, *place, *like)
     run = harness.start()
     harness.runner.wait(run, timeout=30)

@@ -10,7 +10,7 @@ from jobrunner.spec.paths import settings
 from tests import builders
 
 # As a submit makes them that gives no more than the model.
-TRAIN = {"learning_rate": 1.25e-5, "warmup_steps": 400}
+TRAIN = {"epochs": 8.0, "learning_rate": 1.25e-5, "patience": 3}
 
 
 def _differing(**train: Any) -> set[str]:
@@ -34,7 +34,8 @@ def test_fields_that_differ_from_their_defaults_come_first() -> None:
 
 def test_a_default_that_follows_from_another_field_does_not_count_as_given() -> None:
     assert _differing() == set()
-    short = {"steps": 20, "warmup_steps": 4, "save_every": 20, "validate_every": 20}
+    short = {"steps": 20, "epochs": 0.0, "patience": 0, "warmup_steps": 4}
+    short |= {"save_every": 20, "validate_every": 20}
     assert _differing(**short) == {"train.steps"}
     assert _differing(**{**short, "warmup_steps": 5}) == {"train.steps", "train.warmup_steps"}
     assert _differing(learning_rate=1e-5) == {"train.learning_rate"}
@@ -66,6 +67,8 @@ def test_a_run_of_defaults_as_they_are_loaded_differs_in_nothing() -> None:
 def test_loaded_values_that_follow_from_others_are_defaults() -> None:
     assert _differing_from(model="whisper-medium") == {"model"}
     assert _differing_from(**{"train.steps": 100}) == {"train.steps"}
+    assert _differing_from(**{"train.epochs": 3.0}) == {"train.epochs"}
+    assert _differing_from(model="owner/name") == {"model"}
 
 
 def test_what_was_chosen_differs() -> None:

@@ -64,10 +64,10 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[train]\nsteps = 0", "train.steps: input should be greater than or equal to 1, not 0"),
+        ("[train]\nsteps = -1", "train.steps: input should be greater than or equal to 0, not -1"),
         ('[train]\nsteps = "many"', "train.steps: input should be a valid integer, not 'many'"),
         ("[train]\nsteps = true", "train.steps: input should be a valid integer, not True"),
-        ("[train]\nlearning_rate = nan", "train.learning_rate: input should be greater than 0"),
+        ("[train]\nlearning_rate = nan", "train.learning_rate: input should be greater than or"),
         ("[train]\nlearning_rate = inf", "train.learning_rate: inf is not a number"),
         ("storage = 3", "storage: input should be a valid string, not 3"),
         ("model = 1979-05-27", "model: input should be a valid string"),

@@ -190,6 +190,50 @@ def test_derived_values_always_fit_together(
 
 
 @pytest.mark.parametrize(
+    ("typed", "steps", "epochs", "patience"),
+    [
+        ({}, 2000, 8.0, 3),
+        ({"train.steps": "500"}, 500, 0.0, 0),
+        ({"train.epochs": "3"}, 0, 3.0, 3),
+        ({"train.epochs": "3", "train.steps": "500"}, 500, 3.0, 3),
+        ({"train.epochs": "0"}, 2000, 0.0, 0),
+        ({"train.steps": "0"}, 0, 8.0, 3),
+        ({"train.steps": "500", "train.patience": "2"}, 500, 0.0, 2),
+    ],
+    ids=str,
+)
+def test_steps_follow_from_the_data_unless_they_are_given(
+    here: Path, typed: dict[str, str], steps: int, epochs: float, patience: int
+) -> None:
+    flags = [_flag("lang", "el"), *(_flag(*each) for each in typed.items())]
+    train = config.load(flags=flags, environment={}).spec().train
+    assert (train.steps, train.epochs, train.patience) == (steps, epochs, patience)
+
+
+@pytest.mark.parametrize(
+    ("model", "rate", "origin"),
+    [
+        ("openai/whisper-large-v3", 4.375e-6, "preset of whisper-large-v3"),
+        ("whisper-large-v3-turbo", 4.375e-6, "preset of whisper-turbo"),
+        ("openai/whisper-tiny", 3.75e-5, "preset of whisper-tiny"),
+        ("someone/whisper-tiny", 0.0, "follows from the model's size"),
+    ],
+)
+def test_the_rate_is_that_of_the_model_under_any_of_its_names(
+    here: Path, model: str, rate: float, origin: str
+) -> None:
+    told = config.load(flags=[_flag("lang", "el"), _flag("model", model)], environment={})
+    assert _told(told, "train.learning_rate") == (rate, origin)
+    assert told.spec().train.learning_rate == rate
+
+
+def test_a_folder_of_the_name_of_a_hub_id_is_the_folder(here: Path) -> None:
+    (here / "openai/whisper-tiny").mkdir(parents=True)
+    told = config.load(flags=[_flag("model", "openai/whisper-tiny")], environment={})
+    assert told.values["model"].value == str(here / "openai/whisper-tiny")
+
+
+@pytest.mark.parametrize(
     ("typed", "problem"),
     [
         ("s3:/bucket/runs", "'s3:/bucket/runs' is not a URL; write s3://bucket/runs"),

@@ -117,6 +117,22 @@ def test_both_models_are_measured_and_the_change_is_told(context: LoggedContext)
     assert context.lines[-1].startswith("change: ")
 
 
+def test_a_result_names_the_commits_of_model_and_speech(context: LoggedContext) -> None:
+    evaluate.run(context, language="ja")
+    assert (result_of(context, "base", "ja").model_commit) == ""
+    origin = keys.model_prefix(context.spec) + keys.ORIGIN
+    context.storage.write(origin, b'{"commit": "1a2b"}')
+    key = keys.split_prefix(context.spec, "el", "test") + "manifest.json"
+    manifest = json.loads(context.storage.read(key))
+    context.storage.write(key, json.dumps({**manifest, "commit": "3c4d"}).encode())
+    evaluate.run(context, language="el")
+    for which in ("base", "tuned"):
+        found = result_of(context, which)
+        assert (found.model_commit, found.data_commit) == ("1a2b", "3c4d")
+    card = context.storage.read(keys.export_prefix(context.run) + keys.CARD).decode()
+    assert "On the hub: Base model: commit `1a2b`; Speech: commit `3c4d`." in card
+
+
 def test_predictions_give_the_scores_again(context: LoggedContext) -> None:
     evaluate.run(context, language="ja")
     found = result_of(context, "tuned", "ja")

@@ -17,15 +17,12 @@ from jobrunner.core import train
 from jobrunner.core.models.base import Hypothesis
 from jobrunner.core.models.whisper import Whisper
 from jobrunner.core.models.whisper_decode import Heard
-from jobrunner.core.training import gradient
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.core.training.validation import Measured, Validation
 from jobrunner.errors import (
-    PERMANENT_EXIT_CODES,
     CheckpointError,
     DataError,
     DeviceError,
-    Diverged,
     Interrupted,
     JobrunnerError,
     StorageFull,
@@ -296,13 +293,3 @@ def test_an_export_that_lost_a_file_is_made_again_from_the_last_checkpoint(tmp_p
     assert "continuing from the checkpoint of step 6" in context.lines
     assert (was := first.progress.now).loss == context.progress.now.loss is not None
     assert was.rate == context.progress.now.rate
-
-
-def test_a_run_that_diverges_names_the_usual_rate_and_is_not_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = make_run(tmp_path, train__steps=8)
-    monkeypatch.setattr(gradient, "of_mean", lambda *_: (torch.tensor(math.nan), torch.tensor(1.0)))
-    with pytest.raises(Diverged, match=r"usual one, --learning-rate 1\.25e-05\.") as caught:
-        train.run(stage_context(spec, tmp_path / "scratch"))
-    assert caught.value.exit_code in PERMANENT_EXIT_CODES

@@ -41,6 +41,10 @@ class Arrays:
         self._folder, self._rows = folder, rows
 
     @property
+    def commit(self) -> str:
+        return ""
+
+    @property
     def splits(self) -> tuple[str, ...]:
         return tuple(self._rows)
 

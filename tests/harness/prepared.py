@@ -32,7 +32,7 @@ def write_split(
     """Writes a split; of one shard unless the number of clips in each is given."""
     index_key = f"{split}/index.jsonl"
     shards: dict[str, bytes] = {}
-    lines = []
+    lines, samples = [], 0
     for number, clip in enumerate(clips):
         shard_key = f"{split}/{number // clips_a_shard if clips_a_shard else 0:05}.flacs"
         file = io.BytesIO()
@@ -50,6 +50,7 @@ def write_split(
             }
         )
         shards[shard_key] = before + file.getvalue()
+        samples += len(clip.samples)
     for key, shard in shards.items():
         storage.write(prefix + key, shard)
     index = "".join(json.dumps(line) + "\n" for line in lines)
@@ -57,6 +58,7 @@ def write_split(
     manifest = {
         "version": layout.VERSION,
         "index": index_key,
+        "samples": samples,
         "shards": {key: hashlib.sha256(shard).hexdigest() for key, shard in shards.items()},
     }
     storage.write(layout.manifest_key(prefix, split), json.dumps(manifest).encode())

@@ -156,9 +156,9 @@ CHANGES: list[dict[str, Any]] = [
     ),
 ]
 
-
-# Fields that version 1 does not count.
+# Fields that version 1 did not have.
 LATER_CHANGES: list[dict[str, Any]] = [
+    {"train": {"epochs": 3.0}},
     {"train": {"on_unhealthy": "continue"}},
     {"train": {"freeze_layers": 1}},
     {"train": {"freeze": ("*.bias",)}},
@@ -167,6 +167,8 @@ LATER_CHANGES: list[dict[str, Any]] = [
     {"train": {"lora_targets": ("q_proj",)}},
     {"train": {"optimiser": "adamw8bit"}},
 ]
+
+
 # Options of training that change no result.
 NO_CHANGES: list[dict[str, Any]] = [{"train": {"save_minutes": 1.0}}]
 
@@ -189,6 +191,20 @@ def test_whatever_changes_the_result_changes_the_digest(
     assert {f"train.{name}" for name in TrainSpec.model_fields} <= set_here
     known = {f"data.{name}" for name in DataSpec.model_fields} - {"data.sources"}
     assert known <= set_here
+
+
+def test_every_name_of_a_preset_is_the_same_run_but_in_version_1() -> None:
+    for name in ("openai/whisper-large-v3-turbo", "OpenAI/Whisper-Large-v3-Turbo", "Whisper-turbo"):
+        spec = builders.spec(model=name)
+        assert spec.model == "whisper-turbo"
+        assert builders.run_id(spec) == builders.run_id(builders.spec(model="whisper-turbo"))
+        assert keys.model_prefix(spec) == keys.model_prefix(builders.spec(model="whisper-turbo"))
+    first = {"lang": "el", "model": "openai/whisper-tiny", "storage": "s3://bucket/runs"}
+    recorded = read_record(json.dumps(first))
+    assert recorded.run.startswith("el-whisper-tiny-")
+    assert recorded.spec.model == "openai/whisper-tiny"
+    named = read_record(json.dumps({**first, "model": "whisper-tiny"}))
+    assert recorded.run != named.run
 
 
 def test_the_versions_give_ids_of_their_own() -> None:

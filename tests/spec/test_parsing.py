@@ -21,7 +21,7 @@ from jobrunner.spec import parse
         ),
         (
             {"lang": "el", "train": {"steps": 0}},
-            "train.steps: input should be greater than or equal to 1, not 0.",
+            "train.steps: is 0, and so is train.epochs; one of them must end the training.",
         ),
         (
             {"lang": "el", "train": {"steps": "5"}},

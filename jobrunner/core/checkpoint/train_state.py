@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from jobrunner.catalog.installed import __version__
-from jobrunner.scoring.metrics import Metric
+from jobrunner.scoring.metrics import METRICS, RATES, Metric
 
 # Names in checkpoints of 0.1.0 → names now.
 _RENAMED = {"wer": "rate", "best_wer": "best_rate"}
@@ -63,16 +63,27 @@ class TrainState:
         """Records a validation; True if none before was better.
 
         The last of several equal ones is the best, because it has learnt more; patience counts
-        only real gains.
+        only real gains. While as much is wrong as was said, or more, it waits: a model that begins
+        to write a language it never heard gets worse by that measure before it gets better.
         """
+        lost = metric in RATES and rate >= 1.0
         gained = self.best_rate is None or metric.better(rate, self.best_rate)
         best = gained or rate == self.best_rate
         self.validated, self.metric, self.rate = step, metric.name, rate
-        self.worse = 0 if gained else self.worse + 1
+        self.worse = 0 if gained else self.worse + (not lost)
         self.stopped_early = bool(patience) and self.worse >= patience
         if best:
             self.best_rate, self.best_step = rate, step
         return best
+
+    def ranked(self) -> list[int]:
+        """Steps of the validations, the best first; of equal ones the last, as in `judge`."""
+        better = METRICS[self.metric or "wer"].direction
+        sign = 1 if better == "lower" else -1
+        # Validations of 0.1.0 have a WER and do not name their metric.
+        rates = {each["step"]: each.get("rate", each.get("wer")) for each in self.history}
+        measured = [(sign * rate, -step) for step, rate in rates.items() if rate is not None]
+        return [-step for _, step in sorted(measured)]
 
     def changed_versions(self) -> str:
         """The versions that differ from those of this process, as text; empty if none do."""
@@ -82,8 +93,8 @@ class TrainState:
     def last_measures(self) -> dict[str, float]:
         """Loss and learning rate of the last step that had a finite loss; empty before it."""
         steps = (record for record in reversed(self.history) if record.get("loss") is not None)
-        last: dict[str, Any] = next((each for each in steps if "learning_rate" in each), {})
-        return {name: last[name] for name in ("loss", "learning_rate") if last}
+        last = next((record for record in steps if "learning_rate" in record), None)
+        return {name: last[name] for name in ("loss", "learning_rate")} if last else {}
 
     def to_json(self) -> tuple[bytes, bytes]:
         """The state without its history, and the history as JSON lines."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +20,7 @@ from jobrunner.core.data.pool import spread
 from jobrunner.core.data.shards import CLIPS_PER_SHARD, Shard, Task
 from jobrunner.core.data.sources.base import RawClip
 from jobrunner.core.data.summary import check_train_test_leak
-from jobrunner.errors import DataError, disk_errors
+from jobrunner.errors import DataError, NotFound, disk_errors
 from jobrunner.spec.identity import canonical_json
 from jobrunner.storage import Storage, folders
 
@@ -78,25 +79,41 @@ class Builder:
     ) -> Iterator[dict[str, Any]]:
         """Records of all shards: first those of finished shards, then the others."""
         folder = f"{self.prefix}{split}/"
-        stored = {entry.key: entry.size for entry in self.storage.list(folder)}
+        stored = {entry.key for entry in self.storage.list(folder)}
         missing = []
         for number, digest in enumerate(digests):
-            key = _record_key(folder, number)
-            record = _read_record(self.storage.read(key)) if key in stored else {}
-            if record.get("input") == digest and stored.get(
-                self.prefix + record["shard"]
-            ) == shards.size(record["rows"]):
+            there = _record_key(folder, number) in stored
+            if there and (record := self._finished(split, number, digest)):
                 yield record
             else:
                 missing.append(number)
-        tasks = (
-            Task(number, tuple(parts[number]), self.min_seconds, self.work / f"{split}-{number}")
-            for number in missing
-        )
+        elsewhere: list[dict[str, Any]] = []
+
+        def tasks() -> Iterator[Task]:
+            """Shards that no other preparation of this data has finished meanwhile."""
+            for number in _from_anywhere(missing):
+                if record := self._finished(split, number, digests[number]):
+                    elsewhere.append(record)
+                    continue
+                place = self.work / f"{split}-{number}"
+                yield Task(number, tuple(parts[number]), self.min_seconds, place)
+
         with disk_errors(f"in {self.work.parent}"):
             workers = max(1, min(self.workers, len(missing)))
-            for shard in spread(shards.make, tasks, workers, self.stop):
+            for shard in spread(shards.make, tasks(), workers, self.stop):
                 yield self._publish(split, shard, digests[shard.number])
+        yield from elsewhere
+
+    def _finished(self, split: Split, number: int, digest: str) -> dict[str, Any]:
+        """The record of a shard that is in storage, made from these clips; empty if it is not."""
+        try:
+            record = _read_record(self.storage.read(_record_key(f"{self.prefix}{split}/", number)))
+        except NotFound:
+            return {}
+        if record.get("input") != digest:
+            return {}
+        shard = self.storage.stat(self.prefix + record["shard"])
+        return record if shard and shard.size == shards.size(record["rows"]) else {}
 
     def _publish(self, split: Split, shard: Shard, digest: str) -> dict[str, Any]:
         name = f"{split}/{shard.number:05d}-{shard.sha256[:12]}.flacs"
@@ -191,6 +208,16 @@ class _Tally:
             "dropped": dropped,
             "shards": self.shards,
         }
+
+
+def _from_anywhere(numbers: Sequence[int]) -> list[int]:
+    """The numbers in their order, from one of them that is drawn.
+
+    Several runs may prepare the same data at once, as those of a sweep on a cluster do. If they
+    begin in different places, each finds part of the shards finished by the others.
+    """
+    start = random.randrange(len(numbers)) if numbers else 0
+    return [*numbers[start:], *numbers[:start]]
 
 
 def _record_key(folder: str, number: int) -> str:

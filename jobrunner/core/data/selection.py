@@ -21,6 +21,8 @@ class Selection:
     """The clips of each split, in order."""
     held_out: bool
     """True if validation was taken out of the training speech."""
+    commit: str = ""
+    """Commit of the hub that the clips are from; empty for files of a machine."""
 
 
 def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection:
@@ -51,7 +53,8 @@ def select(speech: Speech, data: DataSpec, wanted: tuple[str, ...]) -> Selection
         selected["train"] = train
     for role, clips in selected.items():
         _check_texts(role, clips)
-    return Selection(clips=selected, held_out=bool(choice.train) and not choice.validation)
+    held_out = bool(choice.train) and not choice.validation
+    return Selection(clips=selected, held_out=held_out, commit=speech.commit)
 
 
 def _clips(speech: Speech, split: str) -> list[RawClip]:

@@ -24,6 +24,8 @@ class TestSet:
     utterances: list[Utterance]
     digest: str
     """SHA-256 (hex) that stands for the split: names and digests of its index and shards."""
+    commit: str = ""
+    """Commit of the hub that it is of; empty for files of a machine."""
 
 
 def open_test_set(context: StageContext, language: Language) -> TestSet:
@@ -38,6 +40,7 @@ def open_test_set(context: StageContext, language: Language) -> TestSet:
         dataset=dataset,
         utterances=evenly_spaced(utterances, context.spec.evaluate.max_utterances),
         digest=hashlib.sha256(content.encode()).hexdigest(),
+        commit=str(manifest.get("commit", "")),
     )
 
 

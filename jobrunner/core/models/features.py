@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,40 @@ class LogMel:
             features[:, :heard] = logs
             features = torch.maximum(features, features.max() - 8.0)
             return (features + 4.0) / 4.0
+
+    def as_int16(self, audio: npt.NDArray[np.float32], frames: int) -> torch.Tensor:
+        """Audio as `batched` takes it: int16 (samples,) of so many frames, padded with silence.
+
+        Prepared speech has 16 bits, so nothing is lost.
+        """
+        whole = torch.zeros(frames * self.hop, dtype=torch.int16)
+        heard = torch.from_numpy(audio[: len(whole)])
+        whole[: len(heard)] = (heard * 32768.0).round().clamp(-32768, 32767).to(torch.int16)
+        return whole
+
+    def on(self, device: torch.device) -> LogMel:
+        """The settings with their filters on a device."""
+        return replace(self, filters=self.filters.to(device))
+
+    def batched(self, audio: torch.Tensor) -> torch.Tensor:
+        """Features (windows, mels, frames) of windows of equal length, on the filters' device.
+
+        Those of `__call__`, but for the last bits. The device is not waited for.
+
+        Args:
+            audio: int16 (windows, samples), a whole number of frames and at most a window.
+        """
+        frames = audio.shape[1] // self.hop
+        # A window that was cropped goes on with silence, of which its last frames hear a part.
+        silence = min(2 * self.fft, self.samples - audio.shape[1])
+        with torch.autocast(audio.device.type, enabled=False):
+            sound = torch.nn.functional.pad(audio.float() / 32768.0, (0, silence))
+            window = torch.hann_window(self.fft, device=audio.device)
+            spectrum = torch.stft(sound, self.fft, self.hop, window=window, return_complex=True)
+            power = spectrum[..., :frames].abs() ** 2
+            logs = torch.clamp(self.filters @ power, min=_FLOOR).log10()
+            loudest = logs.amax(dim=(1, 2), keepdim=True)
+            return (torch.maximum(logs, loudest - 8.0) + 4.0) / 4.0
 
 
 @contextmanager

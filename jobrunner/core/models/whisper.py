@@ -19,6 +19,7 @@ from transformers import (
 from jobrunner.catalog import languages, models
 from jobrunner.core.models import adapter, frozen
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.spec_augment import masked
 from jobrunner.core.models.whisper_compile import compile_layers
 from jobrunner.core.models.whisper_decode import Heard, Rules, greedy, rules_of
@@ -77,6 +78,7 @@ class Whisper:
         self._extractor = extractor
         self._base = base
         self._augments = augments
+        self._log_mel: LogMel | None = None
         let_crop(model)
         head = self.recipe.head(language, "transcribe")
         _set_language(model, tokenizer, language, head)
@@ -91,7 +93,7 @@ class Whisper:
 
     def loss(self, batch: Batch, forward: Callable[..., Any] | None = None) -> torch.Tensor:
         windows = cast("WindowBatch", batch)
-        features = windows.features
+        features = self._features_of(windows)
         if self._augments and self.module.training:
             features = masked(features, windows.heard)
         places = places_of(windows.labels) if windows.places is None else windows.places
@@ -102,6 +104,14 @@ class Whisper:
             places=places,
         )
         return loss
+
+    def _features_of(self, windows: WindowBatch) -> torch.Tensor:
+        """Features of a batch, computed on its device if it holds audio."""
+        if windows.features.dtype != torch.int16:
+            return windows.features
+        if self._log_mel is None or self._log_mel.filters.device != windows.features.device:
+            self._log_mel = self.recipe.features.on(windows.features.device)
+        return self._log_mel.batched(windows.features)
 
     def decode(self, heard: Heard) -> list[Hypothesis]:
         """Greedy transcripts; half of the clips at a time where the memory is too small."""
@@ -186,12 +196,15 @@ def load(
     name = preset.repo if preset else spec.model
     if models.is_folder(name):
         name = names.model_name(name)
-    return Whisper(
+    loaded = Whisper(
         *(model, tokenizer, extractor, language or spec.lang, folder),
         augments=bool(train and train.spec_augment),
         adapted=adapted,
         name=name,
     )
+    # Eight workers make features for a small model on one GPU, and not for eight of them.
+    loaded.recipe.for_device = bool(train) and torch.device(device).type == "cuda"
+    return loaded
 
 
 def _exact(folder: Path) -> dict[str, torch.Tensor]:

@@ -39,7 +39,8 @@ class Window:
     """One item: the encoder's input, the decoder's input, and the labels."""
 
     features: torch.Tensor
-    """Log-mel features (mels, frames), float32."""
+    """Log-mel features (mels, frames), float32; or the audio (samples,), int16, of which a device
+    computes them."""
     inputs: npt.NDArray[np.int64]
     """Token ids (tokens,) that the decoder reads, starting with the prompt or the start token."""
     labels: npt.NDArray[np.int64]
@@ -53,7 +54,7 @@ class WindowBatch:
     """Windows that go through the model together."""
 
     features: torch.Tensor
-    """(windows, mels, frames), float32."""
+    """(windows, mels, frames), float32; or the audio (windows, samples), int16."""
     inputs: torch.Tensor
     """(windows, tokens), int64."""
     labels: torch.Tensor
@@ -98,6 +99,8 @@ class WhisperRecipe:
         self, tokenizer: Any, extractor: Any, *, positions: int, start: int, multilingual: bool
     ) -> None:
         self.features = LogMel.of(extractor)
+        self.for_device = False
+        """True if items hold audio, and a GPU computes features of whole batches."""
         self._tokenizer = tokenizer
         self._known: dict[str, int] = tokenizer.get_added_vocab()
         silent = self._known.get("<|notimestamps|>")
@@ -197,7 +200,11 @@ class WhisperRecipe:
         frames = unit.shape // self.features.hop if unit and unit.shape else self.features.frames
         return Window(
             # Those of the whole window: what is cut off is silence.
-            features=self.features(sound)[:, :frames],
+            features=(
+                self.features.as_int16(sound, frames)
+                if self.for_device
+                else self.features(sound)[:, :frames]
+            ),
             inputs=np.array([*read, self._start, *written[:-1]], dtype=np.int64),
             labels=np.array([*[IGNORED] * len(read), *written], dtype=np.int64),
             heard=min(frames, -(-len(sound) // self.features.hop)),

@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 # Lengths of cropped windows as parts of a whole one: 5, 10, 15 and 30 s of Whisper's 30 s.
-_PARTS = (6, 3, 2, 1)
+PARTS = (6, 3, 2, 1)
 # Clips that are packed at a time. More fill windows no better, and bring the same clips together
 # again in the next epoch.
 _POOL = 2048
@@ -74,7 +74,7 @@ class Limits:
     def buckets(self) -> tuple[int, ...]:
         """Samples that a window may be cropped to, the shortest first."""
         grains = self.samples // self.grain
-        return tuple(-(-grains // part) * self.grain for part in _PARTS)
+        return tuple(-(-grains // part) * self.grain for part in PARTS)
 
 
 Fits = Callable[[int, int, int], bool]

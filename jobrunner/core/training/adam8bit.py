@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ def make(groups: Sequence[Mapping[str, Any]], **options: Any) -> torch.optim.Opt
     Raises:
         UsageError: bitsandbytes is not installed.
     """
+    # On a CPU it warns of a product in 4 bits, which no optimiser needs.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         package = importlib.import_module("bitsandbytes.optim")
     except ImportError:

@@ -1,4 +1,4 @@
-"""What the first rank does alone with storage while the others wait for it.
+"""The work with storage that the first rank does alone, while the others wait for it.
 
 They do not wait in a collective operation, which would time out during a long download, but for a
 key in the store through which the ranks found each other.
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import torch.distributed
 
-from jobrunner.core.training import heartbeat
+from jobrunner.core.attempt import heartbeat
 
 T = TypeVar("T")
 

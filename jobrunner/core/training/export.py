@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -72,18 +73,26 @@ def free_checkpoints(context: StageContext, checkpoints: Checkpoints, state: Tra
 def _load_best(
     context: StageContext, setup: Setup, checkpoints: Checkpoints, state: TrainState
 ) -> int:
-    """Puts the best weights into the model; returns their step."""
+    """Puts the best weights that are there into the model; returns their step."""
     best = state.best_step
     if best is None or best == state.step:
         return state.step
-    try:
-        path = checkpoints.fetch_part(best, keys.WEIGHTS)
-    except CheckpointError as error:
-        context.log(f"{error} The last model is exported instead.")
-        return state.step
-    content.load_weights(setup, safetensors.torch.load_file(path))
-    shutil.rmtree(path.parent, ignore_errors=True)
-    return best
+    there = {best, *checkpoints.committed()}
+    ranked = [step for step in state.ranked() if step in there or step == state.step]
+    for step, following in itertools.zip_longest(ranked, ranked[1:]):
+        if step == state.step:
+            break
+        try:
+            path = checkpoints.fetch_part(step, keys.WEIGHTS)
+        except CheckpointError as error:
+            last = following in {None, state.step}
+            instead = "last model" if last else f"next best one, of step {following},"
+            context.log(f"{error} The {instead} is exported instead.")
+            continue
+        content.load_weights(setup, safetensors.torch.load_file(path))
+        shutil.rmtree(path.parent, ignore_errors=True)
+        return step
+    return state.step
 
 
 def write_export(

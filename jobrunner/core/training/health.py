@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from jobrunner.catalog import models
-from jobrunner.core.training.overfitting import Overfitting
+from jobrunner.core.training.curve import Overfitting
 from jobrunner.errors import Diverged
 from jobrunner.spec import TrainSpec
 
@@ -29,8 +29,10 @@ NORMS = 10.0
 HIGH_NORMS = 10
 # Norms in the running median, and the fewest that make one.
 MOST_NORMS, FEWEST_NORMS = 100, 50
-# Nats a token by which a validation is worse than the base model's.
+# Nats a token by which a validation is worse than the base model's, and how many of them in a row
+# end the run: at its peak the rate may cost something that comes back.
 WORSE = 0.5
+MOST_WORSE = 2
 # Steps within which a loss that stays half-way to divergence is put down to the learning rate.
 EARLY = 1000
 
@@ -61,12 +63,15 @@ class Health:
         """Number of times that the learning rate was halved."""
         self.base: float | None = None
         """Validation loss of the base model, in nats."""
+        self.good: int | None = None
+        """Step of the last validation that was not worse than the base model."""
         self._in_a_row = 0
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._best = math.inf
         self._half_way = 0
         self._norms: deque[float] = deque(maxlen=MOST_NORMS)
         self._high_norms = 0
+        self._worse = 0
 
     @property
     def factor(self) -> float:
@@ -75,7 +80,7 @@ class Health:
 
     @property
     def concern(self) -> str:
-        """What people should know now, in a few words; empty if all is well."""
+        """The trouble that people should know of, in a few words; empty if all is well."""
         return self._overfitting.concern or ("unhealthy" if self._said else "")
 
     def accept(self, step: int, loss: float, gradient_norm: float) -> bool:
@@ -121,15 +126,18 @@ class Health:
         if not self._recent:
             return
         trained = sum(self._recent) / len(self._recent)
-        problem = ""
         # A model that is worse in validation alone has learnt its training data by heart.
         worse = self.base is not None and min(loss - WORSE, trained) > self.base
-        if worse and step > self._train.warmup_steps:
-            problem = (
-                f"The model of step {step} is worse than the base model: its validation loss is "
-                f"{loss:.2f}, the base model's {self.base:.2f}."
-            )
-        self._judge("base", problem)
+        if not worse:
+            self.good = step
+        self._worse = self._worse + 1 if worse and step > self._train.warmup_steps else 0
+        problem = (
+            f"The model of step {step} is worse than the base model: its validation loss is "
+            f"{loss:.2f}, the base model's {self.base or 0.0:.2f}."
+        )
+        if self._worse and self._worse < MOST_WORSE:
+            self._log(f"{problem} The learning rate may be too high. {self._advice()}")
+        self._judge("base", problem if self._worse >= MOST_WORSE else "")
         self._overfitting.add(step, loss, trained)
 
     def _norm_problem(self, step: int, norm: float) -> str:
@@ -186,12 +194,14 @@ class Health:
             "skipped": self.skipped,
             "lowered": self.lowered,
             "base": self.base,
+            "good": self.good,
             "in_a_row": self._in_a_row,
             "recent": list(self._recent),
             "best": self._best,
             "half_way": self._half_way,
             "norms": list(self._norms),
             "high_norms": self._high_norms,
+            "worse": self._worse,
             "overfitting": self._overfitting.state(),
         }
 
@@ -203,6 +213,7 @@ class Health:
         self._best = state["best"]
         self.lowered, self.base = state.get("lowered", 0), state.get("base")
         self._half_way, self._high_norms = state.get("half_way", 0), state.get("high_norms", 0)
+        self._worse, self.good = state.get("worse", 0), state.get("good")
         self._norms.clear()
         self._norms.extend(state.get("norms", ()))
         self._overfitting.load(state.get("overfitting", {}))

@@ -1,8 +1,9 @@
-"""Goes back to the best checkpoint when training went wrong, to continue with half the rate.
+"""Goes back to the last good checkpoint when training went wrong, and halves the rate from there.
 
-The best checkpoint is always kept, and it depends only on the training itself, not on the times at
-which checkpoints were saved. So a run that is killed meanwhile goes wrong in the same way, goes
-back to the same place, and has the same result.
+That is the one of the last validation that was not worse than the base model. It is always kept,
+and depends only on the training itself, not on the times at which checkpoints were saved. So a run
+that is killed meanwhile goes wrong in the same way, goes back to the same place, and has the same
+result.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ MOST_LOWERED = 3
 
 
 def go_back(trainer: Trainer, error: Diverged) -> int:
-    """Deletes the checkpoints after the best one; returns how often the rate is halved then.
+    """Deletes the checkpoints after the last good one; returns how often the rate is halved then.
 
     Raises:
         Diverged: the spec does not ask for another rate, or the rate is low enough already.
@@ -28,12 +29,12 @@ def go_back(trainer: Trainer, error: Diverged) -> int:
     if lowered >= MOST_LOWERED:
         already = f"The rate was halved {lowered} times already."
         raise Diverged(f"{error.message} {already}", hint=error.hint)
-    best = trainer.state.best_step
-    place = "the base model" if best is None else f"the checkpoint of step {best}"
+    good = trainer.health.good
+    place = "the base model" if good is None else f"the checkpoint of step {good}"
     rate = trainer.spec.train.learning_rate * trainer.health.factor / 2
     trainer.log(f"{error.message} Going back to {place}, with a learning rate of {rate:.3g}.")
     if trainer.setup.first:
         trainer.saver.finish()
-        kept = [step for step in trainer.checkpoints.committed() if step <= (best or 0)]
+        kept = [step for step in trainer.checkpoints.committed() if step <= (good or 0)]
         trainer.checkpoints.keep_only(kept)
     return lowered + 1

@@ -8,20 +8,22 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from jobrunner.catalog import models
+from jobrunner.core.attempt import heartbeat
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.checkpoint import leaving
 from jobrunner.core.checkpoint.saver import Saver, size_of
+from jobrunner.core.checkpoint.saves import Saves
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState, versions
-from jobrunner.core.training import agreement, content, export, gradient, heartbeat, leaving
+from jobrunner.core.training import agreement, content, export, gradient
 from jobrunner.core.training.curve import Curve
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
-from jobrunner.core.training.saves import Saves
 from jobrunner.core.training.scaling import Scaling
+from jobrunner.core.training.schedule import usual_rate
 from jobrunner.core.training.setup import Setup
 from jobrunner.core.training.step import update
 from jobrunner.core.training.validation import Validation
@@ -41,8 +43,7 @@ class Trainer:
         self.spec = context.spec
         self.setup = setup
         self.state = TrainState(versions=versions())
-        usual = models.learning_rate(self.spec.model, lora=bool(self.spec.train.lora_rank))
-        self.health = Health(self.spec.train, usual, self.log)
+        self.health = Health(self.spec.train, usual_rate(context), self.log)
         self.scaling = Scaling(setup, self.spec.seed, self.log)
         self._lowered = lowered
         self.validation = Validation(context, setup)
@@ -240,6 +241,7 @@ class Trainer:
                 content.tensors_of(self.setup),
                 content.files_of(self.state),
                 self.state.best_step,
+                () if self.health.good is None else (self.health.good,),
             )
 
     def leave(self) -> None:

@@ -6,11 +6,12 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from jobrunner.corpora import splits
 from jobrunner.corpora.counts import Checked, Counts
-from jobrunner.corpora.folder import audio, texts
+from jobrunner.corpora.folder import audio, durations, texts
 from jobrunner.corpora.folder.audio import Faults
 from jobrunner.corpora.folder.read import Clip, Contents, contents
 from jobrunner.errors import SpecError
@@ -68,6 +69,8 @@ def check(
         texts.check_some_text("validation", held, data)
         parts = {**roles, "train": train, "validation": held}
     counts = _counted(language, found, parts, faults)
+    heard = [(c.path, sizes[c.name]) for c in parts.get("train", ()) if c.name in sizes and c.text]
+    counts = replace(counts, train_seconds=durations.total(heard))
     return Checked(warnings=tuple(f"{language}: {line}" for line in lines), counts=counts)
 
 

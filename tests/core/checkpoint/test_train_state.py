@@ -56,3 +56,18 @@ def test_of_equals_the_later_is_the_best_and_patience_wants_a_gain(
     assert (state.worse, state.best_step) == (worse, 20 if best else 10)
     assert (state.metric, state.rate, state.validated) == ("wer", rate, 20)
     assert not state.stopped_early
+
+
+def test_patience_waits_while_more_is_wrong_than_was_said() -> None:
+    state = TrainState()
+    for number, rate in enumerate([1.04, 1.02, 1.06, 1.08, 1.42, 1.0], start=1):
+        state.judge(number, METRICS["wer"], rate, patience=2)
+        assert not state.stopped_early
+    for number, rate in enumerate([0.6, 0.7, 0.6], start=7):
+        state.judge(number, METRICS["wer"], rate, patience=2)
+    assert state.stopped_early
+    # A loss has no such bound.
+    state = TrainState()
+    for number in range(1, 4):
+        state.judge(number, METRICS["loss"], 2.0 + number, patience=2)
+    assert state.stopped_early

@@ -193,6 +193,26 @@ def test_two_prepares_at_once_give_one_data_set(large: tuple[Path, dict[str, byt
     assert content(root / "both/storage") == expected
 
 
+def test_a_shard_that_another_preparation_finished_meanwhile_is_not_made_again(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def make(task: shards.Task) -> shards.Shard:
+        made.append(task.number)
+        if len(made) == 1:
+            prepare.run(make_context(make_spec(small)))  # another run of the same sweep
+        return whole(task)
+
+    whole = shards.make
+    monkeypatch.setattr(shards, "make", make)
+    spec = make_spec(small)
+    prepare.run(make_context(spec))
+    alone = sum(-(-clips // 2) for clips in (5, 2, 1))
+    assert len(made) == alone + 1
+    assert report(spec)["splits"]["train"]["utterances"] == 5
+
+
 def test_a_full_disk_keeps_the_finished_shards_and_more_room_goes_on(
     large: tuple[Path, dict[str, bytes]],
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_first_layers_are_frozen_with_what_comes_before_them(folder: Path) -
     assert {name.removeprefix(ENCODER).split(".")[0] for name in gone} == {
         "conv1",
         "conv2",
+        "embed_positions",
         "layers",
     }
     assert {name for name in gone if ".layers." in name} == {

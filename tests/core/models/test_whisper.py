@@ -211,3 +211,27 @@ def test_weights_that_were_cut_are_an_error_of_one_line(tmp_path: Path) -> None:
     spec = builders.spec(model=str(folder))
     with pytest.raises(DataError, match=r"cannot be read as a Whisper model: .*header"):
         whisper.load(folder, spec, "cpu", torch.float32)
+
+
+def test_a_device_learns_from_audio_what_it_learns_from_features(
+    folder: Path, spec: RunSpec
+) -> None:
+    losses, gradients = [], []
+    for for_device in (False, True):
+        model = whisper.load(folder, spec, "cpu", torch.float32)
+        model.recipe.for_device = for_device
+        # As prepared speech is: of 16 bits.
+        sounds = np.random.default_rng(0).integers(-9000, 9000, (3, 9000)).astype(np.float32)
+        pairs = zip(TEXTS, sounds / 32768, strict=True)
+        batch = model.recipe.collate(
+            [model.recipe.item([utterance(text)], [sound]) for text, sound in pairs]
+        )
+        assert (batch.features.dtype == torch.int16) == for_device
+        loss = model.loss(batch.to(torch.device("cpu")))
+        torch.autograd.backward(loss)
+        losses.append(loss.detach())
+        gradients.append(model.module.model.encoder.conv1.weight.grad)
+    torch.testing.assert_close(losses[1], losses[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
+    cpu = whisper.load(folder, spec, "cpu", torch.float32, train=spec.train)
+    assert not cpu.recipe.for_device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from jobrunner.core.training.validation import Measured, Validation
 from jobrunner.scoring.metrics import METRICS
 from jobrunner.spec import RunSpec, keys
 from tests.builders import LoggedContext, run_id, stage_context
-from tests.harness.stored import committed, storage_of
+from tests.harness.stored import committed, export_of, storage_of
 from tests.harness.tiny import make_run
 
 
@@ -109,3 +110,49 @@ def test_all_checkpoints_stay_if_the_export_is_not_sound_or_another_attempt_trai
     assert committed(spec) == [6, 4, 2]
     (line,) = [line for line in context.lines if line.startswith("all checkpoints stay")]
     assert told in line
+
+
+def damaging(patch: pytest.MonkeyPatch, spec: RunSpec, *steps: int) -> None:
+    """Damages the weights of these checkpoints before the export."""
+    publish = export.publish_best
+
+    def publishing(*arguments: object) -> None:
+        for step in steps:
+            for entry in storage_of(spec).list(keys.checkpoint_prefix(run_id(spec), step)):
+                if entry.key.endswith(keys.WEIGHTS):
+                    storage_of(spec).write(entry.key, b"damaged")
+        publish(*arguments)  # type: ignore[arg-type]
+
+    patch.setattr(export, "publish_best", publishing)
+
+
+@pytest.mark.parametrize(
+    ("rates", "damaged", "exported", "line"),
+    [
+        ((0.3, 0.5, 0.9), [2], 4, "The next best one, of step 4, is exported instead."),
+        ((0.3, 0.5, 0.9), [2, 4], 6, "The last model is exported instead."),
+        ((0.3, 0.9, 0.5), [2], 6, "The last model is exported instead."),
+        # Step 2 is neither among the newest nor the best, so its checkpoint was deleted.
+        ((0.5, 0.3, 0.9), [4], 6, "The last model is exported instead."),
+    ],
+)
+def test_if_the_best_checkpoint_is_damaged_the_next_best_that_is_there_is_exported(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rates: tuple[float, ...],
+    damaged: list[int],
+    exported: int,
+    line: str,
+) -> None:
+    values = iter(rates)
+
+    def measure(self: Validation) -> Measured:
+        return Measured(metric=METRICS["wer"], value=next(values), others={})
+
+    monkeypatch.setattr(Validation, "measure", measure)
+    spec = make_run(tmp_path)
+    damaging(monkeypatch, spec, *damaged)
+    context = trained(spec, tmp_path)
+    assert json.loads((export_of(spec) / keys.TRAINING).read_text())["exported_step"] == exported
+    (*_, last) = [each for each in context.lines if "is exported instead" in each]
+    assert last.endswith(line)

@@ -127,9 +127,9 @@ def kill_at_call(patch: pytest.MonkeyPatch, owner: Any, name: str, call: int) ->
     patch.setattr(owner, name, counting)
 
 
-# Steps have two micro-batches each, and a validation is one batch, before the first step too: the
-# 10th loss is in the middle of step 4, an epoch's last. Validations and saves come after steps 2,
-# 4, 6 and 8.
+# Steps have two micro-batches each. A validation is one batch, and there is one before the first
+# step too: the 10th loss is in the middle of step 4, an epoch's last. Validations and saves come
+# after steps 2, 4, 6 and 8.
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [

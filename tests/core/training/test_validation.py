@@ -88,6 +88,23 @@ def test_a_model_whose_loss_is_measured_is_not_decoded(
     assert found.others == {"validation_loss": pytest.approx(mean, rel=1e-4)}
 
 
+def test_a_run_that_overfits_says_so_in_its_log_and_its_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([9.0, 1.0, 1.5, 2.0, 3.0])
+    monkeypatch.setattr(Validation, "_unlearnt", lambda self, own: next(losses))
+    spec = make_run(tmp_path, train__steps=8, train__learning_rate=1e-2)
+    context = stage_context(spec, tmp_path / "scratch")
+    train.run(context)
+    assert context.progress.now.validation_loss == 3.0
+    assert context.progress.now.concern == "overfitting since step 2"
+    (line,) = [line for line in context.lines if line.startswith("overfitting: ")]
+    assert "since step 2 the validation loss rose from 1.00 to 2.00 while the training " in line
+    history = history_of(spec)
+    assert history[0] == {"step": 0, "validation_loss": 9.0}
+    assert [record["validation_loss"] for record in history if "metric" in record] == [1, 1.5, 2, 3]
+
+
 def test_a_run_is_judged_by_the_metric_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,11 @@ class Speech(Protocol):
         """Names of the splits that exist."""
         ...
 
+    @property
+    def commit(self) -> str:
+        """Commit of the hub that it is read from; empty for files of a machine."""
+        ...
+
     def clips(self, split: str) -> Iterator[RawClip]:
         """The clips of a split, always in the same order."""
         ...

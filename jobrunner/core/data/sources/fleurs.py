@@ -91,7 +91,7 @@ class Fleurs:
         self._data = data
         self._facts = source.facts
         self._scratch = scratch
-        self._commit = ""
+        self.commit = ""
         self._instead = (
             f"Copy {language.fleurs}/<split>/*.parquet of its parquet conversion to a folder, "
             "then use --data fleurs:FOLDER."
@@ -102,7 +102,7 @@ class Fleurs:
         else:
             revision = source.revision or REVISION
             listing = list_dataset(self._facts.repo, revision, instead=self._instead)
-            self._commit = listing.commit
+            self.commit = listing.commit
             names = [name for name in listing.names if name.startswith(f"{language.fleurs}/")]
         self._names: dict[str, list[str]] = {}
         for name in sorted(names):
@@ -135,7 +135,7 @@ class Fleurs:
         if self._mirror:
             return [self._mirror / name for name in names]
         return fetch_dataset(
-            self._facts.repo, self._commit, names, scratch=self._scratch, instead=self._instead
+            self._facts.repo, self.commit, names, scratch=self._scratch, instead=self._instead
         )
 
     def _read(self, path: Path) -> Iterator[RawClip]:

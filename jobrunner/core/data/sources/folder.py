@@ -55,6 +55,10 @@ class Folder:
         self._clips = clips
 
     @property
+    def commit(self) -> str:
+        return ""
+
+    @property
     def splits(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(clip.split for clip in self._clips))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from jobrunner.storage.local import LocalStorage
 from tests import builders
 from tests.harness.paths import ROOT
 from tests.harness.processes import CORE, stage_variables
-from tests.harness.servers.hub import HubServer, serving
+from tests.harness.servers.hub import COMMIT, HubServer, serving
 from tests.harness.speech import (
     content,
     encoded,
@@ -182,6 +183,17 @@ def _hub_spec(root: Path, **changes: Any) -> RunSpec:
     return builders.spec(evaluate__languages=["el", "en"], **values)
 
 
+def _expect_commits(spec: RunSpec) -> None:
+    """The commits of the hub are recorded with what was fetched, and change no id."""
+    storage = LocalStorage(Path(spec.storage))
+    assert json.loads(storage.read(keys.model_prefix(spec) + "origin.json")) == {"commit": COMMIT}
+    for language, splits in (("el", ("train", "validation", "test")), ("en", ("test",))):
+        for split in splits:
+            manifest = storage.read(keys.split_prefix(spec, language, split) + "manifest.json")
+            assert json.loads(manifest)["commit"] == COMMIT
+    assert (spec.model_revision, spec.data.source.revision) == ("", "")
+
+
 def test_model_and_speech_come_from_the_hub_and_only_what_is_needed(
     tmp_path: Path, hub: HubServer
 ) -> None:
@@ -199,7 +211,9 @@ def test_model_and_speech_come_from_the_hub_and_only_what_is_needed(
         "config.json",
         "model.safetensors",
         "manifest.json",
+        "origin.json",
     }
+    _expect_commits(spec)
     # All is in storage now: the hub may be away.
     assert _prepare(tmp_path, spec, HF_HUB_OFFLINE="1")[0] == 0
 
@@ -233,6 +247,7 @@ def test_a_model_in_the_users_cache_of_the_hub_needs_no_network(
     assert _prepare(tmp_path, spec, HF_ENDPOINT=hub.url)[0] == 0
     again = spec.model_copy(update={"storage": str(tmp_path / "other")})
     assert _prepare(tmp_path, again, HF_HUB_OFFLINE="1")[0] == 0
+    # The commit is in it: the cache knows it without the hub.
     assert content(tmp_path / "other") == content(tmp_path / "storage")
 
 

@@ -50,9 +50,11 @@ class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Iterator[Trainer]:
-    spec = make_run(tmp_path, train__dropout=0.0, train__spec_augment=False)
-    context = stage_context(spec, tmp_path / "scratch")
+    """With dropout, masks, and features that the device computes, as on a GPU."""
+    context = stage_context(make_run(tmp_path), tmp_path / "scratch")
     trainer = Trainer(context, set_up(context))
+    model: Any = trainer.setup.model
+    model.recipe.for_device = True
     trainer.restore()
     yield trainer
     trainer.close()

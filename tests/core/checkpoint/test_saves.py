@@ -12,8 +12,8 @@ import pytest
 
 from jobrunner.core import train
 from jobrunner.core.checkpoint.saver import Saver
+from jobrunner.core.checkpoint.saves import Saves
 from jobrunner.core.training import trainer as trainers
-from jobrunner.core.training.saves import Saves
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec, TrainSpec
 from tests.builders import run_id, stage_context
