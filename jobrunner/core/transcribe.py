@@ -61,7 +61,7 @@ def transcribe(
 def _ahead(
     recipe: Recipe, dataset: Dataset, batches: Sequence[Sequence[Utterance]]
 ) -> Generator[Any]:
-    """What the model hears of each batch; a thread makes the next one meanwhile.
+    """Input of the model for each batch; a thread makes the next one meanwhile.
 
     An error of the thread is raised where its batch would come.
     """

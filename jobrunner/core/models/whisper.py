@@ -91,7 +91,7 @@ class Whisper:
 
     @property
     def rules(self) -> Rules:
-        """What its texts begin and end with, from the generation config as it is now."""
+        """Rules of its texts, from the generation config as it is now."""
         end = int(self.tokenizer.eos_token_id)
         return rules_of(self.module, self._prompt, end, self._language)
 

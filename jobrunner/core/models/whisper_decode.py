@@ -42,7 +42,7 @@ class Heard:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What the model writes for one clip."""
+    """Tokens that the model writes for one clip."""
 
     ids: list[int]
     """Tokens after the prompt, without the end."""
@@ -52,7 +52,7 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a text begins and ends with, and what it may not have."""
+    """Tokens that a text begins and ends with, those that it may not have, and its length."""
 
     prompt: tuple[int, ...]
     """Tokens that the decoder reads before it writes."""
