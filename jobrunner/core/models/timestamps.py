@@ -1,4 +1,4 @@
-"""Where clips are in their window, and the tokens that say so."""
+"""Places of clips in their window, and the tokens for their times."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Pack = Literal["language", "speaker", "none"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-# Lengths of cropped windows as parts of a whole one: 5, 10, 15 and 30 s of Whisper's 30 s.
+# Lengths of cropped windows as parts of a whole one: 5, 10, 15 and 30 s where that has 30 s.
 PARTS = (6, 3, 2, 1)
 # Clips that are packed at a time. More fill windows no better, and bring the same clips together
 # again in the next epoch.
