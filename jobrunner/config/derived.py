@@ -1,15 +1,17 @@
-"""Defaults that depend on other values: learning rate, warm-up, save points."""
+"""Defaults that depend on other values: learning rate, warm-up, save points, a node's share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from jobrunner.catalog import models
+from jobrunner.catalog import gpus, models
 from jobrunner.spec.paths import settings
 
 # Most steps that a killed run loses by default; also the default of `save_every` in the spec.
 MOST_BETWEEN_SAVES = 250
+# GiB of /dev/shm for the processes that load data for one GPU; the default of the spec too.
+SHARED_GIB = 8
 
 
 def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
@@ -28,7 +30,24 @@ def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
         warmup = min(int(settings()["train.warmup_steps"].default), steps // 5)
         defaults["train.warmup_steps"] = (warmup, "follows from train.steps")
         defaults |= _save_points(given, steps)
+    defaults |= _of_gpus(given)
     return {path: value for path, value in defaults.items() if path not in given}
+
+
+def _of_gpus(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Cores, memory and shared memory of a node's share for the GPUs of training."""
+    product = given.get("resources.gpu_product", "")
+    gpu = gpus.find(product) if isinstance(product, str) else None
+    number = _count(given, "resources.gpus")
+    if not number or (number == 1 and gpu is None):
+        return {}
+    gpu = gpu or gpus.ANY
+    origin = "follows from resources.gpus" if number > 1 else f"for one {gpu.name}"
+    return {
+        "resources.cpu": (str(number * gpu.host_cpus), origin),
+        "resources.memory": (f"{number * gpu.host_memory_gib}Gi", origin),
+        "resources.shared_memory": (f"{number * SHARED_GIB}Gi", origin),
+    }
 
 
 def _save_points(given: Mapping[str, Any], steps: int) -> dict[str, tuple[Any, str]]:

@@ -19,15 +19,15 @@ from torch.utils._pytree import tree_leaves
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from jobrunner.catalog.dimensions import Dimensions
-from jobrunner.core.models.activations import recompute
+from jobrunner.core.models.whisper_activations import recompute
 from jobrunner.core.models.whisper import summed_loss
 
 
-class _Living(TorchDispatchMode):
+class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Bytes of all storages that live, and the most so far."""
 
     def __init__(self, known: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._bytes = {tensor.untyped_storage()._cdata: 0 for tensor in known}
 
@@ -118,8 +118,8 @@ def bytes_of_step(
                 forward(input_features=features, decoder_input_ids=inputs, use_cache=False).logits,
                 inputs,
             )
-            loss.backward()
-        static = sum(each.nbytes for each in [*model.parameters(), *gradients])
+            torch.autograd.backward(loss)
+        static: int = sum(each.nbytes for each in [*model.parameters(), *gradients])
     return living.peak + static
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import torch
 from jobrunner.core import train
 from jobrunner.core.attempt.metrics import Metrics
 from jobrunner.core.models import whisper
-from jobrunner.core.models.activations import first_layer
+from jobrunner.core.models.whisper_activations import first_layer
 from jobrunner.core.training import gradient, memory
 from jobrunner.core.training.memory import is_full, make_room
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import PERMANENT_EXIT_CODES, OutOfMemory
 from jobrunner.spec import RunSpec
-from jobrunner.spec.memory import GIB, SHARE
+from jobrunner.spec.memory import GIB
 from tests.builders import LoggedContext, stage_context
 from tests.harness.stored import export_of, history_of
 from tests.harness.tiny import make_run
@@ -89,7 +88,7 @@ def trained(
     return losses, weights, context
 
 
-EXACT = {"train__dropout": 0.0, "train__spec_augment": False}
+EXACT: dict[str, Any] = {"train__dropout": 0.0, "train__spec_augment": False}
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["in the forward pass", "in the backward"])
@@ -185,8 +184,8 @@ def test_the_cpus_own_error_is_known() -> None:
 
 
 @pytest.fixture
-def model(finished: RunSpec) -> Iterator[whisper.Whisper]:
-    yield whisper.load(export_of(finished), finished, "cpu", torch.float32, train=finished.train)
+def model(finished: RunSpec) -> whisper.Whisper:
+    return whisper.load(export_of(finished), finished, "cpu", torch.float32, train=finished.train)
 
 
 def recomputes(model: whisper.Whisper) -> bool:
@@ -212,11 +211,11 @@ def test_auto_switches_it_on_where_too_little_would_fit(
     spec = spec_in(tmp_path)
     plain = model.cost(half=False, checkpointing=False)
     held = sum(each.nbytes for each in model.module.parameters())
-    one = plain.bytes(1, plain.sizes.seconds, plain.sizes.tokens)
-    monkeypatch.setattr(memory, "free_bytes", lambda *_: (one + 1) / SHARE - held)
+    one = plain.planned(1, plain.sizes.seconds, plain.sizes.tokens)
+    monkeypatch.setattr(memory, "free_bytes", lambda *_: one + 1 - held)
     make_room(model, spec, CPU, half=False)
     assert not recomputes(model)
-    monkeypatch.setattr(memory, "free_bytes", lambda *_: (one - 1) / SHARE - held)
+    monkeypatch.setattr(memory, "free_bytes", lambda *_: one - 1 - held)
     make_room(model, spec, CPU, half=False)
     assert recomputes(model)
 
@@ -225,7 +224,7 @@ def test_the_cpu_counts_what_its_container_has_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = memory.free_bytes(CPU, 1)
-    assert 0.1 * GIB < alone
+    assert alone > 0.1 * GIB
     monkeypatch.setattr(memory, "_CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("3000000\n")
     (tmp_path / "memory.current").write_text("2500000\n")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration
 
-from jobrunner.core.models.activations import recompute, weights_of
+from jobrunner.core.models.whisper_activations import recompute, weights_of
 from jobrunner.core.models.whisper import summed_loss
 
 MICRO = Path(__file__).parents[3] / "examples" / "whisper-micro"
@@ -30,7 +30,7 @@ def step_of(model: Any, *, half: bool = False) -> list[torch.Tensor]:
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         logits = model(input_features=features, decoder_input_ids=inputs, use_cache=False).logits
     loss = summed_loss(logits, inputs)
-    loss.backward()
+    torch.autograd.backward(loss)
     gradients = [each.grad for each in model.parameters() if each.grad is not None]
     return [loss.detach(), *gradients]
 
