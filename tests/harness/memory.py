@@ -19,8 +19,8 @@ from torch.utils._pytree import tree_leaves
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from jobrunner.catalog.dimensions import Dimensions
-from jobrunner.core.models.whisper_activations import recompute
 from jobrunner.core.models.whisper import summed_loss
+from jobrunner.core.models.whisper_activations import recompute
 
 
 class _Living(TorchDispatchMode):  # type: ignore[no-untyped-call]

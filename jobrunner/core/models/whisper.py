@@ -21,8 +21,8 @@ from transformers import (
 
 from jobrunner.catalog import languages
 from jobrunner.catalog.dimensions import of_config
-from jobrunner.core.models.whisper_activations import recompute, weights_of
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
+from jobrunner.core.models.whisper_activations import recompute, weights_of
 from jobrunner.core.models.whisper_recipe import IGNORED, TASKS, WhisperRecipe, WindowBatch
 from jobrunner.errors import DataError
 from jobrunner.spec import RunSpec, TrainSpec

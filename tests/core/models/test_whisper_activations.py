@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration
 
-from jobrunner.core.models.whisper_activations import recompute, weights_of
 from jobrunner.core.models.whisper import summed_loss
+from jobrunner.core.models.whisper_activations import recompute, weights_of
 
 MICRO = Path(__file__).parents[3] / "examples" / "whisper-micro"
 

@@ -124,6 +124,20 @@ def test_where_no_window_fits_one_permanent_error_names_what_would(tmp_path: Pat
     assert "--set train.freeze_encoder=true" in found.value.hint
 
 
+def test_a_model_that_does_not_fit_itself_is_a_permanent_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_in(tmp_path)
+    # As on a full GPU: moving the weights there fails.
+    monkeypatch.setattr(whisper.WhisperForConditionalGeneration, "to", _refuse)
+    with pytest.raises(OutOfMemory, match="itself does not fit into the memory"):
+        train.run(stage_context(spec, tmp_path / "scratch"))
+
+
+def _refuse(*_: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
 def test_the_largest_micro_batch_is_tried_without_a_trace(tmp_path: Path) -> None:
     spec = spec_in(tmp_path, train__dropout=0.2)
     context = stage_context(spec, tmp_path / "scratch")
