@@ -99,17 +99,19 @@ def _whisper(width: int, encoder: int, decoder: int, *, large_v3: bool = False) 
 
 
 _SIZES = {
-    "whisper-tiny": _whisper(384, 4, 4),
-    "whisper-base": _whisper(512, 6, 6),
-    "whisper-small": _whisper(768, 12, 12),
-    "whisper-medium": _whisper(1024, 24, 24),
+    "tiny": _whisper(384, 4, 4),
+    "base": _whisper(512, 6, 6),
+    "small": _whisper(768, 12, 12),
+    "medium": _whisper(1024, 24, 24),
 }
-# By the name of the preset. The English-only models have one token less.
-DIMENSIONS: dict[str, Dimensions] = {
+_ALL = {
     **_SIZES,
+    # The English-only models have one token less.
     **{f"{name}.en": replace(size, vocabulary=51_864) for name, size in _SIZES.items()},
-    "whisper-large": _whisper(1280, 32, 32),
-    "whisper-large-v2": _whisper(1280, 32, 32),
-    "whisper-large-v3": _whisper(1280, 32, 32, large_v3=True),
-    "whisper-turbo": _whisper(1280, 32, 4, large_v3=True),
+    "large": _whisper(1280, 32, 32),
+    "large-v2": _whisper(1280, 32, 32),
+    "large-v3": _whisper(1280, 32, 32, large_v3=True),
+    "turbo": _whisper(1280, 32, 4, large_v3=True),
 }
+# By the name of the preset.
+DIMENSIONS: dict[str, Dimensions] = {f"whisper-{name}": size for name, size in _ALL.items()}

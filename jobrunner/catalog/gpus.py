@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -21,8 +21,10 @@ class Gpu:
     """bf16 matrix peak of one device (vendor's data sheet, dense)."""
     profile: str = ""
     """Name for `--profile`; empty if there is no profile."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Values that the profile sets besides the product, by dotted path."""
+    host_cpus: int = 8
+    """Cores of a usual node for each of its GPUs."""
+    host_memory_gib: int = 48
+    """Memory of a usual node for each of its GPUs."""
 
 
 GPUS: tuple[Gpu, ...] = (
@@ -32,7 +34,7 @@ GPUS: tuple[Gpu, ...] = (
         memory_gib=79.1,
         peak_tflops=312.0,
         profile="a100-80gb",
-        settings={"resources.memory": "96Gi"},
+        host_memory_gib=96,
     ),
     Gpu(
         product="NVIDIA-A100-SXM4-40GB",
@@ -47,7 +49,7 @@ GPUS: tuple[Gpu, ...] = (
         memory_gib=79.1,
         peak_tflops=989.0,
         profile="h100",
-        settings={"resources.memory": "96Gi"},
+        host_memory_gib=96,
     ),
     Gpu(product="NVIDIA-H200", name="H200", memory_gib=139.7, peak_tflops=989.0),
     Gpu(
@@ -56,16 +58,17 @@ GPUS: tuple[Gpu, ...] = (
         memory_gib=22.0,
         peak_tflops=121.0,
         profile="l4",
-        settings={"resources.cpu": "6", "resources.memory": "24Gi"},
+        host_cpus=6,
+        host_memory_gib=24,
     ),
     Gpu(product="NVIDIA-L40S", name="L40S", memory_gib=44.3, peak_tflops=362.0),
     Gpu(product="Tesla-T4", name="T4", memory_gib=14.5, peak_tflops=65.0),
 )
+# A GPU of which nothing is known.
+ANY = Gpu(product="", name="GPU", memory_gib=0.0, peak_tflops=0.0)
 # Values that each profile sets, by its name.
 PROFILES: dict[str, dict[str, Any]] = {
-    gpu.profile: {"resources.gpu_product": gpu.product, **gpu.settings}
-    for gpu in GPUS
-    if gpu.profile
+    gpu.profile: {"resources.gpu_product": gpu.product} for gpu in GPUS if gpu.profile
 }
 
 
@@ -76,6 +79,17 @@ def peak_tflops(product: str) -> float:
     return next(known, GPUS[0].peak_tflops)
 
 
+def find(product: str) -> Gpu | None:
+    """The GPU of exactly this product; None if it is not known."""
+    return next((gpu for gpu in GPUS if gpu.product == product), None)
+
+
 def memory_gib(product: str) -> float | None:
-    """Memory of a product in GiB; None if the product is not known."""
-    return next((gpu.memory_gib for gpu in GPUS if gpu.product == product), None)
+    """Memory of a product in GiB, if it is known or its label says it; else None.
+
+    Of "40GB" in a label CUDA shows 39.4 GiB. A MIG slice names its own memory last.
+    """
+    if known := find(product):
+        return known.memory_gib
+    named = re.findall(r"(\d+)gb", product.lower())
+    return int(named[-1]) * 0.98 if named else None

@@ -1,11 +1,11 @@
-"""Defaults that depend on other values: learning rate, warm-up, save points."""
+"""Defaults that depend on other values: learning rate, warm-up, save points, a node's share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from jobrunner.catalog import models
+from jobrunner.catalog import gpus, models
 from jobrunner.spec.paths import settings
 
 # Most steps that a killed run loses by default; also the default of `save_every` in the spec.
@@ -15,6 +15,8 @@ MOST_BETWEEN_SAVES = 250
 EPOCHS = 8.0
 # Validations without a gain that end a training whose number of steps nobody asked for.
 PATIENCE = 3
+# GiB of /dev/shm for the processes that load data for one GPU; the default of the spec too.
+SHARED_GIB = 8
 
 
 def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
@@ -32,6 +34,7 @@ def derived(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
         defaults |= _of_steps(given, steps or int(settings()["train.steps"].default))
     else:
         defaults |= _of_epochs(given)
+    defaults |= _of_gpus(given)
     return {path: value for path, value in defaults.items() if path not in given}
 
 
@@ -61,6 +64,22 @@ def _of_epochs(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     else:
         defaults["train.steps"] = (0, follows)
     return defaults | _save_points(given, MOST_BETWEEN_SAVES, epochs)
+
+
+def _of_gpus(given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Cores, memory and shared memory of a node's share for the GPUs of training."""
+    product = given.get("resources.gpu_product", "")
+    gpu = gpus.find(product) if isinstance(product, str) else None
+    number = given.get("resources.gpus", settings()["resources.gpus"].default)
+    if type(number) is not int or number < 1 or (number == 1 and gpu is None):
+        return {}
+    gpu = gpu or gpus.ANY
+    origin = "follows from resources.gpus" if number > 1 else f"for one {gpu.name}"
+    return {
+        "resources.cpu": (str(number * gpu.host_cpus), origin),
+        "resources.memory": (f"{number * gpu.host_memory_gib}Gi", origin),
+        "resources.shared_memory": (f"{number * SHARED_GIB}Gi", origin),
+    }
 
 
 def _save_points(given: Mapping[str, Any], most: int, from_path: str) -> dict[str, tuple[Any, str]]:

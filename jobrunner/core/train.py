@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.training.memory import is_full
 from jobrunner.core.training.retreat import go_back
 from jobrunner.core.training.schedule import scheduled
-from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.setup import Setup, set_up
 from jobrunner.core.training.trainer import Trainer
-from jobrunner.errors import Diverged
+from jobrunner.errors import Diverged, OutOfMemory
 from jobrunner.spec import keys
 from jobrunner.storage import folders
 
@@ -21,6 +22,7 @@ def run(context: StageContext) -> None:
         DeviceError: fewer GPUs are visible than the run requests.
         DataError: no clip can be trained on.
         CheckpointError: there are checkpoints, but none verifies.
+        OutOfMemory: not even one window fits into the device's memory.
         Lost: speech or base model are missing or damaged in storage.
         StorageError: storage refused; the last acknowledged checkpoint is safe.
         Interrupted: SIGTERM came.
@@ -44,7 +46,7 @@ def _train_until(context: StageContext, lowered: int) -> int | None:
     """
     context.progress.update(message="loading", urgent=True)
     context = scheduled(context)
-    setup = set_up(context)
+    setup = _set_up(context)
     if not lowered:
         for reason, clips in setup.dropped.items():
             context.progress.event("drop", clips, reason)
@@ -57,6 +59,18 @@ def _train_until(context: StageContext, lowered: int) -> int | None:
     finally:
         trainer.close()
         context.progress.flush()
+
+
+def _set_up(context: StageContext) -> Setup:
+    try:
+        return set_up(context)
+    except Exception as error:
+        if not is_full(error):
+            raise
+    raise OutOfMemory(
+        f"{context.spec.model} itself does not fit into the memory of this device.",
+        hint="Submit it with a smaller --model, or where there is more memory.",
+    )
 
 
 def train(trainer: Trainer) -> None:

@@ -9,7 +9,7 @@ from jobrunner.catalog import models
 from jobrunner.catalog.dimensions import DIMENSIONS, Dimensions
 from jobrunner.catalog.gpus import GPUS, memory_gib
 from jobrunner.errors import SpecError
-from jobrunner.spec.memory import CONTEXT, FULL, GIB, SHARE, Cost, Room, Weights
+from jobrunner.spec.memory import CONTEXT, FULL, GIB, Cost, Room, Weights
 from jobrunner.spec.run import RunSpec
 from jobrunner.spec.train import TrainSpec
 
@@ -27,9 +27,12 @@ class MemoryEstimate:
     windows: int
     """Whole windows that go through the model together; at least one."""
     bytes: float
-    """Most bytes at any time, with as many label tokens as the model can write."""
+    """Most bytes at any time, with as many label tokens as the model can write, and with those
+    of CUDA itself."""
     gib: float | None
     """Memory of the GPU; None if the product is not known."""
+    fits: bool
+    """False if not even one window fits."""
 
 
 def weights_of(sizes: Dimensions, train: TrainSpec) -> Weights:
@@ -62,7 +65,7 @@ def recomputes(setting: str, plain: Cost, room: Room, enough: int = ENOUGH_WINDO
 
 def usable(gib: float) -> float:
     """Bytes that are planned with on a GPU of so much memory."""
-    return (gib * GIB - CONTEXT) * SHARE
+    return gib * GIB - CONTEXT
 
 
 def cost_of(spec: RunSpec, sizes: Dimensions, *, checkpointing: bool) -> Cost:
@@ -95,8 +98,8 @@ def estimate(spec: RunSpec, sizes: Dimensions) -> MemoryEstimate | None:
     in_step = math.ceil(spec.train.batch_seconds / sizes.seconds / gpus)
     most = room.most(sizes.seconds, sizes.tokens, wanted=in_step) if gib else 1
     windows = max(1, most)
-    taken = cost.bytes(windows, sizes.seconds, sizes.tokens)
-    return MemoryEstimate(cost=cost, windows=windows, bytes=taken, gib=gib)
+    taken = cost.bytes(windows, sizes.seconds, sizes.tokens) + CONTEXT
+    return MemoryEstimate(cost=cost, windows=windows, bytes=taken, gib=gib, fits=most > 0)
 
 
 def check(spec: RunSpec, sizes: Dimensions, *, profiles: bool = True) -> MemoryEstimate | None:
@@ -111,13 +114,13 @@ def check(spec: RunSpec, sizes: Dimensions, *, profiles: bool = True) -> MemoryE
         SpecError: not even one window fits into the GPU's memory.
     """
     found = estimate(spec, sizes)
-    if found is None or found.gib is None or found.bytes <= usable(found.gib):
+    if found is None or found.gib is None or found.fits:
         return found
     ways = remedies(spec, sizes, usable(found.gib), profiles=profiles)
     raise SpecError(
         "model",
-        f"{spec.model} needs {found.bytes / GIB:.0f} GiB of memory for one window at a time, and "
-        f"{spec.resources.gpu_product} has {found.gib:.0f}.",
+        f"{spec.model} needs {found.bytes / GIB:.1f} GiB of memory for one window at a time, and "
+        f"{spec.resources.gpu_product} has {found.gib:.1f}.",
         hint=f"What fits: {'; '.join(ways)}." if ways else "Choose a smaller model.",
     )
 
@@ -160,7 +163,7 @@ def remedies(spec: RunSpec, sizes: Dimensions, limit: float, *, profiles: bool =
 def _fits(spec: RunSpec, sizes: Dimensions, limit: float) -> bool:
     on = spec.resources.activation_checkpointing != "off"
     cost = cost_of(spec, sizes, checkpointing=on)
-    return cost.bytes(1, sizes.seconds, sizes.tokens) <= limit
+    return cost.planned(1, sizes.seconds, sizes.tokens) <= limit
 
 
 def _with(spec: RunSpec, part: str, **changes: object) -> RunSpec:
@@ -168,7 +171,7 @@ def _with(spec: RunSpec, part: str, **changes: object) -> RunSpec:
 
 
 def _also(spec: RunSpec) -> str:
-    """What must be set besides, where checkpointing was switched off."""
+    """A setting that is needed too, where checkpointing was switched off."""
     off = spec.resources.activation_checkpointing == "off"
     return " --set resources.activation_checkpointing=auto" if off else ""
 

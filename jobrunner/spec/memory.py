@@ -17,8 +17,8 @@ GIB = 2**30
 ADAMW_BYTES = 8.0
 # Bytes of a weight or a gradient in fp32, and of a weight's copy in which products are computed.
 FULL, HALF = 4, 2
-# Share of the free memory that is planned with. The rest is for gaps between blocks, and for the
-# workspaces of libraries.
+# Share of the memory left by weights, gradients and optimiser that windows are planned for. The
+# rest is for gaps between blocks that come and go, and for the workspaces of libraries.
 SHARE = 0.92
 # Tokens that the loss scores at a time; more would take memory and no less time.
 CHUNK = 1024
@@ -89,6 +89,10 @@ class Cost:
             left + positions * self._per_frozen_layer(),
         )
         return self.fixed + max(moments)
+
+    def planned(self, windows: int, seconds: float, tokens: int) -> float:
+        """Bytes that must be free for it: with a margin for all that comes and goes."""
+        return self.fixed + (self.bytes(windows, seconds, tokens) - self.fixed) / SHARE
 
     def _loss(self, number: int) -> float:
         """Bytes of `whisper_loss.summed_cross_entropy` for so many tokens.
@@ -163,12 +167,12 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """What one device takes at a time."""
+    """The windows that one device takes at a time."""
 
     cost: Cost | None = None
     """None if only the seconds count."""
     limit: float = math.inf
-    """Bytes for everything."""
+    """Bytes for everything, weights included."""
     seconds: float = math.inf
     """Seconds of windows."""
 
@@ -176,7 +180,7 @@ class Room:
         """True if so many windows, of so many seconds and label tokens each, fit together."""
         if windows * seconds > self.seconds:
             return False
-        return self.cost is None or self.cost.bytes(windows, seconds, tokens) <= self.limit
+        return self.cost is None or self.cost.planned(windows, seconds, tokens) <= self.limit
 
     def most(self, seconds: float, tokens: int, *, wanted: int) -> int:
         """Windows that fit together, at most as many as are wanted; 0 if not one fits."""

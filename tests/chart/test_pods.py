@@ -90,7 +90,7 @@ def test_a_job_tries_as_often_as_the_spec_says_and_disruptions_do_not_count(obje
         assert first["action"] == "Ignore"
         assert first["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
         assert second["action"] == "FailJob"
-        assert second["onExitCodes"]["values"] == [2, 65, 66, 67, 68, 69, 70, 71]
+        assert second["onExitCodes"]["values"] == [2, 65, 66, 67, 68, 69, 70, 71, 72]
         assert second["onExitCodes"]["containerName"] == _container(body["template"])["name"]
 
 

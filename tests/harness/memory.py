@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import WhisperConfig
 
 from jobrunner.catalog.dimensions import Dimensions
-from jobrunner.core.models.activations import recompute
+from jobrunner.core.models.whisper_activations import recompute
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 
 
@@ -121,7 +121,7 @@ def bytes_of_step(
                 targets=inputs.flatten(),
                 places=torch.arange(inputs.numel()),
             )
-            loss.backward()
+            torch.autograd.backward(loss)
         static: int = sum(each.nbytes for each in [*model.parameters(), *gradients])
     return living.peak + static
 

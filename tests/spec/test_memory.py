@@ -129,7 +129,7 @@ def test_room_holds_windows_up_to_its_limits() -> None:
     assert not Room(seconds=90.0).holds(4, 30.0, 448)
     sizes = DIMENSIONS["whisper-tiny"]
     cost = Cost(sizes=sizes, weights=weights_of(sizes, TrainSpec()), half=False, checkpointing=True)
-    room = Room(cost=cost, limit=cost.bytes(7, 30.0, 448))
+    room = Room(cost=cost, limit=cost.planned(7, 30.0, 448))
     assert room.most(30.0, 448, wanted=100) == 7
     assert room.most(30.0, 448, wanted=5) == 5
     assert room.most(10.0, 200, wanted=100) > 7

@@ -19,10 +19,10 @@ from transformers import (
 from jobrunner.catalog import languages, models
 from jobrunner.catalog.dimensions import of_config
 from jobrunner.core.models import adapter, frozen
-from jobrunner.core.models.activations import recompute, weights_of
 from jobrunner.core.models.base import Batch, Hypothesis, ParameterGroup, groups_by_decay
 from jobrunner.core.models.features import LogMel
 from jobrunner.core.models.spec_augment import masked
+from jobrunner.core.models.whisper_activations import recompute, weights_of
 from jobrunner.core.models.whisper_batch import WindowBatch, places_of
 from jobrunner.core.models.whisper_compile import compile_layers
 from jobrunner.core.models.whisper_decode import Heard, Rules, greedy, rules_of

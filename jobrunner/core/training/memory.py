@@ -18,10 +18,10 @@ from jobrunner.core.models.base import Batch, Recogniser
 from jobrunner.errors import OutOfMemory
 from jobrunner.spec import RunSpec
 from jobrunner.spec.fit import ENOUGH_WINDOWS, recomputes, remedies
-from jobrunner.spec.memory import GIB, SHARE, Room
+from jobrunner.spec.memory import GIB, Room
 
-# On the CPU larger micro-batches are no faster, and take memory from others. A family without a
-# cost has the same limit.
+# On the CPU larger micro-batches gain nothing, and take memory from others. A family without a cost
+# has the same limit.
 MOST_SECONDS = 480.0
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMORY = Path("/proc/meminfo")
@@ -82,7 +82,7 @@ def make_room(
             model.recompute()
         return Room(seconds=seconds)
     held = sum(each.nbytes for each in model.module.parameters())
-    room = Room(cost=plain, limit=SHARE * (spare + held), seconds=seconds)
+    room = Room(cost=plain, limit=spare + held, seconds=seconds)
     enough = 1 if device.type == "cpu" else ENOUGH_WINDOWS
     if not recomputes(wanted, plain, room, enough):
         return room
@@ -176,7 +176,7 @@ class Memory:
         limit, cost = self.room.limit, self.room.cost
         if cost is None:
             return OutOfMemory("Not even one window fits into the device's memory.")
-        failed = cost.bytes(1, cost.sizes.seconds, cost.sizes.tokens)
+        failed = cost.planned(1, cost.sizes.seconds, cost.sizes.tokens)
         # The estimate says that it fits, and it did not: only what needs less can help.
         limit = min(limit, failed - 1)
         ways = remedies(self._spec, cost.sizes, limit)

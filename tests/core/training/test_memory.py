@@ -11,14 +11,14 @@ import torch
 from jobrunner.core import train
 from jobrunner.core.attempt.metrics import Metrics
 from jobrunner.core.models import whisper
-from jobrunner.core.models.activations import first_layer
+from jobrunner.core.models.whisper_activations import first_layer
 from jobrunner.core.training import gradient, memory
 from jobrunner.core.training.memory import is_full, make_room
 from jobrunner.core.training.setup import set_up
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import PERMANENT_EXIT_CODES, OutOfMemory
 from jobrunner.spec import RunSpec
-from jobrunner.spec.memory import GIB, SHARE
+from jobrunner.spec.memory import GIB
 from tests.builders import LoggedContext, stage_context
 from tests.harness.stored import export_of, history_of
 from tests.harness.tiny import make_run
@@ -124,6 +124,20 @@ def test_where_no_window_fits_one_permanent_error_names_what_would(tmp_path: Pat
     assert "--set train.freeze_encoder=true" in found.value.hint
 
 
+def test_a_model_that_does_not_fit_itself_is_a_permanent_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_in(tmp_path)
+    # As on a full GPU: moving the weights there fails.
+    monkeypatch.setattr(whisper.WhisperForConditionalGeneration, "to", _refuse)
+    with pytest.raises(OutOfMemory, match="itself does not fit into the memory"):
+        train.run(stage_context(spec, tmp_path / "scratch"))
+
+
+def _refuse(*_: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
 def test_the_largest_micro_batch_is_tried_without_a_trace(tmp_path: Path) -> None:
     spec = spec_in(tmp_path, train__dropout=0.2)
     context = stage_context(spec, tmp_path / "scratch")
@@ -211,11 +225,11 @@ def test_auto_switches_it_on_where_too_little_would_fit(
     spec = spec_in(tmp_path)
     plain = model.cost(half=False, checkpointing=False)
     held = sum(each.nbytes for each in model.module.parameters())
-    one = plain.bytes(1, plain.sizes.seconds, plain.sizes.tokens)
-    monkeypatch.setattr(memory, "free_bytes", lambda *_: (one + 1) / SHARE - held)
+    one = plain.planned(1, plain.sizes.seconds, plain.sizes.tokens)
+    monkeypatch.setattr(memory, "free_bytes", lambda *_: one + 1 - held)
     make_room(model, spec, CPU, half=False)
     assert not recomputes(model)
-    monkeypatch.setattr(memory, "free_bytes", lambda *_: (one - 1) / SHARE - held)
+    monkeypatch.setattr(memory, "free_bytes", lambda *_: one - 1 - held)
     make_room(model, spec, CPU, half=False)
     assert recomputes(model)
 

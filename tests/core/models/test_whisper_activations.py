@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from jobrunner.core.models.activations import recompute, weights_of
+from jobrunner.core.models.whisper_activations import recompute, weights_of
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 
 MICRO = Path(__file__).parents[3] / "examples" / "whisper-micro"
@@ -33,7 +33,7 @@ def step_of(model: Any, *, half: bool = False) -> list[torch.Tensor]:
             targets=inputs.flatten(),
             places=torch.arange(inputs.numel()),
         )
-    loss.backward()
+    torch.autograd.backward(loss)
     gradients = [each.grad for each in model.parameters() if each.grad is not None]
     return [loss.detach(), *gradients]
 
