@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import statistics
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ import soundfile
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
-from training import LEFT_OUT, MICRO, context_of, speed_of
+from training import MICRO, context_of
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from jobrunner import spec as specs
@@ -43,6 +45,8 @@ from jobrunner.storage import folders
 # Width, layers of each half, heads.
 SIZES = {"tiny": (32, 1, 2), "small": (768, 12, 12), "medium": (1024, 24, 16)}
 VOCABULARY = 51865
+# Steps that warm up caches and allocators, left out of the speed.
+LEFT_OUT = 3
 # Random weights never end a text; people say about four tokens a second.
 DECODED_TOKENS = 64
 HEAD = (
@@ -182,7 +186,7 @@ def rivalled(context: StageContext, setup: Setup, steps: int) -> float:
     base = folders.fetch(context.storage, keys.model_prefix(context.spec), context.scratch)
     clips = setup.dataset.utterances("train")
     # Windows of one clip each: what one device takes at a time.
-    size = max(1, min(32, int(context.spec.resources.device_seconds / 30)))
+    size = max(1, min(32, int((context.spec.resources.device_seconds or 960.0) / 30)))
     batches = [
         [(step * size + place) % len(clips) for place in range(size)] for step in range(steps)
     ]
@@ -194,8 +198,10 @@ def rivalled(context: StageContext, setup: Setup, steps: int) -> float:
         workers=4 if setup.device.type == "cuda" else 1,
         bf16=setup.device.type == "cuda",
     )
-    audio = [sum(clips[clip].seconds for clip in batch) for batch in batches[1:]]
-    return speed_of(audio, clock.ends)
+    audio = (sum(clips[clip].seconds for clip in batch) for batch in batches[1:])
+    took = (after - before for (before, _), (after, _) in pairwise(clock.ends))
+    speeds: list[float] = [a / t for a, t in zip(audio, took, strict=True)]
+    return statistics.median(speeds[LEFT_OUT:])
 
 
 def decoded(setup: Setup, batch_size: int) -> float:

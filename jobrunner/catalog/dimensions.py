@@ -10,6 +10,22 @@ from typing import Any
 POSITIONS_A_SECOND = 50
 
 
+# Fields of `Dimensions` → names in a config.json.
+_NAMES = {
+    "width": "d_model",
+    "encoder_layers": "encoder_layers",
+    "decoder_layers": "decoder_layers",
+    "encoder_heads": "encoder_attention_heads",
+    "decoder_heads": "decoder_attention_heads",
+    "encoder_inner": "encoder_ffn_dim",
+    "decoder_inner": "decoder_ffn_dim",
+    "vocabulary": "vocab_size",
+    "mels": "num_mel_bins",
+    "positions": "max_source_positions",
+    "tokens": "max_target_positions",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dimensions:
     """The numbers in a Whisper's config that decide how large it is."""
@@ -28,6 +44,11 @@ class Dimensions:
     """Positions of the encoder for a whole window."""
     tokens: int
     """Most tokens that the decoder reads."""
+
+    @property
+    def config(self) -> dict[str, int]:
+        """The numbers by their names in a config.json, as `of_config` reads them."""
+        return {name: getattr(self, field) for field, name in _NAMES.items()}
 
     @property
     def seconds(self) -> float:
@@ -66,19 +87,7 @@ def of_config(config: Mapping[str, Any]) -> Dimensions:
     Raises:
         KeyError: a number is missing.
     """
-    return Dimensions(
-        width=config["d_model"],
-        encoder_layers=config["encoder_layers"],
-        decoder_layers=config["decoder_layers"],
-        encoder_heads=config["encoder_attention_heads"],
-        decoder_heads=config["decoder_attention_heads"],
-        encoder_inner=config["encoder_ffn_dim"],
-        decoder_inner=config["decoder_ffn_dim"],
-        vocabulary=config["vocab_size"],
-        mels=config["num_mel_bins"],
-        positions=config["max_source_positions"],
-        tokens=config["max_target_positions"],
-    )
+    return Dimensions(**{field: config[name] for field, name in _NAMES.items()})
 
 
 def _whisper(width: int, encoder: int, decoder: int, *, large_v3: bool = False) -> Dimensions:

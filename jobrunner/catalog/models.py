@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobrunner.catalog import languages, weights
-from jobrunner.catalog.flops import Shape
 from jobrunner.catalog.weights import Shapes
 from jobrunner.errors import SpecError
 
@@ -104,8 +103,6 @@ class ModelPreset:
     """Number of weights."""
     learning_rate: float
     """Peak rate for fine-tuning: the rate of pre-training / 40 (Radford et al. 2022, table 17)."""
-    window_tflop: float
-    """TFLOP forward and backward of one 30 s window with 200 label tokens (FlopCounterMode)."""
     family: str = "whisper"
     """`model_type` in its config."""
     english_only: bool = False
@@ -116,14 +113,13 @@ class ModelPreset:
     """The hub's name of the licence; the default is that of OpenAI's Whisper models."""
 
 
-def _whisper(name: str, repo: str, parameters: int, rate: float, tflop: float) -> list[ModelPreset]:
+def _whisper(name: str, repo: str, parameters: int, rate: float) -> list[ModelPreset]:
     """The preset of one size of Whisper, and its English-only sister if there is one."""
     preset = ModelPreset(
         name=name,
         repo=repo,
         parameters=parameters,
         learning_rate=rate,
-        window_tflop=tflop,
         cantonese=name in {"whisper-large-v3", "whisper-turbo"},
     )
     if name not in {"whisper-tiny", "whisper-base", "whisper-small", "whisper-medium"}:
@@ -137,29 +133,15 @@ def _whisper(name: str, repo: str, parameters: int, rate: float, tflop: float) -
 PRESETS: dict[str, ModelPreset] = {
     preset.name: preset
     for preset in [
-        *_whisper("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5, 0.16),
-        *_whisper("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5, 0.36),
-        *_whisper("whisper-small", "openai/whisper-small", 241_734_912, 1.25e-5, 1.36),
-        *_whisper("whisper-medium", "openai/whisper-medium", 763_857_920, 6.25e-6, 4.45),
-        *_whisper("whisper-large", "openai/whisper-large", 1_543_304_960, 4.375e-6, 8.89),
-        *_whisper("whisper-large-v2", "openai/whisper-large-v2", 1_543_304_960, 4.375e-6, 8.89),
-        *_whisper("whisper-large-v3", "openai/whisper-large-v3", 1_543_490_560, 4.375e-6, 8.89),
-        *_whisper("whisper-turbo", "openai/whisper-large-v3-turbo", 808_878_080, 4.375e-6, 7.15),
+        *_whisper("whisper-tiny", "openai/whisper-tiny", 37_760_640, 3.75e-5),
+        *_whisper("whisper-base", "openai/whisper-base", 72_593_920, 2.5e-5),
+        *_whisper("whisper-small", "openai/whisper-small", 241_734_912, 1.25e-5),
+        *_whisper("whisper-medium", "openai/whisper-medium", 763_857_920, 6.25e-6),
+        *_whisper("whisper-large", "openai/whisper-large", 1_543_304_960, 4.375e-6),
+        *_whisper("whisper-large-v2", "openai/whisper-large-v2", 1_543_304_960, 4.375e-6),
+        *_whisper("whisper-large-v3", "openai/whisper-large-v3", 1_543_490_560, 4.375e-6),
+        *_whisper("whisper-turbo", "openai/whisper-large-v3-turbo", 808_878_080, 4.375e-6),
     ]
-}
-
-_LARGE = Shape(width=1280, encoder_layers=32, decoder_layers=32)
-_LARGE_V3 = replace(_LARGE, mels=128, vocabulary=51_866)
-# By the presets' names, without the `.en` of the English-only ones.
-_SHAPES: dict[str, Shape] = {
-    "whisper-tiny": Shape(width=384, encoder_layers=4, decoder_layers=4),
-    "whisper-base": Shape(width=512, encoder_layers=6, decoder_layers=6),
-    "whisper-small": Shape(width=768, encoder_layers=12, decoder_layers=12),
-    "whisper-medium": Shape(width=1024, encoder_layers=24, decoder_layers=24),
-    "whisper-large": _LARGE,
-    "whisper-large-v2": _LARGE,
-    "whisper-large-v3": _LARGE_V3,
-    "whisper-turbo": replace(_LARGE_V3, decoder_layers=4),
 }
 
 # The names of each preset in lower case: its own, its id on the hub, and the last part of that.
@@ -187,11 +169,6 @@ def learning_rate(model: str, *, lora: bool = False) -> float:
 def for_adapters(rate: float) -> float:
     """The usual peak rate of adapters of a low rank, from that of all weights."""
     return rate * LORA_RATE
-
-
-def shape(model: str) -> Shape | None:
-    """The shape of a preset; None for another model."""
-    return _SHAPES[model.removesuffix(".en")] if model in PRESETS else None
 
 
 def canonical(model: str) -> str:

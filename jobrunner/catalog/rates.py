@@ -6,7 +6,8 @@ import json
 import math
 from pathlib import Path
 
-from jobrunner.catalog.models import DEFAULT_LEARNING_RATE, PRESETS, shape
+from jobrunner.catalog.dimensions import DIMENSIONS
+from jobrunner.catalog.models import DEFAULT_LEARNING_RATE, PRESETS
 
 
 def of_config(config: bytes) -> float:
@@ -23,7 +24,7 @@ def of_config(config: bytes) -> float:
         return DEFAULT_LEARNING_RATE
     # The rates of pre-training follow the width: the turbo model, which has the large one's width
     # and half its weights, was distilled with the large one's rate.
-    widths = {preset: known.width for preset in PRESETS.values() if (known := shape(preset.name))}
+    widths = {preset: DIMENSIONS[preset.name].width for preset in PRESETS.values()}
     return min(widths, key=lambda preset: abs(math.log(widths[preset] / width))).learning_rate
 
 

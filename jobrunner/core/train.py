@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 
 from jobrunner.core.attempt.context import StageContext
-from jobrunner.core.training.memory import is_full
 from jobrunner.core.training.retreat import go_back
 from jobrunner.core.training.schedule import scheduled
 from jobrunner.core.training.setup import Setup, set_up
+from jobrunner.core.training.step.memory import is_full
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import Diverged, OutOfMemory
 from jobrunner.spec import keys

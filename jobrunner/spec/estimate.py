@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobrunner.catalog import flops, models
+from jobrunner.catalog.dimensions import DIMENSIONS
 from jobrunner.catalog.gpus import peak_tflops
 from jobrunner.spec import schedule
 from jobrunner.spec.run import RunSpec
@@ -44,11 +45,11 @@ def estimate(spec: RunSpec, seconds: float = 0.0) -> Estimate:
 
 def _gpu_hours(spec: RunSpec, steps: int | None) -> float | None:
     """FLOP of all windows over FLOP that a GPU sustains."""
-    shape = models.shape(spec.model)
-    if not spec.resources.wanted_gpus or shape is None or not steps or spec.task != "fine-tune":
+    sizes = DIMENSIONS.get(spec.model)
+    if not spec.resources.wanted_gpus or sizes is None or not steps or spec.task != "fine-tune":
         return None
     windows = steps * spec.train.batch_seconds / WINDOW
-    tflop = flops.of_window(shape, frozen_encoder=spec.train.freeze_encoder)
+    tflop = flops.of_window(sizes, frozen_encoder=spec.train.freeze_encoder)
     peak = peak_tflops(spec.resources.gpu_product)
     return windows * tflop / (peak * UTILISATION) / 3600
 

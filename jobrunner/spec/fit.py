@@ -9,7 +9,18 @@ from jobrunner.catalog import models
 from jobrunner.catalog.dimensions import DIMENSIONS, Dimensions
 from jobrunner.catalog.gpus import GPUS, memory_gib
 from jobrunner.errors import SpecError
-from jobrunner.spec.memory import CONTEXT, FULL, GIB, Cost, Room, Weights
+from jobrunner.spec import weights
+from jobrunner.spec.memory import (
+    ADAMW8_BYTES,
+    ADAMW_BYTES,
+    CONTEXT,
+    FULL,
+    GIB,
+    HALF,
+    Cost,
+    Room,
+    Weights,
+)
 from jobrunner.spec.run import RunSpec
 from jobrunner.spec.train import TrainSpec
 
@@ -17,6 +28,8 @@ from jobrunner.spec.train import TrainSpec
 # of them gain little, while activation checkpointing costs a second forward pass, a third of the
 # time.
 ENOUGH_WINDOWS = 4
+# Rank of the adapters that are named where all weights do not fit.
+_RANK = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +48,32 @@ class MemoryEstimate:
     """False if not even one window fits."""
 
 
-def weights_of(sizes: Dimensions, train: TrainSpec) -> Weights:
-    """The weights of a model by its options of training."""
-    if not train.freeze_encoder:
-        return Weights(trained=sizes.weights, copied=sizes.weights)
+def weights_of(sizes: Dimensions, train: TrainSpec, *, half: bool = True) -> Weights:
+    """The weights of a Whisper by its options of training.
+
+    Args:
+        sizes: dimensions of the model.
+        train: options of the run.
+        half: True if products are computed in bf16 or fp16, and frozen matrices held in it.
+
+    Raises:
+        SpecError: an option freezes, or adapts, what the model does not have.
+    """
+    family = models.FAMILIES["whisper"]
+    numbers = weights.count(sizes.config, train, family)
+    matrices = HALF if half else FULL
     return Weights(
-        trained=sizes.decoder_weights,
-        frozen_bytes=FULL * sizes.encoder_weights,
-        copied=sizes.decoder_weights,
-        first_layer=sizes.encoder_layers,
+        trained=numbers.trained,
+        frozen_bytes=numbers.lowered * matrices + numbers.kept * FULL,
+        copied=numbers.trained + (numbers.kept if train.lora_rank else 0),
+        optimiser_bytes=optimiser_bytes(train),
+        first_layer=sizes.encoder_layers if train.freeze_encoder else train.freeze_layers,
     )
+
+
+def optimiser_bytes(train: TrainSpec) -> float:
+    """Bytes that the optimiser keeps for each trained weight."""
+    return ADAMW8_BYTES if train.optimiser == "adamw8bit" else ADAMW_BYTES
 
 
 def recomputes(setting: str, plain: Cost, room: Room, enough: int = ENOUGH_WINDOWS) -> bool:
@@ -70,10 +99,11 @@ def usable(gib: float) -> float:
 
 def cost_of(spec: RunSpec, sizes: Dimensions, *, checkpointing: bool) -> Cost:
     """The cost of training by a spec."""
+    half = spec.resources.precision != "fp32"
     return Cost(
         sizes=sizes,
-        weights=weights_of(sizes, spec.train),
-        half=spec.resources.precision != "fp32",
+        weights=weights_of(sizes, spec.train, half=half),
+        half=half,
         checkpointing=checkpointing,
         dropout=spec.train.dropout > 0,
     )
@@ -141,6 +171,9 @@ def remedies(spec: RunSpec, sizes: Dimensions, limit: float, *, profiles: bool =
     frozen = _with(checkpointed, "train", freeze_encoder=True)
     if not spec.train.freeze_encoder and _fits(frozen, sizes, limit):
         ways.append("--set train.freeze_encoder=true" + _also(spec))
+    adapted = _with(checkpointed, "train", lora_rank=_RANK)
+    if not spec.train.lora_rank and _fits(adapted, sizes, limit):
+        ways.append(f"--set train.lora_rank={_RANK}" + _also(spec))
     smaller = [
         name
         for name, size in DIMENSIONS.items()

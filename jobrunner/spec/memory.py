@@ -15,6 +15,8 @@ from jobrunner.catalog.dimensions import POSITIONS_A_SECOND, Dimensions
 GIB = 2**30
 # AdamW keeps two moments in fp32 for each trained weight.
 ADAMW_BYTES = 8.0
+# In 8 bits each, with a scale for every 256 of them.
+ADAMW8_BYTES = 2.1
 # Bytes of a weight or a gradient in fp32, and of a weight's copy in which products are computed.
 FULL, HALF = 4, 2
 # Share of the memory left by weights, gradients and optimiser that windows are planned for. The
@@ -79,9 +81,9 @@ class Cost:
         copies = HALF * max(0, self.weights.copied - embedding) if self.half else 0
         held = 0 if self.checkpointing else copies
         left = max(0, held - HALF * (sizes.decoder_weights - embedding))
-        # In turn: the loss of a chunk, at the end of the forward pass, with all copies; the two gradients of the embedding and their sum; the
-        # encoder's last layer, with its gradients or its recomputed values; a frozen layer of the
-        # encoder in the forward pass.
+        # In turn: the loss of a chunk, at the end of the forward pass, with all copies; the two
+        # gradients of the embedding and their sum; the encoder's last layer, with its gradients or
+        # its recomputed values; a frozen layer of the encoder in the forward pass.
         moments = (
             copies + kept + self._loss(number),
             left + encoder + 3 * FULL * embedding,

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import WhisperConfig
 
 from jobrunner.catalog.dimensions import Dimensions
+from jobrunner.core.models.frozen import lower
 from jobrunner.core.models.whisper_activations import recompute
 from jobrunner.core.models.whisper_loss import ScoringWhisper
 
@@ -101,6 +102,8 @@ def bytes_of_step(
         # As `from_pretrained` leaves it: it trains the encoder's positions too.
         model.requires_grad_(True)
         _freeze(model, frozen)
+        if half:
+            lower(model, torch.bfloat16)
         if checkpointing:
             recompute(model)
         trained = [each for each in model.parameters() if each.requires_grad]

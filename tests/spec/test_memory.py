@@ -9,7 +9,7 @@ import pytest
 from jobrunner.catalog.dimensions import DIMENSIONS, Dimensions
 from jobrunner.catalog.models import PRESETS
 from jobrunner.spec.fit import weights_of
-from jobrunner.spec.memory import Cost, Room, Weights
+from jobrunner.spec.memory import Cost, Room
 from jobrunner.spec.train import TrainSpec
 from tests.harness.memory import bytes_of_step
 
@@ -17,16 +17,6 @@ from tests.harness.memory import bytes_of_step
 SHAPES = ((2, 448), (12, 40))
 # The others differ from these in one token or in mel bands: see the test below.
 UNLIKE = ("tiny", "base", "small", "medium", "large-v3", "turbo")
-
-
-def frozen_below(sizes: Dimensions, layer: int) -> Weights:
-    """Weights of a model whose first layers are frozen, with what comes before them."""
-    width, inner = sizes.width, sizes.encoder_inner
-    each = 4 * width**2 + 3 * width + 2 * width * inner + inner + width + 4 * width
-    below = layer * each + 3 * width * (sizes.mels + width) + 2 * width
-    below += sizes.positions * width
-    rest = sizes.weights - below
-    return Weights(trained=rest, frozen_bytes=4 * below, copied=rest, first_layer=layer)
 
 
 def shallow(sizes: Dimensions) -> Dimensions:
@@ -58,7 +48,7 @@ def test_the_estimate_is_at_most_a_tenth_off_and_hardly_too_low(
     size: str, checkpointing: bool, half: bool
 ) -> None:
     sizes = shallow(DIMENSIONS[f"whisper-{size}"])
-    weights = weights_of(sizes, TrainSpec())
+    weights = weights_of(sizes, TrainSpec(), half=half)
     cost = Cost(sizes=sizes, weights=weights, half=half, checkpointing=checkpointing)
     windows, tokens = SHAPES[checkpointing]
     measured = bytes_of_step(
@@ -87,9 +77,8 @@ def test_the_estimate_knows_what_is_frozen_and_dropout(
 ) -> None:
     sizes = DIMENSIONS["whisper-base"]
     layer = {"encoder": -1, "half of it": 3}.get(frozen)
-    weights = weights_of(sizes, TrainSpec(freeze_encoder=layer == -1))
-    if layer == 3:
-        weights = frozen_below(sizes, 3)
+    options = TrainSpec(freeze_encoder=layer == -1, freeze_layers=3 if layer == 3 else 0)
+    weights = weights_of(sizes, options, half=half)
     dropout = 0.0 if layer else 0.1
     cost = Cost(
         sizes=sizes, weights=weights, half=half, checkpointing=checkpointing, dropout=dropout > 0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from jobrunner.core.models.base import ParameterGroup
-from jobrunner.core.training import adam8bit
+from jobrunner.core.training.step import adam8bit
 from jobrunner.spec import TrainSpec
 
 # From large-scale weakly supervised pre-training (Radford et al. 2022, table 17).

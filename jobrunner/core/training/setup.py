@@ -19,9 +19,9 @@ from jobrunner.core.models.base import ParameterGroup, Recogniser
 from jobrunner.core.models.frozen import lower
 from jobrunner.core.training import agreement
 from jobrunner.core.training.feed import Feed, Items
-from jobrunner.core.training.memory import Memory, make_room
 from jobrunner.core.training.optimiser import make_optimiser, seed_step
 from jobrunner.core.training.step.exchange import ddp_options
+from jobrunner.core.training.step.memory import Memory, make_room
 from jobrunner.errors import DeviceError
 from jobrunner.spec import keys
 from jobrunner.spec.placement import ResourcesSpec

@@ -14,17 +14,17 @@ from jobrunner.core.checkpoint.saver import Saver, size_of
 from jobrunner.core.checkpoint.saves import Saves
 from jobrunner.core.checkpoint.store import Checkpoints, Restored
 from jobrunner.core.checkpoint.train_state import TrainState, versions
-from jobrunner.core.training import agreement, content, export, gradient
+from jobrunner.core.training import agreement, content, export
 from jobrunner.core.training.curve import Curve
 from jobrunner.core.training.feed import StepBatches
 from jobrunner.core.training.health import Health
 from jobrunner.core.training.optimiser import learning_rate, seed_step, set_rate
 from jobrunner.core.training.order import Step
 from jobrunner.core.training.pace import Pace
-from jobrunner.core.training.scaling import Scaling
 from jobrunner.core.training.schedule import usual_rate
 from jobrunner.core.training.setup import Setup
-from jobrunner.core.training.step import update
+from jobrunner.core.training.step import gradient, update
+from jobrunner.core.training.step.scaling import Scaling
 from jobrunner.core.training.validation import Validation
 
 

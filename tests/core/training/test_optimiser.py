@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from jobrunner.core import train
 from jobrunner.core.models import whisper
-from jobrunner.core.training import gradient
 from jobrunner.core.training import setup as setups
 from jobrunner.core.training.optimiser import learning_rate, make_optimiser
+from jobrunner.core.training.step import gradient
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.spec import RunSpec, TrainSpec
 from tests.builders import stage_context

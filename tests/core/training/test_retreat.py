@@ -14,8 +14,8 @@ import torch
 from jobrunner.core import train
 from jobrunner.core.data import audio
 from jobrunner.core.data.sources.folder import FileAudio
-from jobrunner.core.training import gradient
 from jobrunner.core.training.health import WORSE, Health
+from jobrunner.core.training.step import gradient
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import PERMANENT_EXIT_CODES, Diverged
 from jobrunner.spec import RunSpec, keys

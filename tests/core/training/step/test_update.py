@@ -12,8 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.training import gradient
 from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.step import gradient
 from jobrunner.core.training.step.update import step_if
 from jobrunner.core.training.trainer import Trainer
 from tests.builders import stage_context

@@ -17,8 +17,8 @@ import torch
 from jobrunner.core.models.base import Batch, Recogniser
 from jobrunner.errors import OutOfMemory
 from jobrunner.spec import RunSpec
-from jobrunner.spec.fit import ENOUGH_WINDOWS, recomputes, remedies
-from jobrunner.spec.memory import GIB, Room
+from jobrunner.spec.fit import ENOUGH_WINDOWS, optimiser_bytes, recomputes, remedies
+from jobrunner.spec.memory import GIB, Cost, Room
 
 # On the CPU larger micro-batches gain nothing, and take memory from others. A family without a cost
 # has the same limit.
@@ -73,7 +73,7 @@ def make_room(
         ranks: processes that share a CPU.
     """
     resources = spec.resources
-    plain, spare = model.cost(half=half, checkpointing=False), free_bytes(device, ranks)
+    plain, spare = _cost(model, spec, half=half, checkpointing=False), free_bytes(device, ranks)
     capped = device.type == "cpu" or plain is None
     seconds = resources.device_seconds or (MOST_SECONDS if capped else float("inf"))
     wanted = resources.activation_checkpointing
@@ -87,7 +87,16 @@ def make_room(
     if not recomputes(wanted, plain, room, enough):
         return room
     model.recompute()
-    return replace(room, cost=model.cost(half=half, checkpointing=True))
+    return replace(room, cost=_cost(model, spec, half=half, checkpointing=True))
+
+
+def _cost(model: Recogniser, spec: RunSpec, *, half: bool, checkpointing: bool) -> Cost | None:
+    """The cost of the model with the optimiser of the spec."""
+    cost = model.cost(half=half, checkpointing=checkpointing)
+    if cost is None:
+        return None
+    optimiser = optimiser_bytes(spec.train)
+    return replace(cost, weights=replace(cost.weights, optimiser_bytes=optimiser))
 
 
 def is_full(error: BaseException) -> bool:

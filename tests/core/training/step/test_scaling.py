@@ -15,9 +15,9 @@ from accelerate.state import AcceleratorState
 from jobrunner.core import evaluate, train
 from jobrunner.core.checkpoint.store import Checkpoints
 from jobrunner.core.models.whisper import Whisper
-from jobrunner.core.training import gradient
 from jobrunner.core.training.optimiser import seed_step
 from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.step import gradient
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.core.training.validation import Measured, Validation
 from jobrunner.scoring.metrics import METRICS

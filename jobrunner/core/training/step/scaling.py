@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from jobrunner.core.models.base import Batch
-from jobrunner.core.training import gradient
 from jobrunner.core.training.optimiser import seed_step
 from jobrunner.core.training.order import MicroBatch, Step
 from jobrunner.core.training.setup import Setup
+from jobrunner.core.training.step import gradient
 
 # With a scale of 1, what is not finite comes from the model, not from the scale.
 LEAST_SCALE = 1.0

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobrunner.core.models.base import Batch, Recogniser, Unit, groups_by_decay
-from jobrunner.core.training import gradient
-from jobrunner.core.training.memory import Memory
 from jobrunner.core.training.order import MicroBatch, Step
 from jobrunner.core.training.setup import Setup
+from jobrunner.core.training.step import gradient
+from jobrunner.core.training.step.memory import Memory
 from jobrunner.spec.memory import Room
 from tests import builders
 

@@ -10,11 +10,11 @@ import torch
 
 from jobrunner.core import train
 from jobrunner.core.attempt.metrics import Metrics
-from jobrunner.core.models import whisper
+from jobrunner.core.models import whisper, whisper_loss
 from jobrunner.core.models.whisper_activations import first_layer
-from jobrunner.core.training import gradient, memory
-from jobrunner.core.training.memory import is_full, make_room
 from jobrunner.core.training.setup import set_up
+from jobrunner.core.training.step import gradient, memory
+from jobrunner.core.training.step.memory import is_full, make_room
 from jobrunner.core.training.trainer import Trainer
 from jobrunner.errors import PERMANENT_EXIT_CODES, OutOfMemory
 from jobrunner.spec import RunSpec
@@ -129,7 +129,7 @@ def test_a_model_that_does_not_fit_itself_is_a_permanent_error(
 ) -> None:
     spec = spec_in(tmp_path)
     # As on a full GPU: moving the weights there fails.
-    monkeypatch.setattr(whisper.WhisperForConditionalGeneration, "to", _refuse)
+    monkeypatch.setattr(whisper_loss.ScoringWhisper, "to", _refuse)
     with pytest.raises(OutOfMemory, match="itself does not fit into the memory"):
         train.run(stage_context(spec, tmp_path / "scratch"))
 

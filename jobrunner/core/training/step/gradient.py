@@ -10,9 +10,9 @@ from itertools import chain
 import torch
 
 from jobrunner.core.models.base import Batch
-from jobrunner.core.training.memory import is_full
 from jobrunner.core.training.order import MicroBatch, Step
 from jobrunner.core.training.setup import Setup
+from jobrunner.core.training.step.memory import is_full
 
 
 def accumulate(
