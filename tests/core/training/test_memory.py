@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import WhisperForConditionalGeneration
 
 from jobrunner.core import train
 from jobrunner.core.attempt.metrics import Metrics
@@ -129,7 +130,7 @@ def test_a_model_that_does_not_fit_itself_is_a_permanent_error(
 ) -> None:
     spec = spec_in(tmp_path)
     # As on a full GPU: moving the weights there fails.
-    monkeypatch.setattr(whisper.WhisperForConditionalGeneration, "to", _refuse)
+    monkeypatch.setattr(WhisperForConditionalGeneration, "to", _refuse)
     with pytest.raises(OutOfMemory, match="itself does not fit into the memory"):
         train.run(stage_context(spec, tmp_path / "scratch"))
 
