@@ -16,7 +16,7 @@ OTHERS = {
     *("BACKEND", "PROFILE"),
     *("STATE", "SCRATCH", "DEBUG"),
     *("SPEC", "RUN", "STAGE", "ATTEMPT", "PROGRESS_FILE"),
-    *("NAMESPACE", "METRICS_PORT", "GRACE_SECONDS"),
+    *("NAMESPACE", "METRICS_PORT", "GRACE_SECONDS", "NODE", "HEARTBEAT"),
 }
 # The test suite's own; and what Kubernetes sets in pods for services that are called jobrunner-….
 _FOREIGN = re.compile(

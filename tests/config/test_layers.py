@@ -69,7 +69,8 @@ def test_adapters_learn_at_ten_times_the_models_rate(here: Path) -> None:
     assert rate == pytest.approx(6.25e-5)
     assert origin == "preset of whisper-medium, times 10 for LoRA"
     told = config.load(flags=[_flag("model", "someone/whisper-x"), lora], environment={})
-    assert _told(told, "train.learning_rate") == (1.25e-4, "default, times 10 for LoRA")
+    # Known once the model is; then that of its size, times 10.
+    assert _told(told, "train.learning_rate") == (0.0, "follows from the model's size")
 
 
 def test_a_profile_that_comes_with_the_project_is_changed_by_the_files(here: Path) -> None:

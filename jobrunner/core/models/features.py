@@ -109,7 +109,7 @@ class LogMel:
             audio: int16 (windows, samples), a whole number of frames and at most a window.
         """
         frames = audio.shape[1] // self.hop
-        # A window that was cropped goes on with silence, of which its last frames hear a part.
+        # A window that was cropped continues with silence, of which its last frames hear a part.
         silence = min(2 * self.fft, self.samples - audio.shape[1])
         with torch.autocast(audio.device.type, enabled=False):
             sound = torch.nn.functional.pad(audio.float() / 32768.0, (0, silence))

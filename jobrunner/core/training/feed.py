@@ -72,7 +72,7 @@ class Items(torch.utils.data.Dataset[Batch | JobrunnerError]):
         return len(self.utterances)
 
     def ahead(self) -> ShardsAhead | None:
-        """What fetches shards before they are read; None if they are read in place."""
+        """Fetcher of shards before they are read; None if they are read in place."""
         return None if self._dataset.in_place else ShardsAhead(self._dataset.fetch)
 
     def shards(self, units: Iterable[Unit]) -> list[str]:

@@ -280,15 +280,10 @@ def test_audio_over_the_window_is_refused_and_never_cut(recipe: WhisperRecipe) -
         recipe.listen([np.zeros(32001, dtype=np.float32)])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<|el|>",
-        "ναι <|endoftext|> όχι",
-        "<<|el|><|transcribe|>|>",
-        "<|notimestamps|> τέλος <|startofprev|>",
-    ],
-)
+SPECIAL = ("<|el|>", "ναι <|endoftext|> όχι", "<<|el|><|transcribe|>|>", "<|startofprev|> ναι")
+
+
+@pytest.mark.parametrize("text", SPECIAL)
 def test_a_transcript_never_speaks_for_the_model_whatever_it_has_in_it(
     recipe: WhisperRecipe, folder: Path, vocabulary: dict[str, int], text: str
 ) -> None:

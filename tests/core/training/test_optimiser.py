@@ -45,9 +45,7 @@ def test_norms_and_biases_do_not_decay(finished: RunSpec, tmp_path: Path) -> Non
     assert (decaying["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert all(parameter.ndim > 1 for parameter in decaying["params"])
     names_ = {id(p): name for name, p in model.module.named_parameters()}
-    grouped = {names_[id(p)] for p in [*decaying["params"], *plain["params"]]}
-    # The encoder's positions are sines, which Whisper never learns.
-    assert set(names_.values()) - grouped == {"model.encoder.embed_positions.weight"}
+    assert len(decaying["params"]) + len(plain["params"]) == len(names_)
     assert all(
         names_[id(p)].endswith("bias") or "layer_norm" in names_[id(p)] for p in plain["params"]
     )
