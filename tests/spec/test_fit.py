@@ -69,7 +69,7 @@ def test_a_frozen_encoder_and_recomputing_need_less() -> None:
     frozen = spec_of("whisper-large-v3", "NVIDIA-L4", train__freeze_encoder=True)
     taken = [cost_of(spec, sizes, checkpointing=True).fixed for spec in (whole, frozen)]
     assert taken[0] == 16 * sizes.weights
-    # 16 bytes for each of the decoder's weights; 2 for each of the encoder's matrices, 4 for others.
+    # 16 bytes for each of the decoder's weights, 2 for each of the encoder's matrices.
     held = taken[1] - 16 * sizes.decoder_weights
     assert 2.0 < held / sizes.encoder_weights < 2.02
     assert check(frozen, sizes) is not None

@@ -288,9 +288,8 @@ def test_a_transcript_never_speaks_for_the_model_whatever_it_has_in_it(
     recipe: WhisperRecipe, folder: Path, vocabulary: dict[str, int], text: str
 ) -> None:
     window = item_of(recipe, utterance(text=text, seconds=0.5, language="el"))
-    head = recipe.head("el", "transcribe")
-    written = window.labels[len(head) : -1].tolist()
-    assert not set(written) & set(vocabulary.values())
+    written = window.labels[len(recipe.head("el", "transcribe")) : -1].tolist()
+    assert not {*written} & {*vocabulary.values()}
     tokenizer = WhisperTokenizer.from_pretrained(folder)
     assert tokenizer.decode(written, clean_up_tokenization_spaces=False).strip() == text
     assert recipe.measure([utterance(text=text, seconds=0.5, language="el")])[0] == Measure(

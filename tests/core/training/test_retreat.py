@@ -83,7 +83,7 @@ def test_an_absurd_rate_ends_the_run_early_with_a_rate_to_try(
     assert caught.value.exit_code in PERMANENT_EXIT_CODES
     assert context.progress.now.step < 30
     assert caught.value.hint == (
-        "The learning rate is 0.05; try the model's usual one, --learning-rate 1.25e-05."
+        "The learning rate is 0.05; try the model's usual one, --learning-rate 3.75e-05."
     )
 
 
@@ -205,6 +205,6 @@ def test_a_run_that_diverges_names_the_usual_rate_and_is_not_tried_again(
 ) -> None:
     spec = make_run(tmp_path, train__steps=8)
     monkeypatch.setattr(gradient, "of_mean", lambda *_: (torch.tensor(math.nan), torch.tensor(1.0)))
-    with pytest.raises(Diverged, match=r"usual one, --learning-rate 1\.25e-05\.") as caught:
+    with pytest.raises(Diverged, match=r"usual one, --learning-rate 3\.75e-05\.") as caught:
         train.run(stage_context(spec, tmp_path / "scratch"))
     assert caught.value.exit_code in PERMANENT_EXIT_CODES
