@@ -116,7 +116,7 @@ def _length(ready: Prepared) -> str:
     hours = hours or f"{estimate.seconds / 60:.0f} min"
     if estimate.steps == train.steps:
         return f"{train.steps:,} steps {of}, the most, for fewer than {epochs} of {hours}"
-    return f"about {estimate.steps:,} steps {of} ({epochs} of {hours})"
+    return f"about {estimate.steps:,} step{'s' * (estimate.steps != 1)} {of} ({epochs} of {hours})"
 
 
 def _stages(plan: Plan) -> str:

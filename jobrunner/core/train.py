@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 
 from jobrunner.core.attempt.context import StageContext
+from jobrunner.core.training import agreement
 from jobrunner.core.training.retreat import go_back
 from jobrunner.core.training.schedule import scheduled
 from jobrunner.core.training.setup import Setup, set_up
@@ -33,9 +34,12 @@ def run(context: StageContext) -> None:
         context.progress.update(message="trained", done=1.0, urgent=True)
         return
     lowered: int | None = 0
-    while lowered is not None:
-        lowered = _train_until(context, lowered)
-        gc.collect()  # a model that diverged
+    try:
+        while lowered is not None:
+            lowered = _train_until(context, lowered)
+            gc.collect()  # a model that diverged
+    finally:
+        agreement.end()
 
 
 def _train_until(context: StageContext, lowered: int) -> int | None:

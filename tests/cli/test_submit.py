@@ -28,6 +28,8 @@ def test_a_dry_run_shows_the_plan_and_what_it_costs(jobrunner: Jobrunner, tmp_pa
         "after a warm-up, saved every 250 steps at most, stops after 3 validations without a gain\n"
         "stages    prepare → train → evaluate el, en\n"
         "device    2 GPUs NVIDIA-A100-SXM4-80GB in namespace jobrunner\n"
+        "memory    about 40 of 79 GiB on each GPU, activation checkpointing off, at least 11 "
+        "windows at a time\n"
         "storage   s3://speech/runs\n"
         "cost      at most 0.6 GPU hours for training, an estimate\n"
     )
@@ -48,7 +50,7 @@ def test_the_plan_says_how_long_a_training_on_a_folder_will_be(jobrunner: Jobrun
         "training  about 16 steps of 640 s of audio (8 epochs of 17 min), learning rate 3.75e-05 "
         f"after 3 steps of warm-up, {rest}"
     )
-    assert training("--epochs", "0.5").startswith("training  about 1 steps of 640 s of audio (0.5")
+    assert training("--epochs", "0.5").startswith("training  about 1 step of 640 s of audio (0.5")
     assert training("--steps", "10") == (
         "training  10 steps of 640 s of audio, learning rate 3.75e-05 after 2 steps of warm-up, "
         "saved every 10 steps"
@@ -60,14 +62,14 @@ def test_the_plan_says_how_long_a_training_on_a_folder_will_be(jobrunner: Jobrun
 def test_what_is_frozen_costs_less_and_what_is_not_known_is_said(jobrunner: Jobrunner) -> None:
     def cost(*options: str) -> str:
         answer = jobrunner(
-            *("submit", "--lang", "el", "--profile", "l4", "--dry-run", *S3, *options)
+            *("submit", "--lang", "el", "--profile", "a100-40gb", "--dry-run", *S3, *options)
         )
         return answer.out.splitlines()[-1].removeprefix("cost").strip()
 
     large = ("--model", "openai/whisper-large-v3", "--steps", "4000")
-    assert cost(*large) == "about 6.3 GPU hours for training, an estimate"
+    assert cost(*large) == "about 2.4 GPU hours for training, an estimate"
     frozen = cost(*large, "--set", "train.freeze_encoder=yes")
-    assert frozen == "about 2.9 GPU hours for training, an estimate"
+    assert frozen == "about 1.1 GPU hours for training, an estimate"
     assert cost("--epochs", "3") == "no estimate is known before the speech is prepared"
     assert cost("--model", "someone/whisper") == "no estimate is known for a model without a preset"
 

@@ -108,7 +108,7 @@ def test_as_many_gpus_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(setup, "choose_dtype", lambda *asked: torch.float32)
+    monkeypatch.setattr(setup, "choose_precision", lambda *asked: "fp32")
     monkeypatch.setattr(setup, "Accelerator", lambda **given: given)
     with hinted("Submit it with --gpus {}; it continues where it stopped.", DeviceError):
         setup.make_accelerator(builders.spec(resources__gpus=2).resources)

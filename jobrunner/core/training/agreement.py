@@ -24,6 +24,12 @@ COLLECTIVE = timedelta(hours=1)
 _NUMBERS = itertools.count()
 
 
+def end() -> None:
+    """Leaves the group of ranks. Its threads would end a process that ends before them."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def from_first(accelerator: Any, make: Callable[[], T]) -> T:
     """The value that the first rank makes, on all ranks; all must call it in the same order.
 

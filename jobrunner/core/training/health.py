@@ -20,8 +20,9 @@ MOST_NON_FINITE = 5
 # Steps in the running mean of the loss.
 WINDOW = 20
 # The run has diverged if the mean is this far over the best one: nats a token, and times the noise
-# of single steps. The mean of 20 steps has less than a quarter of their noise.
-MARGIN = 1.0
+# of single steps. The mean of 20 steps has less than a quarter of their noise. A loss that grows
+# ever faster is its own noise, so that the margin has a limit too.
+MARGIN, MOST_MARGIN = 1.0, 4.0
 NOISES = 3.0
 # So is a run whose gradient norm stays over this many times its median, and over the norm that it
 # is clipped to: below that a gradient does no harm, however small it was before.
@@ -156,7 +157,7 @@ class Health:
         self._best = min(self._best, mean)
         if step <= self._train.warmup_steps:
             return ""
-        margin = max(MARGIN, NOISES * _noise(list(self._recent)))
+        margin = min(MOST_MARGIN, max(MARGIN, NOISES * _noise(list(self._recent))))
         over = mean - self._best
         self._half_way = self._half_way + 1 if over > margin / 2 else 0
         if over > margin:

@@ -102,15 +102,15 @@ def test_sigterm_stops_between_shards_and_keeps_those_finished(small: Path) -> N
     class Stopping(LocalStorage):
         def write(self, key: str, data: bytes) -> None:
             super().write(key, data)
-            if key.endswith("train/00000.json"):
+            if "/train/" in key and key.endswith(".json"):
                 context.stop.requested_at = time.monotonic()
 
     context = make_context(spec, storage=Stopping(root))
     with pytest.raises(Interrupted):
         prepare.run(context)
     names = {Path(key).name for key in content(root) if "/train/" in key}
-    assert "00000.json" in names
-    assert "00001.json" not in names
+    # Whichever was first: each preparation begins elsewhere.
+    assert len(names & {"00000.json", "00001.json"}) == 1
     assert "manifest.json" not in names
     prepare.run(make_context(spec))
     assert report(spec)["splits"]["train"]["utterances"] == 5

@@ -37,6 +37,7 @@ def steps(module: torch.nn.Module, optimiser: torch.optim.Optimizer, numbers: ra
 def test_training_in_8_bits_goes_on_from_a_checkpoint_as_if_nothing_had_been(
     tmp_path: Path,
 ) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is an option, and is not installed")
     module, groups = made()
     optimiser = make_optimiser(groups, EIGHT)
     steps(module, optimiser, range(3))
@@ -61,6 +62,7 @@ def test_training_in_8_bits_goes_on_from_a_checkpoint_as_if_nothing_had_been(
 
 
 def test_8_bits_are_close_to_32(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is an option, and is not installed")
     start = torch.cat([p.detach().flatten() for p in made()[0].parameters()])
     found = []
     for options in (EIGHT, EIGHT.model_copy(update={"optimiser": "adamw"})):

@@ -14,6 +14,7 @@ from jobrunner.core.training.step.exchange import ddp_options
 
 PROGRAM = """
 import json, os, sys, torch
+from jobrunner.core.training import agreement
 from jobrunner.core.training.setup import make_accelerator
 from jobrunner.spec.placement import ResourcesSpec
 
@@ -37,6 +38,7 @@ out = {"hook": module._get_ddp_logging_data().get("comm_hook", ""), "losses": lo
 out |= {"gradient": gradient, "weight": model.weight.tolist()}
 with open(os.path.join(sys.argv[2], f"{rank}.json"), "w") as file:
     json.dump(out, file)
+agreement.end()
 """
 
 
