@@ -10,6 +10,7 @@ import pytest
 from jobrunner.catalog.gpus import PROFILES
 from jobrunner.catalog.models import PRESETS
 from tests.harness.commandline import Jobrunner
+from tests.harness.hints import assert_hint
 
 SUBMIT = ("submit", "--storage", "s3://bucket/runs", "--dry-run")
 OFF = ("--set", "resources.activation_checkpointing=off")
@@ -41,6 +42,7 @@ def test_a_dry_run_shows_the_memory_or_refuses_with_hints_that_work(
                 continue
             assert answer.code == 2
             told = " ".join(answer.err.split())
+            assert_hint("What fits: {}.", told)
             ways = told.partition("What fits: ")[2].rstrip(".").split("; ")
             assert ways
             for way in ways:

@@ -10,8 +10,12 @@ import pytest
 import jobrunner as package
 from jobrunner.errors import UsageError
 from jobrunner.runner import api
+from jobrunner.spec import keys
+from jobrunner.storage import open_storage
 from tests.harness.commandline import CliHarness, Jobrunner
+from tests.harness.hints import assert_hint
 from tests.harness.paths import EXAMPLES, MICRO
+from tests.harness.results import pair
 
 SPEECH = EXAMPLES / "speech/el"
 LIKE = ("--lang", "el", "--model", "whisper-tiny", "--local", "--device", "cpu")
@@ -106,7 +110,12 @@ def test_a_sweep_with_a_failed_run_ends_with_an_error_that_names_it(
     assert answer.code == 1
     assert f"1 of 2 runs have ended: {first} failed\n" in answer.err
     assert f"2 of 2 runs have ended: {second} " in answer.err
-    assert "runs did not succeed, such as " in answer.err
+    [told] = [line for line in answer.err.splitlines() if "runs did not succeed, " in line]
+    bad = told.split(", such as ")[1].split(". ")[0]
+    assert_hint(f"`jobrunner logs {bad}` shows why.", told)
+    logs = jobrunner("logs", bad)
+    assert logs.code == 0, logs.err
+    assert "error: train cannot go on" in logs.out
 
 
 def test_a_sweep_that_takes_too_long_goes_on(
@@ -119,13 +128,32 @@ def test_a_sweep_that_takes_too_long_goes_on(
     assert answer.code == 4
     first, second = answer.out.split()
     assert f"error: {first} has not ended after 1 s. All runs continue;" in answer.err
+    assert_hint(f"All runs continue; `jobrunner status {first}` shows it.", answer.err)
     assert {status.run for status in harness.runner.list()} == {first, second}
+    shown = jobrunner("status", first)
+    assert shown.code == 0, shown.err
+    assert "Running" in shown.out
 
 
-def test_a_group_that_no_run_has_is_refused(jobrunner: Jobrunner) -> None:
+def test_a_group_that_no_run_has_is_refused_and_one_that_submit_printed_is_not(
+    jobrunner: Jobrunner, harness: CliHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer = jobrunner("report", "--group", "el-sweep-0")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("error: --group: no run is of the group 'el-sweep-0'.")
+    assert_hint("A submit with --sweep prints the name of its group.", answer.err)
+    monkeypatch.setattr(api, "open_runner", lambda *_, **__: harness.runner)
+    submitted = jobrunner("submit", *LIKE, *SEEDS, "--storage", str(harness.storage), "--wait")
+    assert submitted.code == 0, submitted.err
+    printed = submitted.err.splitlines()[0].split("group ")[1]
+    runs = submitted.out.split()
+    for run in runs:
+        for result in pair(["ναι"] * 9, ["όχι"] * 9, ["ναι"] * 9, run=run, language="el"):
+            key = keys.result_file(run, result.which, "fleurs", "el")
+            open_storage(str(harness.storage)).write(key, result.model_dump_json().encode())
+    shown = jobrunner("report", "--group", printed)
+    assert shown.code == 0, shown.err
+    assert sorted(line.split()[-1] for line in shown.out.splitlines()[1:3]) == sorted(runs)
 
 
 def test_a_sweep_from_python_checks_all_of_its_runs_before_it_starts_one(here: Path) -> None:

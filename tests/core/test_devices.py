@@ -8,6 +8,8 @@ import torch
 from jobrunner.core.devices import Precision, choose_dtype, choose_precision
 from jobrunner.errors import DeviceError
 from jobrunner.spec.placement import ResourcesSpec
+from tests import builders
+from tests.harness.hints import assert_hint
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -41,8 +43,14 @@ def test_a_gpu_computes_in_bf16_only_if_it_has_it(
 
 def test_bf16_on_a_gpu_that_emulates_it_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_t4)
-    with pytest.raises(DeviceError, match=r"no bf16.*--set resources\.precision=fp16"):
-        choose_precision(ResourcesSpec(precision="bf16"), GPU)
+    wanted, other = (builders.spec(resources__precision=each) for each in ("bf16", "fp16"))
+    hint = "Submit the run with --set resources.precision=fp16; it continues where it stopped."
+    with pytest.raises(DeviceError, match="This GPU has no bf16") as caught:
+        choose_precision(wanted.resources, GPU)
+    assert_hint(hint, caught.value.hint)
+    assert choose_precision(other.resources, GPU) == "fp16"
+    # It continues, because it is the same run.
+    assert builders.run_id(other) == builders.run_id(wanted)
 
 
 @pytest.mark.parametrize(

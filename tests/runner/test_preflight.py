@@ -19,6 +19,7 @@ from jobrunner.runner import preflight
 from jobrunner.runner.api import Runner
 from jobrunner.spec import RunSpec
 from tests.builders import run_id
+from tests.harness.hints import assert_hint
 from tests.harness.modelfolders import EMBEDDING, write_model_folder, write_tensors
 from tests.harness.paths import EXAMPLES, MICRO
 
@@ -152,6 +153,7 @@ def test_an_optimiser_whose_package_is_missing_is_told_before_a_local_run(
         "train.optimiser: adamw8bit needs the package bitsandbytes, which this machine lacks. "
         "pip install bitsandbytes"
     )
+    assert_hint("pip install bitsandbytes", caught.value.hint)
     monkeypatch.setattr(metadata, "version", lambda package: "1")
     preflight.preflight(wanted, LOCAL)
 

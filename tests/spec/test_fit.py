@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from jobrunner.catalog.dimensions import DIMENSIONS
+from jobrunner.catalog.dimensions import DIMENSIONS, of_config
 from jobrunner.catalog.gpus import GPUS, PROFILES, find, memory_gib
 from jobrunner.catalog.models import PRESETS
 from jobrunner.errors import SpecError
@@ -12,6 +14,8 @@ from jobrunner.spec import RunSpec
 from jobrunner.spec.fit import ENOUGH_WINDOWS, check, cost_of, estimate, usable
 from jobrunner.spec.memory import CONTEXT, GIB
 from tests import builders
+from tests.harness.hints import hinted
+from tests.harness.paths import MICRO
 
 ON_GPUS = [(name, gpu.product) for name in PRESETS for gpu in GPUS]
 
@@ -73,6 +77,16 @@ def test_a_frozen_encoder_and_recomputing_need_less() -> None:
     held = taken[1] - 16 * sizes.decoder_weights
     assert 2.0 < held / sizes.encoder_weights < 2.02
     assert check(frozen, sizes) is not None
+
+
+def test_where_no_option_helps_a_smaller_model_does() -> None:
+    slice_ = "NVIDIA-H200-MIG-1g.1gb"
+    with hinted("Choose a smaller model.", SpecError):
+        check(spec_of("whisper-small", slice_), DIMENSIONS["whisper-small"], profiles=False)
+    small = of_config(json.loads((MICRO / "config.json").read_bytes()))
+    found = check(spec_of(str(MICRO), slice_), small, profiles=False)
+    assert found is not None
+    assert found.fits
 
 
 def test_seconds_that_are_given_limit_the_windows() -> None:

@@ -19,6 +19,7 @@ from jobrunner.errors import StorageError, StorageFull
 from jobrunner.spec import keys
 from jobrunner.storage.local import LocalStorage
 from tests.harness.fragile import RUN, FragileStorage
+from tests.harness.hints import assert_hint
 
 FILES = {"state.json": b"{}", "history.jsonl": b""}
 
@@ -190,17 +191,25 @@ def test_a_speed_that_cannot_be_read_is_none(
 
 
 def test_an_upload_that_does_not_end_is_given_up(
-    make: Callable[..., Any], storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., Any],
+    storage: LocalStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    before, _ = make(storage)
+    before.save(1, weights(1.0), FILES, None)
+    before.finish()
     monkeypatch.setattr(savers, "LONGEST_WAIT", 0.01)
     monkeypatch.setattr(savers, "LONGEST_TIMES", 0.0)
     gated = GatedStorage(storage)
     saver, _ = make(gated)
-    saver.save(1, weights(1.0), FILES, None)
+    saver.save(2, weights(2.0), FILES, None)
     assert saver.busy
     with pytest.raises(StorageError, match="did not end in 0 min") as caught:
         saver.finish()
     assert caught.value.exit_code == 3
+    assert_hint("The next attempt continues from the checkpoint before it.", caught.value.hint)
+    assert restored(storage, tmp_path / "next") == (1, 1.0)
     gated.gate.set()
     assert saver.wait()
     assert not saver.busy

@@ -20,6 +20,7 @@ from jobrunner.errors import UsageError
 from jobrunner.spec import RunSpec
 from jobrunner.spec.memory import Room
 from tests import builders
+from tests.harness.hints import assert_hint
 from tests.harness.paths import ROOT
 from tests.harness.tiny import make_whisper
 from tests.harness.utterances import utterance
@@ -109,9 +110,16 @@ def test_a_window_whose_text_leaves_no_room_for_times_has_none(recipe: WhisperRe
     assert {unit.clips: unit.timed for unit in units} == {(0,): False, (1,): True}
 
 
-def test_a_tokenizer_without_times_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_tokenizer_without_times_is_refused_in_one_line(
+    recipe: WhisperRecipe, tmp_path: Path
+) -> None:
     folder = make_whisper(tmp_path / "tiny")
-    recipe = whisper.load(folder, spec_of(0.5), "cpu", torch.float32).recipe
+    lacking = whisper.load(folder, spec_of(0.5), "cpu", torch.float32).recipe
     clips = [utterance("ναι")]
-    with pytest.raises(UsageError, match="no timestamp tokens, which"):
-        recipe.packing(clips, recipe.measure(clips), spec_of(0.5), Room())
+    hint = "Leave out train.timestamps, or choose a model that writes timestamps."
+    with pytest.raises(UsageError, match="no timestamp tokens, which") as caught:
+        lacking.packing(clips, lacking.measure(clips), spec_of(0.5), Room())
+    assert_hint(hint, caught.value.hint)
+    for able, share in ((lacking, 0.0), (recipe, 0.5)):
+        packing = able.packing(clips, able.measure(clips), spec_of(share), Room())
+        assert len(packing.pack(np.random.default_rng(0))) == 1

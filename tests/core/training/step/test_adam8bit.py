@@ -14,6 +14,7 @@ from jobrunner.core.models.base import ParameterGroup, groups_by_decay
 from jobrunner.core.training.optimiser import load_state, make_optimiser, state_tensors
 from jobrunner.errors import UsageError
 from jobrunner.spec import TrainSpec
+from tests.harness.hints import assert_hint
 
 EIGHT = TrainSpec(optimiser="adamw8bit", learning_rate=0.01, weight_decay=0.1)
 
@@ -76,13 +77,19 @@ def test_8_bits_are_close_to_32(tmp_path: Path) -> None:
 
 def test_without_the_package_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     # What an import finds where a package is not installed.
-    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
     _, groups = made()
-    with pytest.raises(UsageError) as caught:
-        make_optimiser(groups, EIGHT)
+    plain = EIGHT.model_copy(update={"optimiser": "adamw"})
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "bitsandbytes", None)
+        patch.setitem(sys.modules, "bitsandbytes.optim", None)
+        with pytest.raises(UsageError) as caught:
+            make_optimiser(groups, EIGHT)
+        assert isinstance(make_optimiser(groups, plain), torch.optim.AdamW)
     assert str(caught.value) == (
         "train.optimiser adamw8bit needs the package bitsandbytes, which is not here. "
         "Use an image that has it, or --set train.optimiser=adamw."
     )
+    hint = "Use an image that has it, or --set train.optimiser=adamw."
+    assert_hint(hint, caught.value.hint)
     assert caught.value.exit_code == 2
+    assert make_optimiser(groups, EIGHT).param_groups

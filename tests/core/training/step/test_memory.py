@@ -20,6 +20,7 @@ from jobrunner.errors import PERMANENT_EXIT_CODES, OutOfMemory
 from jobrunner.spec import RunSpec
 from jobrunner.spec.memory import GIB
 from tests.builders import LoggedContext, stage_context
+from tests.harness.hints import assert_hint
 from tests.harness.stored import export_of, history_of
 from tests.harness.tiny import make_run
 
@@ -69,7 +70,7 @@ def trained(
     metrics = Metrics(context.record, "train", context.attempt, cause=str)
     context.progress.listeners.append(metrics.count)
     setup = set_up(context)
-    if most:
+    if most is not None:
         full_above(setup.model.module, most, backward=backward)
     trainer = Trainer(context, setup)
     try:
@@ -118,10 +119,14 @@ def test_it_runs_out_in_the_same_way_again_bit_for_bit(tmp_path: Path) -> None:
 
 def test_where_no_window_fits_one_permanent_error_names_what_would(tmp_path: Path) -> None:
     with pytest.raises(OutOfMemory, match=r"Not even one window of 2 s fits") as found:
-        trained(tmp_path, 0.5)  # type: ignore[arg-type]
+        trained(tmp_path, 0, backward=True)
     assert found.value.exit_code == 72
     assert found.value.exit_code in PERMANENT_EXIT_CODES
+    assert_hint("Submit it with what fits: {}.", found.value.hint)
     assert "--set train.freeze_encoder=true" in found.value.hint
+    # Gradients of a frozen encoder take no room of the device that had none for them.
+    losses, _, _ = trained(tmp_path, 0, backward=True, train__freeze_encoder=True)
+    assert len(losses) == 6
 
 
 def test_a_model_that_does_not_fit_itself_is_a_permanent_error(
@@ -129,9 +134,14 @@ def test_a_model_that_does_not_fit_itself_is_a_permanent_error(
 ) -> None:
     spec = spec_in(tmp_path)
     # As on a full GPU: moving the weights there fails.
-    monkeypatch.setattr(whisper_loss.ScoringWhisper, "to", _refuse)
-    with pytest.raises(OutOfMemory, match="itself does not fit into the memory"):
-        train.run(stage_context(spec, tmp_path / "scratch"))
+    with monkeypatch.context() as patch:
+        patch.setattr(whisper_loss.ScoringWhisper, "to", _refuse)
+        with pytest.raises(OutOfMemory, match="itself does not fit into the memory") as found:
+            train.run(stage_context(spec, tmp_path / "scratch"))
+    hint = "Submit it with a smaller --model, or where there is more memory."
+    assert_hint(hint, found.value.hint)
+    train.run(stage_context(spec, tmp_path / "scratch"))
+    assert export_of(spec).is_dir()
 
 
 def _refuse(*_: Any) -> None:
