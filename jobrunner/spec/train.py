@@ -54,7 +54,7 @@ class TrainSpec(Section):
         "first; of one known speaker only; none.",
     )
     pack_probability: Ratio = Field(
-        0.9, description="Share of the windows that may hold several utterances."
+        0.95, description="Share of the windows that may hold several utterances."
     )
     timestamps: Ratio = Field(
         0.0,

@@ -229,8 +229,11 @@ class WindowPacking:
         starts = np.cumsum(sizes) - sizes
         samples = np.add.reduceat(self._samples[clips], starts)
         timed, tokens = self._tokens_of(clips, starts, sizes, random)
-        buckets = np.array(self._limits.buckets)
+        limits = self._limits
+        buckets = np.array(limits.buckets)
         shapes = buckets[np.searchsorted(buckets, samples + (sizes - 1) * self._silence)]
+        # Whoever uses the model gives it single clips in whole windows, so it learns from some.
+        shapes[sizes == 1] = limits.samples
         names = clips.tolist()
         columns = (starts, starts + sizes, samples, tokens, shapes, timed)
         return [

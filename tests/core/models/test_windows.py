@@ -163,9 +163,17 @@ def test_what_fits_is_asked_of_windows_samples_and_tokens() -> None:
 
 
 def test_a_window_costs_as_much_as_the_bucket_that_it_is_cropped_to() -> None:
-    packing = packing_of(measures_of([(n, 1, 0, None) for n in (1, 170, 171, 500, 501)]))
+    # Two clips each, with a tenth of a second between them.
+    pairs = ((35, 35), (36, 35), (200, 200), (201, 200))
+    rows = [(clip, 1, 0, str(pair)) for pair in pairs for clip in pair]
+    packing = packing_of(measures_of(rows))
     assert LIMITS.buckets == (170, 340, 500, 1000)
-    assert packing.cost(packing.pack(random())) == pytest.approx(2 * 0.17 + 0.34 + 0.5 + 1.0)
+    assert packing.cost(packing.pack(random())) == pytest.approx(0.17 + 0.34 + 0.5 + 1.0)
+
+
+def test_a_clip_alone_has_a_whole_window() -> None:
+    packing = packing_of(measures_of([(n, 1, 0, None) for n in (1, 170, 501)]))
+    assert {unit.shape for unit in packing.pack(random())} == {1000}
 
 
 def test_buckets_of_whisper_are_whole_positions_of_its_encoder() -> None:
