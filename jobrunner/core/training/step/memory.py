@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,39 +24,29 @@ from jobrunner.spec.memory import GIB, Cost, Room
 # On the CPU larger micro-batches gain nothing, and take memory from others. A family without a cost
 # has the same limit.
 MOST_SECONDS = 480.0
-_CGROUP = Path("/sys/fs/cgroup")
-_MEMORY = Path("/proc/meminfo")
+# Share of a machine's memory for training on the CPU; the rest is for what else runs there, and for
+# the processes that load data.
+CPU_SHARE = 0.6
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def free_bytes(device: torch.device, ranks: int) -> float:
-    """Bytes that this process may still take on its device.
+def limit_bytes(model: Recogniser, device: torch.device, ranks: int) -> float:
+    """Bytes that this process may take on its device, its weights included.
 
-    On the CPU the ranks share what the machine and the container (cgroup v2) have left.
+    On a GPU that is what is free. On the CPU the ranks share what the machine and the container
+    (cgroup v2) have at all: it does not change from attempt to attempt, so micro-batches do not
+    either, and the last bits of a resumed run are those of an undisturbed one.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return float(free + unused)
-    return min(_machine_bytes(), _container_bytes()) / ranks
-
-
-def _machine_bytes() -> float:
-    for line in _MEMORY.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return float(line.split()[1]) * 1024
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def _container_bytes() -> float:
-    try:
-        limit = float((_CGROUP / "memory.max").read_text())
-        used = float((_CGROUP / "memory.current").read_text())
-        lines = (_CGROUP / "memory.stat").read_text().splitlines()
-        # Pages of files that the kernel gives back when memory is wanted.
-        cached = next(float(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    except (OSError, ValueError, StopIteration):
-        return float("inf")  # no cgroup v2, or its limit is `max`
-    return limit - used + cached
+        held = sum(each.nbytes for each in model.module.parameters())
+        return float(free + unused + held)
+    machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    # Without cgroup v2, or with the limit `max`, it is the machine's.
+    with suppress(OSError, ValueError):
+        machine = min(machine, float(_LIMIT.read_text()))
+    return CPU_SHARE * machine / ranks
 
 
 def make_room(
@@ -73,7 +64,7 @@ def make_room(
         ranks: processes that share a CPU.
     """
     resources = spec.resources
-    plain, spare = _cost(model, spec, half=half, checkpointing=False), free_bytes(device, ranks)
+    plain = _cost(model, spec, half=half, checkpointing=False)
     capped = device.type == "cpu" or plain is None
     seconds = resources.device_seconds or (MOST_SECONDS if capped else float("inf"))
     wanted = resources.activation_checkpointing
@@ -81,8 +72,7 @@ def make_room(
         if wanted == "on":
             model.recompute()
         return Room(seconds=seconds)
-    held = sum(each.nbytes for each in model.module.parameters())
-    room = Room(cost=plain, limit=spare + held, seconds=seconds)
+    room = Room(cost=plain, limit=limit_bytes(model, device, ranks), seconds=seconds)
     enough = 1 if device.type == "cpu" else ENOUGH_WINDOWS
     if not recomputes(wanted, plain, room, enough):
         return room

@@ -234,28 +234,30 @@ def test_auto_switches_it_on_where_too_little_would_fit(
 ) -> None:
     spec = spec_in(tmp_path)
     plain = model.cost(half=False, checkpointing=False)
-    held = sum(each.nbytes for each in model.module.parameters())
     one = plain.planned(1, plain.sizes.seconds, plain.sizes.tokens)
-    monkeypatch.setattr(memory, "free_bytes", lambda *_: one + 1 - held)
+    monkeypatch.setattr(memory, "limit_bytes", lambda *_: one + 1)
     make_room(model, spec, CPU, half=False)
     assert not recomputes(model)
-    monkeypatch.setattr(memory, "free_bytes", lambda *_: one - 1 - held)
+    monkeypatch.setattr(memory, "limit_bytes", lambda *_: one - 1)
     make_room(model, spec, CPU, half=False)
     assert recomputes(model)
 
 
-def test_the_cpu_counts_what_its_container_has_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_cpu_counts_what_its_container_may_have_and_not_what_is_left(
+    model: whisper.Whisper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = memory.free_bytes(CPU, 1)
-    assert alone > 0.1 * GIB
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
-    (tmp_path / "memory.max").write_text("3000000\n")
-    (tmp_path / "memory.current").write_text("2500000\n")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500000\n")
-    assert memory.free_bytes(CPU, 2) == 500_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory.free_bytes(CPU, 1) > 0.1 * GIB
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "_LIMIT", limit)
+    whole = memory.limit_bytes(model, CPU, 1)
+    assert whole > 0.1 * GIB
+    ballast = torch.ones(25_000_000)
+    # Otherwise a second attempt could have other micro-batches, and other last bits.
+    assert memory.limit_bytes(model, CPU, 1) == whole
+    assert ballast[-1] == 1.0
+    limit.write_text("3000000\n")
+    assert memory.limit_bytes(model, CPU, 2) == pytest.approx(0.6 * 1_500_000)
+    limit.write_text("max\n")
+    assert memory.limit_bytes(model, CPU, 1) == whole
 
 
 def test_results_with_and_without_it_are_equal(tmp_path: Path) -> None:
