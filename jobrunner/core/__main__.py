@@ -19,6 +19,7 @@ Of several ranks in one pod, only rank 0 stores the log, reports progress and se
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import tempfile
@@ -176,7 +177,14 @@ def entry() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     attempt = Attempt()
-    sys.exit(attempt.logged(lambda: _run(attempt)))
+    code = attempt.logged(lambda: _run(attempt))
+    if "RANK" in os.environ:
+        # Threads of the group of ranks can abort a process that ends by itself (exit code 134).
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(attempt: Attempt) -> int:

@@ -92,4 +92,3 @@ def test_without_the_package_the_error_says_what_to_do(monkeypatch: pytest.Monke
     hint = "Use an image that has it, or --set train.optimiser=adamw."
     assert_hint(hint, caught.value.hint)
     assert caught.value.exit_code == 2
-    assert make_optimiser(groups, EIGHT).param_groups

@@ -39,6 +39,7 @@ out |= {"gradient": gradient, "weight": model.weight.tolist()}
 with open(os.path.join(sys.argv[2], f"{rank}.json"), "w") as file:
     json.dump(out, file)
 agreement.end()
+os._exit(0)
 """
 
 
